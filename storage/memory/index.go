@@ -1,0 +1,130 @@
+package memory
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"strings"
+	"sync"
+
+	"github.com/seed-78150930/berth/storage"
+)
+
+var errClosed = errors.New("memory: index is closed")
+
+// Index is a storage.Index. Updates run one by one; a view sees the state of
+// its beginning and holds up nobody, however long it lasts.
+type Index struct {
+	turn chan struct{} // holds one token while an update runs
+
+	mu      sync.Mutex // guards what follows
+	root    *node
+	closed  bool
+	running sync.WaitGroup
+}
+
+// NewIndex returns an empty index.
+func NewIndex() *Index {
+	return &Index{turn: make(chan struct{}, 1)}
+}
+
+// View implements storage.Index.
+func (x *Index) View(ctx context.Context, fn func(storage.Reader) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := x.enter(); err != nil {
+		return err
+	}
+	defer x.running.Done()
+	return fn(&tx{root: x.snapshot()})
+}
+
+// Update implements storage.Index. A context that ends while other updates
+// are running ends the wait; one that ends later has no effect.
+func (x *Index) Update(ctx context.Context, fn func(storage.Tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := x.enter(); err != nil {
+		return err
+	}
+	defer x.running.Done()
+	select {
+	case x.turn <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-x.turn }()
+	t := &tx{root: x.snapshot()}
+	if err := fn(t); err != nil {
+		return err
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.root = t.root
+	return nil
+}
+
+// Close implements storage.Index. Later transactions fail.
+func (x *Index) Close() error {
+	x.mu.Lock()
+	x.closed = true
+	x.mu.Unlock()
+	x.running.Wait()
+	return nil
+}
+
+func (x *Index) enter() error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.closed {
+		return errClosed
+	}
+	x.running.Add(1)
+	return nil
+}
+
+func (x *Index) snapshot() *node {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.root
+}
+
+// tx is a transaction of either kind: a root that its writes replace.
+type tx struct{ root *node }
+
+func (t *tx) Get(key string) ([]byte, error) {
+	n := t.root.find(key)
+	if n == nil {
+		return nil, storage.ErrNotFound
+	}
+	return n.value, nil
+}
+
+// Scan shows the range as it is when the loop begins.
+func (t *tx) Scan(r storage.Range) iter.Seq2[storage.Entry, error] {
+	return func(yield func(storage.Entry, error) bool) {
+		seen := 0
+		t.root.from(r.Start(), func(n *node) bool {
+			if !strings.HasPrefix(n.key, r.Prefix) {
+				return false
+			}
+			seen++
+			return yield(storage.Entry{Key: n.key, Value: n.value}, nil) && seen != r.Limit
+		})
+	}
+}
+
+func (t *tx) Put(key string, value []byte) error {
+	if err := storage.CheckRow(key, value); err != nil {
+		return err
+	}
+	t.root = t.root.with(strings.Clone(key), append([]byte{}, value...))
+	return nil
+}
+
+func (t *tx) Delete(key string) error {
+	t.root = t.root.without(key)
+	return nil
+}
