@@ -1,0 +1,191 @@
+package manifest
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/distribution/distribution/v3/manifest/manifestlist"
+	"github.com/distribution/distribution/v3/manifest/schema2"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/seed-78150930/berth/registry/digest"
+)
+
+// kind is how documents of a known media type are read.
+type kind struct {
+	decode func(body []byte) (contents, error)
+	needs  string   // a member that must be there; "" for none
+	bars   []string // members that make another kind of it
+}
+
+var kinds = map[string]kind{
+	MediaTypeDockerManifest: {dockerManifest, "config", notInImages},
+	MediaTypeOCIManifest:    {ociManifest, "config", notInImages},
+	MediaTypeDockerList:     {dockerList, "manifests", notInIndexes},
+	MediaTypeOCIIndex:       {ociIndex, "manifests", notInIndexes},
+	MediaTypeOCIArtifact:    {artifact, "", notInArtifacts},
+	MediaTypeORASArtifact:   {artifact, "", notInArtifacts},
+}
+
+var (
+	notInImages    = []string{"manifests", "blobs", "fsLayers"}
+	notInIndexes   = []string{"config", "layers", "blobs", "fsLayers"}
+	notInArtifacts = []string{"config", "layers", "manifests", "fsLayers"}
+)
+
+// check holds the members of a document against its kind. A member counts
+// whatever its value, null too.
+func (k kind) check(mediaType string, has members) error {
+	for _, name := range k.bars {
+		if has[name] {
+			return fmt.Errorf("%w: %s: not a member of %s", ErrInvalid, name, mediaType)
+		}
+	}
+	if k.needs != "" && !has[k.needs] {
+		return fmt.Errorf("%w: %s: missing", ErrInvalid, k.needs)
+	}
+	return nil
+}
+
+// imageOrIndex refuses a document that one client may run as an image and
+// another one read as an index (CVE-2021-41190), whatever it calls itself.
+func (m members) imageOrIndex() error {
+	for _, name := range []string{"config", "layers"} {
+		if m[name] && m["manifests"] {
+			return fmt.Errorf("%w: both %s and manifests", ErrInvalid, name)
+		}
+	}
+	return nil
+}
+
+// contents are the members of a document of any known kind.
+type contents struct {
+	version      int
+	artifactType string
+	config       *v1.Descriptor
+	layers       []v1.Descriptor
+	layersName   string // "layers" or "blobs"
+	manifests    []v1.Descriptor
+	subject      *v1.Descriptor
+	annotations  map[string]string
+}
+
+// dockerManifest reads schema 2, which has no subject and no annotations: the
+// OCI specification gives them a meaning in its own types alone.
+func dockerManifest(body []byte) (contents, error) {
+	var m schema2.Manifest
+	err := unmarshal(body, &m)
+	return contents{version: m.SchemaVersion, config: &m.Config, layers: m.Layers, layersName: "layers"}, err
+}
+
+func dockerList(body []byte) (contents, error) {
+	var list manifestlist.ManifestList
+	if err := unmarshal(body, &list); err != nil {
+		return contents{}, err
+	}
+	c := contents{version: list.SchemaVersion}
+	for _, m := range list.Manifests {
+		c.manifests = append(c.manifests, m.Descriptor)
+	}
+	return c, nil
+}
+
+func ociManifest(body []byte) (contents, error) {
+	var m v1.Manifest
+	err := unmarshal(body, &m)
+	return contents{
+		version: m.SchemaVersion, artifactType: m.ArtifactType,
+		config: &m.Config, layers: m.Layers, layersName: "layers",
+		subject: m.Subject, annotations: m.Annotations,
+	}, err
+}
+
+func ociIndex(body []byte) (contents, error) {
+	var x v1.Index
+	err := unmarshal(body, &x)
+	return contents{
+		version: x.SchemaVersion, artifactType: x.ArtifactType,
+		manifests: x.Manifests, subject: x.Subject, annotations: x.Annotations,
+	}, err
+}
+
+// artifact reads both artifact manifests. Neither has a schemaVersion.
+func artifact(body []byte) (contents, error) {
+	var a struct {
+		ArtifactType string            `json:"artifactType"`
+		Blobs        []v1.Descriptor   `json:"blobs"`
+		Subject      *v1.Descriptor    `json:"subject"`
+		Annotations  map[string]string `json:"annotations"`
+	}
+	err := unmarshal(body, &a)
+	return contents{
+		version: schemaVersion, artifactType: a.ArtifactType,
+		layers: a.Blobs, layersName: "blobs", subject: a.Subject, annotations: a.Annotations,
+	}, err
+}
+
+// schemaVersion is what the image specification asks of manifests and indexes.
+const schemaVersion = 2
+
+// manifest checks the contents.
+func (c contents) manifest(mediaType string) (m Manifest, err error) {
+	if c.version != schemaVersion {
+		return Manifest{}, fmt.Errorf("%w: schemaVersion: %d, want %d", ErrInvalid, c.version, schemaVersion)
+	}
+	m = Manifest{MediaType: mediaType, ArtifactType: c.artifactType, Annotations: c.annotations}
+	if m.Config, err = reference("config", c.config); err != nil {
+		return Manifest{}, err
+	}
+	if m.Subject, err = reference("subject", c.subject); err != nil {
+		return Manifest{}, err
+	}
+	if m.Layers, err = references(c.layersName, c.layers); err != nil {
+		return Manifest{}, err
+	}
+	if m.Manifests, err = references("manifests", c.manifests); err != nil {
+		return Manifest{}, err
+	}
+	return m, nil
+}
+
+// reference checks the descriptor at a member, if there is one.
+func reference(member string, d *v1.Descriptor) (*Descriptor, error) {
+	if d == nil {
+		return nil, nil
+	}
+	ref, err := check(*d)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s.%w", ErrInvalid, member, err)
+	}
+	return &ref, nil
+}
+
+func references(member string, list []v1.Descriptor) ([]Descriptor, error) {
+	var refs []Descriptor
+	for i, d := range list {
+		ref, err := check(d)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %s[%d].%w", ErrInvalid, member, i, err)
+		}
+		refs = append(refs, ref)
+	}
+	return refs, nil
+}
+
+// check takes a descriptor over. The error begins with the member at fault.
+func check(d v1.Descriptor) (Descriptor, error) {
+	if d.MediaType == "" {
+		return Descriptor{}, errors.New("mediaType: missing")
+	}
+	ref, err := digest.Of(d.Digest)
+	if err != nil {
+		return Descriptor{}, fmt.Errorf("digest: %w", err)
+	}
+	if d.Size < 0 {
+		return Descriptor{}, fmt.Errorf("size: %d is negative", d.Size)
+	}
+	return Descriptor{
+		MediaType: d.MediaType, Digest: ref, Size: d.Size,
+		Foreign: len(d.URLs) > 0 && isForeign(d.MediaType),
+	}, nil
+}

@@ -1,0 +1,132 @@
+// Package manifest reads Docker and OCI manifests and indexes: the media type,
+// what they refer to and their subject. It is pure, and leaves the bytes as
+// they are.
+//
+// A manifest is stored as it came and then read by many clients, so what two
+// of them could read differently is refused: names that stand twice in an
+// object or differ from a known name by case alone, bytes that are not UTF-8,
+// numbers that no float64 holds, a document that is an image and an index at
+// once (CVE-2021-41190).
+//
+// A document of a media type that is not known here is taken as it is. What it
+// refers to is still noted, where it has the members of a manifest and they
+// hold descriptors, so that the content stays for as long as the document; but
+// all of it is [Descriptor.Optional], since nobody here knows what the type
+// promises.
+package manifest
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/seed-78150930/berth/registry/digest"
+)
+
+// Errors to test for with errors.Is; what Parse returns wraps one of them and
+// says what is wrong with the document, and where.
+var (
+	ErrNotJSON     = errors.New("not a JSON document") // bad syntax, bad UTF-8, too deep
+	ErrInvalid     = errors.New("invalid manifest")
+	ErrNoMediaType = errors.New("no media type given") // neither by the document nor beside it
+	ErrUnsupported = errors.New("unsupported media type")
+)
+
+// Manifest is what the registry needs to know of a document.
+type Manifest struct {
+	// MediaType is the document's own, else the one it was sent with. It has no
+	// parameters.
+	MediaType string
+	// ArtifactType is the artifactType member; "" if there is none.
+	ArtifactType string
+	Config       *Descriptor  // nil in an index
+	Layers       []Descriptor // layers, or blobs of an artifact manifest
+	Manifests    []Descriptor // children of an index
+	Subject      *Descriptor  // nil if it is no referrer
+	Annotations  map[string]string
+}
+
+// IsIndex says that the document is a list of manifests, by its media type.
+func (m Manifest) IsIndex() bool {
+	return m.MediaType == MediaTypeOCIIndex || m.MediaType == MediaTypeDockerList
+}
+
+// Descriptor refers to content.
+type Descriptor struct {
+	MediaType string
+	Digest    digest.Digest
+	Size      int64 // not negative
+	// Foreign says that the content is fetched elsewhere and need not be here:
+	// a non-distributable layer with urls.
+	Foreign bool
+	// Optional says that the content need not be here because the document's
+	// media type is unknown. If it is here, the document refers to it.
+	Optional bool
+}
+
+// header is read before anything else, to choose how to read the rest.
+type header struct {
+	SchemaVersion json.RawMessage `json:"schemaVersion"`
+	MediaType     string          `json:"mediaType"`
+}
+
+// Parse reads a manifest that was sent with contentType ("" if none). Time and
+// memory are linear in the size of body, which the caller limits.
+func Parse(contentType string, body []byte) (Manifest, error) {
+	has, err := scan(body)
+	if err != nil {
+		return Manifest{}, err
+	}
+	var h header
+	if err := unmarshal(body, &h); err != nil {
+		return Manifest{}, err
+	}
+	if string(h.SchemaVersion) == "1" || isSchema1(h.MediaType) {
+		return Manifest{}, fmt.Errorf("%w: Docker image manifest version 2, schema 1", ErrUnsupported)
+	}
+	mediaType, err := agreeOn(contentType, h.MediaType)
+	if err != nil {
+		return Manifest{}, err
+	}
+	if isSchema1(mediaType) {
+		return Manifest{}, fmt.Errorf("%w: %s", ErrUnsupported, mediaType)
+	}
+	return read(mediaType, has, body)
+}
+
+// read reads a document whose media type is settled.
+func read(mediaType string, has members, body []byte) (Manifest, error) {
+	if err := has.imageOrIndex(); err != nil {
+		return Manifest{}, err
+	}
+	k, known := kinds[mediaType]
+	if !known {
+		return readUnknown(mediaType, body), nil
+	}
+	if err := k.check(mediaType, has); err != nil {
+		return Manifest{}, err
+	}
+	c, err := k.decode(body)
+	if err != nil {
+		return Manifest{}, err
+	}
+	return c.manifest(mediaType)
+}
+
+// unmarshal decodes a document that scan has passed, so that what goes wrong
+// is the type of a member.
+func unmarshal(body []byte, v any) error {
+	err := json.Unmarshal(body, v)
+	var wrong *json.UnmarshalTypeError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &wrong):
+		// Versioned is an embedded struct in the libraries' types, not a member.
+		member := strings.TrimPrefix(wrong.Field, "Versioned.")
+		return fmt.Errorf("%w: %s: unexpected %.100s", ErrInvalid, member, wrong.Value)
+	default:
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+}

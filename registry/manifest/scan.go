@@ -1,0 +1,231 @@
+package manifest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"unicode/utf8"
+)
+
+// Limits of a document beside its size, which is the caller's to limit.
+const (
+	// maxDepth is how deep arrays and objects may lie in each other. A platform
+	// of a descriptor lies four deep; the rest is for annotations of the future.
+	maxDepth = 32
+	// maxElements is how long an array may be. A descriptor takes some 110
+	// bytes at the least, so 40,000 of them fill 4 MiB, the largest manifest
+	// (ECR reference, errors-and-limits.md, section 8). Longer arrays of
+	// smaller things would only cost memory when decoded.
+	maxElements = 40_000
+)
+
+// place is what an object or array is part of, which says what names it knows.
+type place int
+
+const (
+	elsewhere      place = iota // annotations, platforms, members of strangers
+	document                    // the whole
+	descriptor                  // one of the objects that refer to content
+	descriptorList              // an array of them
+)
+
+// knownNames are the names that must not be written in another case, because
+// encoding/json, and others, would read them as the known ones.
+var knownNames = map[place][]string{
+	document: {
+		"schemaVersion", "mediaType", "artifactType", "config", "layers", "blobs",
+		"manifests", "subject", "annotations", "fsLayers",
+	},
+	descriptor: {
+		"mediaType", "digest", "size", "urls", "annotations", "data", "platform", "artifactType",
+	},
+}
+
+// members are the names at the top of a document.
+type members map[string]bool
+
+// scan passes only what every reader of JSON reads alike: UTF-8, one object
+// and nothing behind it, no name twice in an object, known names in their own
+// case only, no numbers out of range. It returns which known names there are.
+func scan(body []byte) (members, error) {
+	if !utf8.Valid(body) {
+		return nil, fmt.Errorf("%w: not valid UTF-8", ErrNotJSON)
+	}
+	if !json.Valid(body) {
+		return nil, fmt.Errorf("%w: %w", ErrNotJSON, syntaxError(body))
+	}
+	if bytes.TrimLeft(body, " \t\r\n")[0] != '{' {
+		return nil, fmt.Errorf("%w: not an object", ErrInvalid)
+	}
+	s := scanner{body: body, has: members{}}
+	for s.at < len(body) {
+		if err := s.step(); err != nil {
+			return nil, err
+		}
+	}
+	return s.has, nil
+}
+
+// syntaxError says what is wrong with a body that is not JSON.
+func syntaxError(body []byte) error {
+	err := json.Unmarshal(body, &struct{}{})
+	var syntax *json.SyntaxError
+	if errors.As(err, &syntax) {
+		return fmt.Errorf("byte %d: %w", syntax.Offset, err)
+	}
+	return err
+}
+
+// scanner walks over a document that is known to be good JSON, so it need only
+// tell apart what it looks for.
+type scanner struct {
+	body  []byte
+	at    int
+	open  []frame  // the objects and arrays around at, outermost first
+	names [][]byte // names of the open objects, those of the innermost last
+	has   members
+}
+
+// frame is an open object or array.
+type frame struct {
+	place    place
+	object   bool
+	nameNext bool   // the next string is a member's name
+	member   string // in the document: the name whose value is being read
+	first    int    // in scanner.names: the object's first name
+	commas   int
+}
+
+func (s *scanner) step() error {
+	switch c := s.body[s.at]; {
+	case c == '"':
+		return s.str()
+	case c == '{' || c == '[':
+		return s.enter(c == '{')
+	case c == '}' || c == ']':
+		return s.leave()
+	case c == ',':
+		return s.comma()
+	case c == '-' || '0' <= c && c <= '9':
+		return s.number()
+	}
+	s.at++ // white space, a colon, a letter of true, false or null
+	return nil
+}
+
+func (s *scanner) top() *frame { return &s.open[len(s.open)-1] }
+
+func (s *scanner) enter(object bool) error {
+	if len(s.open) == maxDepth {
+		return fmt.Errorf("%w: nested more than %d deep", ErrNotJSON, maxDepth)
+	}
+	f := frame{place: s.placeWithin(object), object: object, nameNext: object, first: len(s.names)}
+	s.open = append(s.open, f)
+	s.at++
+	return nil
+}
+
+// placeWithin is the place of an object or array that begins here.
+func (s *scanner) placeWithin(object bool) place {
+	if len(s.open) == 0 {
+		return document
+	}
+	switch f := s.top(); {
+	case f.place == descriptorList && object:
+		return descriptor
+	case f.place != document:
+		return elsewhere
+	case object && (f.member == "config" || f.member == "subject"):
+		return descriptor
+	case !object && (f.member == "layers" || f.member == "blobs" || f.member == "manifests"):
+		return descriptorList
+	}
+	return elsewhere
+}
+
+func (s *scanner) comma() error {
+	f := s.top()
+	f.nameNext = f.object
+	f.commas++
+	s.at++
+	if !f.object && f.commas == maxElements {
+		return fmt.Errorf("%w: an array of more than %d elements", ErrInvalid, maxElements)
+	}
+	return nil
+}
+
+// leave closes an object or array, and looks for names that an object has twice.
+func (s *scanner) leave() error {
+	names := s.names[s.top().first:]
+	slices.SortFunc(names, bytes.Compare)
+	for i := 1; i < len(names); i++ {
+		if bytes.Equal(names[i-1], names[i]) {
+			return fmt.Errorf("%w: the name %.100q stands twice in an object", ErrInvalid, names[i])
+		}
+	}
+	s.names = s.names[:s.top().first]
+	s.open = s.open[:len(s.open)-1]
+	s.at++
+	return nil
+}
+
+func (s *scanner) str() error {
+	start := s.at
+	for s.at++; s.body[s.at] != '"'; s.at++ {
+		if s.body[s.at] == '\\' {
+			s.at++
+		}
+	}
+	s.at++
+	if f := s.top(); f.nameNext {
+		f.nameNext = false
+		return s.name(f, s.body[start:s.at])
+	}
+	return nil
+}
+
+// name takes a member's name, given with its quotes.
+func (s *scanner) name(f *frame, quoted []byte) error {
+	name := quoted[1 : len(quoted)-1]
+	if bytes.IndexByte(name, '\\') >= 0 {
+		var plain string
+		if err := json.Unmarshal(quoted, &plain); err != nil {
+			return fmt.Errorf("%w: %w", ErrNotJSON, err)
+		}
+		name = []byte(plain)
+	}
+	s.names = append(s.names, name)
+	for _, known := range knownNames[f.place] {
+		if string(name) != known && bytes.EqualFold(name, []byte(known)) {
+			return fmt.Errorf("%w: the name %q must be written %q", ErrInvalid, name, known)
+		}
+		if f.place == document && string(name) == known {
+			s.has[known] = true
+		}
+	}
+	f.member = ""
+	if f.place == document {
+		f.member = string(name)
+	}
+	return nil
+}
+
+// number refuses what a float64 does not hold: readers make of it what they
+// like.
+func (s *scanner) number() error {
+	start := s.at
+	for s.at++; s.at < len(s.body) && isNumeric(s.body[s.at]); {
+		s.at++
+	}
+	if _, err := strconv.ParseFloat(string(s.body[start:s.at]), 64); err != nil {
+		return fmt.Errorf("%w: the number %.20s… is out of range", ErrInvalid, s.body[start:s.at])
+	}
+	return nil
+}
+
+func isNumeric(c byte) bool {
+	return '0' <= c && c <= '9' || c == '.' || c == 'e' || c == 'E' || c == '+' || c == '-'
+}
