@@ -36,7 +36,7 @@ func ParseAlgorithm(s string) (Algorithm, error) {
 	case SHA256, SHA512:
 		return a, nil
 	}
-	return "", fmt.Errorf("%w: algorithm %q is neither sha256 nor sha512", ErrInvalid, s)
+	return "", fmt.Errorf("%w: algorithm %.100q is neither sha256 nor sha512", ErrInvalid, s)
 }
 
 // New starts a hash. Its state can be kept and restored, since it implements
@@ -60,7 +60,7 @@ type Digest struct {
 func Parse(s string) (Digest, error) {
 	d, err := Of(godigest.Digest(s))
 	if err != nil {
-		return Digest{}, fmt.Errorf("%w: %q", ErrInvalid, s)
+		return Digest{}, fmt.Errorf("%w: %.200q", ErrInvalid, s)
 	}
 	return d, nil
 }
