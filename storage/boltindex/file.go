@@ -1,0 +1,138 @@
+package boltindex
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"time"
+
+	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+)
+
+// lockTimeout is how long to wait for another process to let go of the file.
+const lockTimeout = time.Second
+
+// options are bbolt's. Each commit would rewrite the list of free pages, which
+// grows with the file, so it is kept at Close alone; the map type of list does
+// not slow down as the file fragments.
+func options(o Options) *bbolt.Options {
+	return &bbolt.Options{
+		Timeout:         lockTimeout,
+		FreelistType:    bbolt.FreelistMapType,
+		NoFreelistSync:  true,
+		InitialMmapSize: initialMap(),
+		MaxSize:         o.maxSize,
+	}
+}
+
+// initialMap is large because enlarging the map waits for every open view. It
+// costs addresses, not memory; but Windows makes the file that large.
+func initialMap() int {
+	if strconv.IntSize < 64 || runtime.GOOS == "windows" {
+		return 0
+	}
+	return 1 << 30
+}
+
+func openFile(path string, o Options) (*bbolt.DB, error) {
+	_, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = create(path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	db, err := openBolt(path, options(o))
+	if err != nil {
+		return nil, err
+	}
+	err = db.View(func(tx *bbolt.Tx) error {
+		_, err := rowsOf(tx)
+		return err
+	})
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+// rowsOf returns the bucket that holds all rows.
+func rowsOf(tx *bbolt.Tx) (rows *bbolt.Bucket, err error) {
+	defer catch(&err)
+	if rows = tx.Bucket(bucket); rows == nil {
+		return nil, fmt.Errorf("%w: it is a bbolt file of something else", ErrDamaged)
+	}
+	return rows, nil
+}
+
+// create makes an empty index under another name and gives it its own when it
+// is safely on disk: bbolt cannot open a file whose making was cut short
+// (etcd-io/etcd issue 16596).
+func create(path string) error {
+	tmp := path + ".new"
+	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	db, err := openBolt(tmp, &bbolt.Options{Timeout: lockTimeout})
+	if err != nil {
+		return err
+	}
+	err = db.Update(func(tx *bbolt.Tx) error {
+		_, err := tx.CreateBucket(bucket)
+		return err
+	})
+	if err := errors.Join(err, db.Close()); err != nil {
+		return mapFull(err)
+	}
+	if err := syncPath(tmp); err != nil {
+		return mapFull(err)
+	}
+	if err := os.Rename(tmp, path); err != nil {
+		return mapFull(err)
+	}
+	return mapFull(syncPath(filepath.Dir(path)))
+}
+
+// openBolt opens a file in which a damaged page is an error, where bbolt would
+// panic.
+func openBolt(path string, o *bbolt.Options) (db *bbolt.DB, err error) {
+	defer surviveFaults(&err)()
+	defer catch(&err)
+	var f *os.File
+	o.OpenFile = func(name string, flag int, mode os.FileMode) (_ *os.File, err error) {
+		f, err = os.OpenFile(name, flag, mode)
+		return f, err
+	}
+	defer func() {
+		if db == nil && f != nil {
+			_ = f.Close() // and let go of its lock; bbolt does not when it panics
+		}
+	}()
+	db, err = bbolt.Open(path, 0o600, o)
+	if errors.Is(err, bolterrors.ErrTimeout) {
+		return nil, fmt.Errorf("another process has it open: %w", err)
+	}
+	return db, mapFull(err)
+}
+
+// keepFreelist writes the list of free pages to disk, so that the next start
+// need not search the file for them. No transaction may be open.
+func keepFreelist(db *bbolt.DB) (err error) {
+	defer surviveFaults(&err)()
+	defer catch(&err)
+	db.NoFreelistSync = false
+	return db.Update(func(*bbolt.Tx) error { return nil })
+}
+
+func syncPath(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}

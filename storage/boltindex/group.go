@@ -1,0 +1,248 @@
+package boltindex
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/seed-78150930/berth/storage"
+)
+
+// How updates share a commit. There is one baton, and whoever holds it runs
+// his update, in his own goroutine, inside the group's open transaction of
+// bbolt. Then he passes the baton to the next who waits for it. If nobody
+// does, or the group is large enough, he commits the group first; who comes
+// during the commit waits, and so the next group forms by itself.
+//
+// An update that fails takes back its own writes, the overwritten values in
+// reverse order, and leaves the rest of the group as it was. All others learn
+// the outcome of the commit, and so does one that failed after a write of
+// another, since what it saw might not be kept.
+
+// A group is committed when it has this many updates or bytes at the latest,
+// so that the first of it need not wait for ever for the last.
+const (
+	maxUpdates = 512
+	maxBytes   = 8 << 20
+)
+
+// group is the updates of one commit.
+type group struct {
+	tx      *bbolt.Tx
+	rows    *bbolt.Bucket
+	ran     int // updates, failed ones too
+	wrote   int // updates that succeeded and wrote something
+	bytes   int // of keys and values written
+	damaged error
+
+	done chan struct{} // closed when the outcome is known
+	err  error         // the outcome
+}
+
+// waiter gets the baton by one receive.
+type waiter chan struct{}
+
+// Update implements storage.Index. A context that ends before fn has begun
+// ends the wait; one that ends later has no effect.
+func (x *Index) Update(ctx context.Context, fn func(storage.Tx) error) error {
+	if err := x.enter(ctx); err != nil {
+		return err
+	}
+	defer x.running.Done()
+	if err := x.takeBaton(ctx); err != nil {
+		return err
+	}
+	g, err := x.runOne(fn)
+	if g == nil {
+		return err
+	}
+	<-g.done
+	if g.err != nil {
+		return g.err
+	}
+	return err
+}
+
+// takeBaton waits until the caller has the baton, which he must pass on.
+func (x *Index) takeBaton(ctx context.Context) error {
+	x.mu.Lock()
+	if !x.busy {
+		x.busy = true
+		x.mu.Unlock()
+		return nil
+	}
+	w := make(waiter, 1)
+	x.waiting = append(x.waiting, w)
+	x.mu.Unlock()
+	select {
+	case <-w:
+	case <-ctx.Done():
+		if x.leave(w) {
+			return ctx.Err()
+		}
+		<-w // it was on its way already
+	}
+	if err := ctx.Err(); err != nil {
+		x.passBaton()
+		return err
+	}
+	return nil
+}
+
+// leave takes w out of the queue, and says whether it was still in it.
+func (x *Index) leave(w waiter) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	i := slices.Index(x.waiting, w)
+	if i < 0 {
+		return false
+	}
+	x.waiting = slices.Delete(x.waiting, i, i+1)
+	return true
+}
+
+// passBaton gives the baton to the next of this group, or commits the group
+// and gives it to the first of the next.
+func (x *Index) passBaton() {
+	if !x.group.full() && x.wakeNext() {
+		return
+	}
+	x.finishGroup()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if !x.wake() {
+		x.busy = false
+	}
+}
+
+func (x *Index) wakeNext() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.wake()
+}
+
+// wake gives the baton to the first who waits for it, if any. The caller has
+// the baton and the lock.
+func (x *Index) wake() bool {
+	if len(x.waiting) == 0 {
+		return false
+	}
+	x.waiting[0] <- struct{}{}
+	x.waiting = slices.Delete(x.waiting, 0, 1)
+	return true
+}
+
+// runOne runs fn, whose caller has the baton, and passes the baton on however
+// fn ends. If the outcome depends on a commit, it returns its group.
+func (x *Index) runOne(fn func(storage.Tx) error) (wait *group, err error) {
+	defer x.passBaton()
+	g, err := x.openGroup()
+	if err != nil {
+		return nil, err
+	}
+	err = g.run(fn)
+	if g.wrote == 0 && g.damaged == nil {
+		return nil, err
+	}
+	return g, err
+}
+
+func (x *Index) openGroup() (*group, error) {
+	x.mu.Lock()
+	broken := x.broken
+	x.mu.Unlock()
+	if x.group != nil || broken != nil {
+		return x.group, broken
+	}
+	g, err := begin(x.db)
+	if err != nil {
+		return nil, err
+	}
+	x.group = g
+	return g, nil
+}
+
+func begin(db *bbolt.DB) (*group, error) {
+	g := &group{done: make(chan struct{})}
+	err := attempt(func() (err error) {
+		g.tx, err = db.Begin(true)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if g.rows, err = rowsOf(g.tx); err != nil {
+		return nil, errors.Join(err, attempt(g.tx.Rollback))
+	}
+	return g, nil
+}
+
+// finishGroup commits the open group and tells all who wait for it.
+func (x *Index) finishGroup() {
+	g := x.group
+	if g == nil {
+		return
+	}
+	x.group = nil
+	g.err = g.commit()
+	x.mu.Lock()
+	switch {
+	case g.err != nil && !errors.Is(g.err, storage.ErrFull):
+		x.broken = fmt.Errorf("boltindex: no more updates after a failure: %w", g.err)
+	case g.err == nil && g.wrote > 0:
+		x.stats.Updates += int64(g.wrote)
+		x.stats.Commits++
+	}
+	x.mu.Unlock()
+	close(g.done)
+}
+
+func (g *group) full() bool {
+	return g != nil && (g.ran >= maxUpdates || g.bytes >= maxBytes || g.damaged != nil)
+}
+
+// run runs fn as part of the group, or undoes it.
+func (g *group) run(fn func(storage.Tx) error) (err error) {
+	t := &tx{rows: g.rows}
+	keep := false
+	defer surviveFaults(&err)()
+	defer func() { // also when fn panics or ends its goroutine
+		g.ran++
+		g.bytes += t.bytes
+		if !keep {
+			g.damaged = errors.Join(g.damaged, t.revert())
+		} else if len(t.undo) > 0 {
+			g.wrote++
+		}
+		t.end()
+	}()
+	err = fn(t)
+	keep = err == nil
+	return err
+}
+
+// commit ends bbolt's transaction, on disk if there is something to keep.
+func (g *group) commit() error {
+	err := g.damaged
+	if err == nil && g.wrote > 0 {
+		err = attempt(g.tx.Commit)
+	} else {
+		err = errors.Join(err, attempt(g.tx.Rollback))
+	}
+	if errors.Is(err, ErrDamaged) && g.tx.DB() != nil { // a panic left it open
+		if attempt(g.tx.Rollback) != nil {
+			err = errors.Join(err, errStuck)
+		}
+	}
+	return mapFull(err)
+}
+
+// attempt calls f, which is bbolt's, with panics and faults made errors.
+func attempt(f func() error) (err error) {
+	defer surviveFaults(&err)()
+	defer catch(&err)
+	return f()
+}

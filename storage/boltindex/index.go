@@ -1,0 +1,147 @@
+// Package boltindex keeps a [storage.Index] in one file, by bbolt. One process
+// at a time may have the file open.
+//
+// Updates that wait at the same time are committed together, and so share the
+// syncs of one commit: see group.go. Nothing waits for company: a group is
+// whoever came while the commit before it was under way.
+package boltindex
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/seed-78150930/berth/storage"
+)
+
+var (
+	errClosed = errors.New("boltindex: index is closed")
+	errEnded  = errors.New("boltindex: transaction has ended")
+)
+
+// bucket holds all rows.
+var bucket = []byte("rows")
+
+// Options are what an index may be told. The zero value is good.
+type Options struct {
+	// Log is told how long opening took, and of a list of free pages that
+	// could not be kept. Nil means nobody is.
+	Log *slog.Logger
+
+	maxSize int // in bytes, if not 0: a disk that tests can fill
+}
+
+// Stats counts what an index has done since it was opened.
+type Stats struct {
+	Updates int64 // updates whose writes are kept
+	Commits int64 // commits that kept them
+}
+
+// Index is a storage.Index in a file.
+//
+// An update of which a failed commit was part returns its error, and its
+// writes are gone: only if the very last sync of the commit failed may they
+// be there after all, as with any store that dies on the way to its answer.
+// A commit that found no room fails with storage.ErrFull and later ones are
+// tried anew. After any other failure the disk is not to be trusted: reads go
+// on, and updates fail until the index is opened again.
+//
+// A view must not open another view: it may wait for an update that makes the
+// file's map larger, which waits for the first.
+type Index struct {
+	db  *bbolt.DB
+	log *slog.Logger
+
+	mu      sync.Mutex // guards what follows
+	closed  bool
+	running sync.WaitGroup // transactions
+	busy    bool           // somebody has the baton
+	waiting []waiter       // for the baton, first come first
+	broken  error          // why there are no more updates
+	stats   Stats
+
+	group *group // the open one; of whoever has the baton
+}
+
+// Open opens the index in the file path, made if it is absent. If another
+// process has it open, Open fails after a second. Two processes must not
+// create the same index at once; whoever owns the folder sees to that.
+//
+// After an index was not closed, as in a crash, Open reads the whole file.
+func Open(path string, o Options) (*Index, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	start := time.Now()
+	db, err := openFile(path, o)
+	if err != nil {
+		return nil, fmt.Errorf("open index %s: %w", path, err)
+	}
+	o.Log.Info("index opened", "path", path, "took", time.Since(start))
+	return &Index{db: db, log: o.Log}, nil
+}
+
+// View implements storage.Index.
+func (x *Index) View(ctx context.Context, fn func(storage.Reader) error) (err error) {
+	if err := x.enter(ctx); err != nil {
+		return err
+	}
+	defer x.running.Done()
+	defer surviveFaults(&err)()
+	return x.db.View(func(btx *bbolt.Tx) error {
+		rows, err := rowsOf(btx)
+		if err != nil {
+			return err
+		}
+		t := &tx{rows: rows}
+		defer t.end()
+		return fn(t)
+	})
+}
+
+// Close implements storage.Index. Later transactions fail.
+func (x *Index) Close() error {
+	x.mu.Lock()
+	again := x.closed
+	x.closed = true
+	x.mu.Unlock()
+	x.running.Wait()
+	if again {
+		return nil
+	}
+	if x.broken == nil {
+		if err := keepFreelist(x.db); err != nil {
+			x.log.Warn("index closed without its list of free pages; the next start reads it whole", "error", err)
+		}
+	}
+	if errors.Is(x.broken, errStuck) {
+		return x.broken // bbolt would wait for its own lock
+	}
+	return x.db.Close()
+}
+
+// Stats returns what has been counted so far.
+func (x *Index) Stats() Stats {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.stats
+}
+
+// enter counts a transaction as running, which running.Done ends.
+func (x *Index) enter(ctx context.Context) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.closed {
+		return errClosed
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	x.running.Add(1)
+	return nil
+}
