@@ -1,0 +1,71 @@
+package token
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// PasswordLife is how long a registry password holds, as ECR's
+// (GetAuthorizationToken: "valid for 12 hours").
+const PasswordLife = 12 * time.Hour
+
+// MaxPassword is the greatest length of a registry password: Docker's helpers
+// and Windows's credential store cut off longer ones.
+const MaxPassword = 2 << 10
+
+// Claims say whom a registry password stands for.
+type Claims struct {
+	KeyID   string `json:"k"`           // access key that it derives from and dies with
+	Mark    string `json:"m,omitempty"` // what must still be true of that key, as the issuer chose
+	Account string `json:"a"`
+	Region  string `json:"r"` // in which it is good
+	ARN     string `json:"p"`
+	UserID  string `json:"u"`
+	Issued  int64  `json:"i"` // seconds since 1970; set by Password
+	Expires int64  `json:"x"` // seconds since 1970; set by Password
+}
+
+// Password makes a registry password for c, which holds from now on for
+// PasswordLife. It has letters, digits, '-' and '_' only. The error says that
+// the claims are too long for MaxPassword.
+func (r *Ring) Password(c Claims) (password string, expires time.Time, err error) {
+	now := r.now()
+	c.Issued, c.Expires = now.Unix(), now.Add(PasswordLife).Unix()
+	body, err := json.Marshal(c)
+	if err != nil {
+		return "", time.Time{}, fmt.Errorf("token: encode claims: %w", err)
+	}
+	head, key := r.head(usePassword)
+	password = encode(append(append(head, body...), mac(key, head, body)...))
+	if len(password) >= MaxPassword {
+		return "", time.Time{}, fmt.Errorf("token: registry password of %d characters, want less than %d", len(password), MaxPassword)
+	}
+	return password, time.Unix(c.Expires, 0).UTC(), nil
+}
+
+// OpenPassword returns what a registry password claims. The error is
+// ErrMalformed, ErrForged, ErrExpired or ErrNotYet.
+func (r *Ring) OpenPassword(password string) (Claims, error) {
+	head, rest, key, err := r.open(usePassword, password, MaxPassword)
+	if err != nil {
+		return Claims{}, err
+	}
+	if len(rest) < sha256.Size {
+		return Claims{}, ErrMalformed
+	}
+	body, sum := rest[:len(rest)-sha256.Size], rest[len(rest)-sha256.Size:]
+	if !hmac.Equal(mac(key, head, body), sum) {
+		return Claims{}, ErrForged
+	}
+	var c Claims
+	if err := json.Unmarshal(body, &c); err != nil {
+		return Claims{}, ErrMalformed
+	}
+	if err := r.checkTimes(c.Issued, c.Expires); err != nil {
+		return Claims{}, err
+	}
+	return c, nil
+}
