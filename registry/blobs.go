@@ -1,0 +1,272 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/seed-78150930/berth/registry/digest"
+	"github.com/seed-78150930/berth/storage"
+	"github.com/seed-78150930/berth/storage/table"
+)
+
+// Layer is a blob that a repository holds: a layer, a config or any other.
+type Layer struct {
+	Digest digest.Digest
+	Size   int64
+	// MediaType is what an image that uses the layer calls it; "" if none does.
+	// OpenLayer and FinishUpload leave it and Referenced out.
+	MediaType string
+	// Referenced says that a stored image uses the layer.
+	Referenced bool
+	// Existed says, of a finished upload, that the repository held it before.
+	Existed bool
+}
+
+// layer reads what a repository holds, or refuses with LayerNotFound.
+func (r repository) layer(rd storage.Reader, d digest.Digest) (Layer, error) {
+	row, err := held.Get(rd, r.key(d.String())...)
+	if errors.Is(err, storage.ErrNotFound) {
+		return Layer{}, layerNotFound(r.name, d)
+	}
+	return Layer{Digest: d, Size: row.Size}, err
+}
+
+func layerNotFound(name Name, d digest.Digest) *Error {
+	e := refuse(LayerNotFound, "layer %s is not in %q", d, name)
+	e.Name, e.Digests = name, []digest.Digest{d}
+	return e
+}
+
+// Layer finds a layer of the repository. Refusals: RepositoryNotFound,
+// LayerNotFound, also where only other repositories hold it.
+func (s *Service) Layer(ctx context.Context, name Name, d digest.Digest) (l Layer, err error) {
+	err = s.view(ctx, func(r storage.Reader) error {
+		repo, err := find(r, name)
+		if err != nil {
+			return err
+		}
+		if l, err = repo.layer(r, d); err != nil {
+			return err
+		}
+		for use, err := range layerUses.Scan(r, table.Select{Prefix: repo.key(d.String()), Limit: 1}) {
+			if err != nil {
+				return err
+			}
+			l.MediaType, l.Referenced = use.Row.MediaType, true
+		}
+		return nil
+	})
+	return l, err
+}
+
+// OpenLayer finds a layer and opens its bytes, which the caller closes. Over
+// files on disk the reader is an *os.File, so that copies of it go by
+// sendfile. Refusals as for Layer.
+func (s *Service) OpenLayer(ctx context.Context, name Name, d digest.Digest) (l Layer, r io.ReadSeekCloser, err error) {
+	for tried := ""; ; {
+		l, blob, err := s.locate(ctx, name, d)
+		if err != nil {
+			return Layer{}, nil, err
+		}
+		r, err := s.openContent(ctx, blob)
+		if err == nil {
+			return l, r, nil
+		}
+		// If it was deleted between the two steps it is gone, or has come back
+		// as another blob; else its bytes are lost.
+		if !errors.Is(err, storage.ErrNotFound) || blob == tried {
+			return Layer{}, nil, fmt.Errorf("open layer %s: %w", d, err)
+		}
+		tried = blob
+	}
+}
+
+// locate finds a layer and the blob that has its bytes.
+func (s *Service) locate(ctx context.Context, name Name, d digest.Digest) (l Layer, blob string, err error) {
+	err = s.view(ctx, func(r storage.Reader) error {
+		repo, err := find(r, name)
+		if err != nil {
+			return err
+		}
+		if l, err = repo.layer(r, d); err != nil {
+			return err
+		}
+		row, err := contents.Get(r, d.String())
+		blob = row.Blob
+		return err
+	})
+	return l, blob, err
+}
+
+// openContent opens a blob that a content row names, which therefore has been
+// sealed once: a power cut may have undone that, and then it is sealed again.
+func (s *Service) openContent(ctx context.Context, blob string) (io.ReadSeekCloser, error) {
+	r, err := s.blobs.Open(ctx, blob)
+	if !errors.Is(err, storage.ErrNotFound) {
+		return r, err
+	}
+	if err := s.blobs.Seal(ctx, blob); err != nil {
+		return nil, err
+	}
+	return s.blobs.Open(ctx, blob)
+}
+
+// DeleteLayer takes a layer from the repository. Refusals: RepositoryNotFound,
+// LayerNotFound, LayerReferenced.
+func (s *Service) DeleteLayer(ctx context.Context, name Name, d digest.Digest) error {
+	err := s.update(ctx, func(tx storage.Tx) error {
+		repo, err := find(tx, name)
+		if err != nil {
+			return err
+		}
+		if _, err := repo.layer(tx, d); err != nil {
+			return err
+		}
+		if err := repo.checkUnused(tx, d); err != nil {
+			return err
+		}
+		if err := s.letGo(tx, repo.key(), d.String()); err != nil {
+			return err
+		}
+		return s.record(ctx, tx, LayerDeleted, repo, eventRow{Digest: d})
+	})
+	if err == nil {
+		s.wakeJanitor()
+	}
+	return err
+}
+
+func (r repository) checkUnused(rd storage.Reader, d digest.Digest) error {
+	users, err := lastParts(layerUses.Scan(rd, table.Select{Prefix: r.key(d.String()), Limit: maxNamed}))
+	if err != nil || users == nil {
+		return err
+	}
+	e := refuse(LayerReferenced, "layer %s of %q is used by image %v", d, r.name, users)
+	e.Name, e.Digests = r.name, users
+	return e
+}
+
+// hold gives a repository the right to the bytes of a content row.
+func (r repository) hold(tx storage.Tx, d digest.Digest, content contentRow, row heldRow) error {
+	content.Holders++
+	if err := contents.Put(tx, content, d.String()); err != nil {
+		return err
+	}
+	if err := holders.Put(tx, holderRow{r.name.path}, r.name.id.Account, r.name.id.Region, d.String(), r.row.ID); err != nil {
+		return err
+	}
+	return held.Put(tx, row, r.key(d.String())...)
+}
+
+// letGo takes that right back; repo is the key of the repository. The bytes
+// are condemned with their last holder.
+func (s *Service) letGo(tx storage.Tx, repo []string, d string) error {
+	if err := held.Delete(tx, append(repo[:3:3], d)...); err != nil {
+		return err
+	}
+	if err := holders.Delete(tx, repo[0], repo[1], d, repo[2]); err != nil {
+		return err
+	}
+	content, err := contents.Get(tx, d)
+	if err != nil {
+		return fmt.Errorf("content of %s: %w", d, err)
+	}
+	content.Holders--
+	if content.Holders > 0 {
+		return contents.Put(tx, content, d)
+	}
+	if err := contents.Delete(tx, d); err != nil {
+		return err
+	}
+	return s.condemn(tx, content.Blob)
+}
+
+// condemn hands a blob over to the janitor. Its former owner's row must go in
+// the same transaction.
+func (s *Service) condemn(tx storage.Tx, blob string) error {
+	if err := owners.Delete(tx, blob); err != nil {
+		return err
+	}
+	return condemned.Put(tx, condemnedRow{s.now().UTC()}, blob)
+}
+
+// Mount says where a layer may be mounted from.
+type Mount struct {
+	// From is the repository that holds the layer; zero means any of the same
+	// registry.
+	From Name
+	// MayRead says whether the caller may read layers of a repository. It is
+	// asked outside of transactions.
+	MayRead func(ctx context.Context, n Name) bool
+	// MayCreate is as in Push.
+	MayCreate bool
+}
+
+// maxSources bounds how many holders of a layer a mount without a source asks
+// about.
+const maxSources = 100
+
+// Mount gives the repository a layer that another one holds. LayerNotFound
+// says that there is none that the caller may read, and not why.
+// Refusals: RepositoryNotFound, LayerNotFound.
+func (s *Service) Mount(ctx context.Context, name Name, d digest.Digest, m Mount) (l Layer, err error) {
+	from, err := s.source(ctx, name, d, m)
+	if err != nil {
+		return Layer{}, err
+	}
+	err = s.update(ctx, func(tx storage.Tx) error {
+		source, err := find(tx, from)
+		if err != nil {
+			return layerNotFound(name, d)
+		}
+		if l, err = source.layer(tx, d); err != nil {
+			return layerNotFound(name, d)
+		}
+		repo, err := s.findForPush(ctx, tx, name, m.MayCreate)
+		if err != nil {
+			return err
+		}
+		if l.Existed, err = held.Has(tx, repo.key(d.String())...); err != nil || l.Existed {
+			return err
+		}
+		content, err := contents.Get(tx, d.String())
+		if err != nil {
+			return fmt.Errorf("content of %s: %w", d, err)
+		}
+		return repo.hold(tx, d, content, heldRow{l.Size, s.now().UTC()})
+	})
+	return l, err
+}
+
+// source is the repository to mount a layer from, which the caller may read.
+func (s *Service) source(ctx context.Context, name Name, d digest.Digest, m Mount) (Name, error) {
+	candidates := []Name{m.From}
+	if m.From.IsZero() {
+		var err error
+		if candidates, err = s.holdersOf(ctx, name.id, d); err != nil {
+			return Name{}, err
+		}
+	}
+	for _, c := range candidates {
+		if m.MayRead(ctx, c) {
+			return c, nil
+		}
+	}
+	return Name{}, layerNotFound(name, d)
+}
+
+func (s *Service) holdersOf(ctx context.Context, id ID, d digest.Digest) (list []Name, err error) {
+	err = s.view(ctx, func(r storage.Reader) error {
+		list = nil
+		for f, err := range holders.Scan(r, table.Select{Prefix: []string{id.Account, id.Region, d.String()}, Limit: maxSources}) {
+			if err != nil {
+				return err
+			}
+			list = append(list, Name{id, f.Row.Repository})
+		}
+		return nil
+	})
+	return list, err
+}

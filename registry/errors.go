@@ -1,0 +1,102 @@
+package registry
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/seed-78150930/berth/registry/digest"
+)
+
+// Code says what kind of refusal an Error is. Each door has one table from
+// code to wire.
+type Code string
+
+// The refusals of the domain. The comment names the members of Error that are
+// set beside Code, Msg and, where a repository is concerned, Name.
+const (
+	RegistryInvalid      Code = "registry invalid"          // account or region malformed or unknown
+	NameInvalid          Code = "name invalid"              // a repository name's syntax
+	TagInvalid           Code = "tag invalid"               // a tag's syntax
+	DigestInvalid        Code = "digest invalid"            // a digest's syntax
+	RepositoryNotFound   Code = "repository not found"      //
+	RepositoryExists     Code = "repository exists"         //
+	RepositoryNotEmpty   Code = "repository not empty"      //
+	SettingInvalid       Code = "setting invalid"           // Field
+	ResourceTagInvalid   Code = "resource tag invalid"      //
+	TooManyResourceTags  Code = "too many resource tags"    // Limit
+	ImageNotFound        Code = "image not found"           // Ref
+	ImageReferenced      Code = "image referenced by index" // Digests: the indexes
+	TagMismatch          Code = "tag names another image"   // Ref
+	TagImmutable         Code = "tag immutable"             // Ref.Tag
+	ManifestInvalid      Code = "manifest invalid"          //
+	ManifestNotJSON      Code = "manifest is not JSON"      //
+	ManifestTooLarge     Code = "manifest too large"        // Limit
+	MediaTypeUnsupported Code = "media type unsupported"    // such as Docker schema 1
+	MediaTypeMissing     Code = "media type missing"        //
+	ImageDigestMismatch  Code = "image digest mismatch"     // Ref.Digest: what was claimed
+	LayersMissing        Code = "layers missing"            // Digests
+	ChildrenMissing      Code = "children missing"          // Digests
+	TooManyTags          Code = "too many tags"             // Ref.Tag, Limit
+	TooManyImages        Code = "too many images"           // Limit
+	LayerNotFound        Code = "layer not found"           // Digests: the one
+	LayerReferenced      Code = "layer referenced by image" // Digests: the images
+	LayerDigestMismatch  Code = "layer digest mismatch"     //
+	LayerTooLarge        Code = "layer too large"           // Limit
+	UploadNotFound       Code = "upload not found"          // Upload
+	UploadOffset         Code = "upload offset"             // Upload, Offset: where it stands, Got
+	UploadEmpty          Code = "upload empty"              // Upload
+	UploadPartTooSmall   Code = "upload part too small"     // Upload
+	TooManyParts         Code = "too many upload parts"     // Upload, Limit
+	TooManyUploads       Code = "too many open uploads"     // Limit
+	PageInvalid          Code = "page token invalid"        // a list's continuation that is none
+	StoreFull            Code = "store full"                //
+)
+
+// Codes are all refusals, for tests of the doors' tables.
+func Codes() []Code {
+	return []Code{
+		RegistryInvalid, NameInvalid, TagInvalid, DigestInvalid, RepositoryNotFound, RepositoryExists,
+		RepositoryNotEmpty, SettingInvalid, ResourceTagInvalid, TooManyResourceTags, ImageNotFound,
+		ImageReferenced, TagMismatch, TagImmutable, ManifestInvalid, ManifestNotJSON, ManifestTooLarge,
+		MediaTypeUnsupported, MediaTypeMissing, ImageDigestMismatch, LayersMissing, ChildrenMissing,
+		TooManyTags, TooManyImages, LayerNotFound, LayerReferenced, LayerDigestMismatch, LayerTooLarge,
+		UploadNotFound, UploadOffset, UploadEmpty, UploadPartTooSmall, TooManyParts, TooManyUploads,
+		PageInvalid, StoreFull,
+	}
+}
+
+// Error is a refusal its caller may see. Find one with errors.As, or its code
+// with CodeOf.
+type Error struct {
+	Code Code
+	// Msg says which thing in a sentence for people, without secrets:
+	// `tag "1.4" of "team/app" is immutable`.
+	Msg string
+
+	// Facts from which a door that has its own wording makes it. Which are set
+	// is said at the code.
+	Name    Name
+	Ref     Ref
+	Digests []digest.Digest
+	Upload  string
+	Offset  int64
+	Got     int64
+	Limit   int64
+	Field   string
+}
+
+func (e *Error) Error() string { return e.Msg }
+
+// CodeOf is the code of the refusal in err's chain, or "" if there is none:
+// then err is a fault, or nil.
+func CodeOf(err error) Code {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Code
+	}
+	return ""
+}
+
+func refuse(code Code, format string, args ...any) *Error {
+	return &Error{Code: code, Msg: fmt.Sprintf(format, args...)}
+}

@@ -1,0 +1,365 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/seed-78150930/berth/registry/digest"
+	"github.com/seed-78150930/berth/registry/manifest"
+	"github.com/seed-78150930/berth/storage"
+	"github.com/seed-78150930/berth/storage/table"
+)
+
+// Ref names an image of a repository by tag, by digest, or by both, which must
+// then agree. The zero value names none.
+type Ref struct {
+	Tag    Tag
+	Digest digest.Digest
+}
+
+// Image is a manifest in a repository.
+type Image struct {
+	Name            Name
+	Digest          digest.Digest
+	MediaType       string
+	ManifestSize    int64 // bytes of the manifest
+	Size            int64 // bytes of config and layers; of an index, of its largest child
+	PushedAt        time.Time
+	ArtifactType    string        // artifactType, else the config's media type; "" for an index without one
+	ConfigMediaType string        // "" for an index
+	Subject         digest.Digest // zero if it is no referrer
+	// Tags, in byte order. Only Images and DescribeImage fill it.
+	Tags []Tag
+}
+
+// TagFilter chooses images by whether they have tags.
+type TagFilter string
+
+// The filters, as ECR names them. The zero value is AnyImage.
+const (
+	AnyImage     TagFilter = "ANY"
+	TaggedOnly   TagFilter = "TAGGED"
+	UntaggedOnly TagFilter = "UNTAGGED"
+)
+
+func (f TagFilter) takes(row imageRow) bool {
+	switch f {
+	case TaggedOnly:
+		return row.Tags > 0
+	case UntaggedOnly:
+		return row.Tags == 0
+	}
+	return true
+}
+
+func (row imageRow) public(name Name, d digest.Digest) Image {
+	return Image{
+		Name: name, Digest: d, MediaType: row.MediaType, ManifestSize: row.ManifestSize, Size: row.Size,
+		PushedAt: row.PushedAt, ArtifactType: row.ArtifactType, ConfigMediaType: row.ConfigMediaType, Subject: row.Subject,
+	}
+}
+
+// stored is an image's row with its digest, inside a transaction.
+type stored struct {
+	digest digest.Digest
+	row    imageRow
+}
+
+// image finds what ref names, or refuses with ImageNotFound or TagMismatch.
+func (r repository) image(rd storage.Reader, ref Ref) (stored, error) {
+	d, err := r.resolve(rd, ref)
+	if err != nil {
+		return stored{}, err
+	}
+	row, err := images.Get(rd, r.key(d.String())...)
+	if errors.Is(err, storage.ErrNotFound) {
+		return stored{}, r.imageNotFound(ref)
+	}
+	return stored{d, row}, err
+}
+
+func (r repository) resolve(rd storage.Reader, ref Ref) (digest.Digest, error) {
+	if ref.Tag.IsZero() {
+		return ref.Digest, nil
+	}
+	tag, err := tags.Get(rd, r.key(ref.Tag.s)...)
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+		return digest.Digest{}, r.imageNotFound(ref)
+	case err == nil && !ref.Digest.IsZero() && ref.Digest != tag.Digest:
+		e := refuse(TagMismatch, "tag %q of %q does not name %s", ref.Tag, r.name, ref.Digest)
+		e.Name, e.Ref = r.name, ref
+		return digest.Digest{}, e
+	}
+	return tag.Digest, err
+}
+
+func (r repository) imageNotFound(ref Ref) *Error {
+	e := refuse(ImageNotFound, "no image %q %s in %q", ref.Tag, ref.Digest, r.name)
+	e.Name, e.Ref = r.name, ref
+	return e
+}
+
+// tagsOf lists the tags of an image in byte order, those after the given one.
+func (r repository) tagsOf(rd storage.Reader, d digest.Digest, after string, limit int) (list []Tag, err error) {
+	sel := table.Select{Prefix: r.key(d.String()), Limit: limit}
+	if after != "" {
+		sel.After = []string{after}
+	}
+	for f, err := range imageTags.Scan(rd, sel) {
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, Tag{f.Key[4]})
+	}
+	return list, nil
+}
+
+// onImage runs fn on the image that ref names, on one snapshot.
+func (s *Service) onImage(ctx context.Context, name Name, ref Ref, fn func(storage.Reader, repository, stored) error) error {
+	return s.view(ctx, func(r storage.Reader) error {
+		repo, err := find(r, name)
+		if err != nil {
+			return err
+		}
+		img, err := repo.image(r, ref)
+		if err != nil {
+			return err
+		}
+		return fn(r, repo, img)
+	})
+}
+
+// Image finds an image, without its tags. Refusals: RepositoryNotFound,
+// ImageNotFound; TagMismatch if tag and digest are both given and disagree.
+func (s *Service) Image(ctx context.Context, name Name, ref Ref) (img Image, err error) {
+	err = s.onImage(ctx, name, ref, func(_ storage.Reader, _ repository, found stored) error {
+		img = found.row.public(name, found.digest)
+		return nil
+	})
+	return img, err
+}
+
+// DescribeImage finds an image with its tags. Refusals as for Image.
+func (s *Service) DescribeImage(ctx context.Context, name Name, ref Ref) (img Image, err error) {
+	err = s.onImage(ctx, name, ref, func(r storage.Reader, repo repository, found stored) (err error) {
+		img = found.row.public(name, found.digest)
+		img.Tags, err = repo.tagsOf(r, found.digest, "", 0)
+		return err
+	})
+	return img, err
+}
+
+// Manifest finds an image and its manifest's bytes, which have been held
+// against the digest. Refusals as for Image.
+func (s *Service) Manifest(ctx context.Context, name Name, ref Ref) (img Image, body []byte, err error) {
+	err = s.onImage(ctx, name, ref, func(r storage.Reader, repo repository, found stored) (err error) {
+		img = found.row.public(name, found.digest)
+		body, err = repo.manifest(r, found)
+		return err
+	})
+	return img, body, err
+}
+
+// manifest reads an image's manifest and checks it against its digest.
+func (r repository) manifest(rd storage.Reader, img stored) ([]byte, error) {
+	body := make([]byte, 0, img.row.ManifestSize)
+	for f, err := range manifests.Scan(rd, table.Select{Prefix: r.key(img.digest.String())}) {
+		if err != nil {
+			return nil, err
+		}
+		body = append(body, f.Row...)
+	}
+	if !img.digest.Matches(body) {
+		return nil, fmt.Errorf("manifest %s of %s is damaged: its bytes have another digest", img.digest, r.name)
+	}
+	return body, nil
+}
+
+// putManifest keeps a manifest's bytes in as many rows as it takes.
+func (r repository) putManifest(tx storage.Tx, d digest.Digest, body []byte) error {
+	for n := 0; len(body) > 0; n++ {
+		size := min(len(body), storage.MaxValue)
+		if err := manifests.Put(tx, body[:size], r.key(d.String(), chunkKey(n))...); err != nil {
+			return err
+		}
+		body = body[size:]
+	}
+	return nil
+}
+
+func chunkKey(n int) string { return fmt.Sprintf("%04d", n) }
+
+// parsed reads an image's manifest anew, to learn what it refers to.
+func (r repository) parsed(rd storage.Reader, img stored) (manifest.Manifest, error) {
+	body, err := r.manifest(rd, img)
+	if err != nil {
+		return manifest.Manifest{}, err
+	}
+	m, err := manifest.Parse(img.row.MediaType, body)
+	if err != nil {
+		return manifest.Manifest{}, fmt.Errorf("manifest %s of %s was taken once: %w", img.digest, r.name, err)
+	}
+	return m, nil
+}
+
+// A filtered list looks at no more rows than this for each that it may yield,
+// so that a page costs what a page costs; the page is then short, and goes on.
+const rowsForEach, rowsAtLeast = 10, 1000
+
+// Images lists the images of a repository with their tags in byte order of
+// digest, those after the given digest ("" for the first page), at most limit.
+// next is the value of after for the next page, "" if there is none; a page
+// may be short, or empty, and still have a next one.
+// Refusal: RepositoryNotFound.
+func (s *Service) Images(ctx context.Context, name Name, filter TagFilter, after string, limit int) (page []Image, next string, err error) {
+	err = s.view(ctx, func(r storage.Reader) error {
+		page, next = nil, ""
+		repo, err := find(r, name)
+		if err != nil {
+			return err
+		}
+		next, err = repo.eachImage(r, after, limit, func(img stored) (bool, error) {
+			if !filter.takes(img.row) {
+				return true, nil
+			}
+			public := img.row.public(name, img.digest)
+			if public.Tags, err = repo.tagsOf(r, img.digest, "", 0); err != nil {
+				return false, err
+			}
+			page = append(page, public)
+			return len(page) < limit, nil
+		})
+		return err
+	})
+	return page, next, err
+}
+
+// eachImage calls fn for the images after the given digest until it says false
+// or the bound on rows for limit is met. next is the last digest that fn saw if there are
+// more, else "".
+func (r repository) eachImage(rd storage.Reader, after string, limit int, fn func(stored) (more bool, err error)) (next string, err error) {
+	sel := table.Select{Prefix: r.key()}
+	if after != "" {
+		sel.After = []string{after}
+	}
+	last, left, more := "", limit*rowsForEach+rowsAtLeast, true
+	for f, err := range images.Scan(rd, sel) {
+		if err != nil {
+			return "", err
+		}
+		if !more || left == 0 {
+			return last, nil
+		}
+		d, err := digest.Parse(f.Key[3])
+		if err != nil {
+			return "", fmt.Errorf("key of image: %w", err)
+		}
+		if more, err = fn(stored{d, f.Row}); err != nil {
+			return "", err
+		}
+		last, left = f.Key[3], left-1
+	}
+	return "", nil
+}
+
+// ImageIDs lists a repository's pairs of digest and tag, and its images
+// without tags, in byte order of digest and tag. after and next are as for
+// Images, of this list's own form. Refusals: RepositoryNotFound, PageInvalid.
+func (s *Service) ImageIDs(ctx context.Context, name Name, filter TagFilter, after string, limit int) (page []Ref, next string, err error) {
+	err = s.view(ctx, func(r storage.Reader) error {
+		repo, err := find(r, name)
+		if err != nil {
+			return err
+		}
+		page, next, err = repo.imageIDs(r, filter, after, limit)
+		return err
+	})
+	return page, next, err
+}
+
+// imageIDs collects one pair more than limit, to see whether there is a next
+// page.
+func (r repository) imageIDs(rd storage.Reader, filter TagFilter, after string, limit int) (page []Ref, next string, err error) {
+	from, fromTag, within := strings.Cut(after, " ")
+	if within {
+		if page, err = r.idsOf(rd, from, fromTag, limit+1); err != nil {
+			return nil, "", err
+		}
+	}
+	if len(page) <= limit {
+		next, err = r.eachImage(rd, from, limit, func(img stored) (bool, error) {
+			if !filter.takes(img.row) {
+				return true, nil
+			}
+			refs, err := r.idsOf(rd, img.digest.String(), "", limit+1-len(page))
+			page = append(page, refs...)
+			return len(page) <= limit, err
+		})
+	}
+	if len(page) > limit {
+		page = page[:limit]
+		next = page[limit-1].position()
+	}
+	return page, next, err
+}
+
+// position is where a list of pairs goes on behind r.
+func (r Ref) position() string {
+	if r.Tag.IsZero() {
+		return r.Digest.String()
+	}
+	return r.Digest.String() + " " + r.Tag.s
+}
+
+// idsOf lists the pairs of an image after a tag: one for each tag, or one
+// without if it has none.
+func (r repository) idsOf(rd storage.Reader, d, after string, limit int) (list []Ref, err error) {
+	parsed, err := digest.Parse(d)
+	if err != nil {
+		return nil, refuse(PageInvalid, "%.150q is no place in a list of images", d)
+	}
+	named, err := r.tagsOf(rd, parsed, after, limit)
+	if err != nil {
+		return nil, err
+	}
+	for _, tag := range named {
+		list = append(list, Ref{tag, parsed})
+	}
+	if len(list) == 0 && after == "" {
+		list = append(list, Ref{Digest: parsed})
+	}
+	return list, nil
+}
+
+// Tags lists a repository's tags in byte order, those after the given one (""
+// for the first page), at most limit. more says that there are others.
+// Refusal: RepositoryNotFound.
+func (s *Service) Tags(ctx context.Context, name Name, after string, limit int) (page []Tag, more bool, err error) {
+	err = s.view(ctx, func(r storage.Reader) error {
+		page, more = nil, false
+		repo, err := find(r, name)
+		if err != nil {
+			return err
+		}
+		sel := table.Select{Prefix: repo.key(), Limit: limit + 1}
+		if after != "" {
+			sel.After = []string{after}
+		}
+		for f, err := range tags.Scan(r, sel) {
+			if err != nil {
+				return err
+			}
+			if len(page) == limit {
+				more = true
+				return nil
+			}
+			page = append(page, Tag{f.Key[3]})
+		}
+		return nil
+	})
+	return page, more, err
+}

@@ -1,0 +1,225 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/seed-78150930/berth/storage"
+	"github.com/seed-78150930/berth/storage/table"
+)
+
+// How often the janitor looks, and how much it does in one transaction.
+const (
+	idleTime    = time.Second // after which an upload is checkpointed
+	sweepPause  = time.Minute // between looks at what has expired
+	orphanPause = time.Hour   // between looks at blobs that no row owns
+	batch       = 500
+)
+
+// Run does the domain's own work in the background until ctx ends: idle
+// uploads are checkpointed after a second and removed at their expiry,
+// condemned bytes, what deleted repositories held and old events are cleared
+// away. It returns nil when ctx ends; what fails is logged and tried again.
+func (s *Service) Run(ctx context.Context) error {
+	idle, sweep, orphans := time.NewTicker(idleTime), time.NewTicker(sweepPause), time.NewTicker(orphanPause)
+	defer idle.Stop()
+	defer sweep.Stop()
+	defer orphans.Stop()
+	s.wakeJanitor()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-idle.C:
+			s.try(ctx, "checkpoint uploads", s.checkpointIdle)
+		case <-s.wake:
+			s.try(ctx, "clear deleted repositories", s.clearDropped)
+			s.try(ctx, "delete condemned blobs", s.deleteCondemned)
+		case <-sweep.C:
+			s.wakeJanitor() // for what failed before
+			s.try(ctx, "expire uploads", s.expireUploads)
+			s.try(ctx, "trim events", s.trimEvents)
+		case <-orphans.C:
+			s.try(ctx, "delete blobs without an owner", s.deleteOrphans)
+		}
+	}
+}
+
+func (s *Service) try(ctx context.Context, what string, fn func(context.Context) error) {
+	if err := fn(ctx); err != nil && ctx.Err() == nil {
+		s.log.Error(what, "error", err)
+	}
+}
+
+func (s *Service) wakeJanitor() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Close checkpoints the uploads at hand. Call it when no request is under way
+// any more; Index and Blobs stay open.
+func (s *Service) Close(ctx context.Context) error {
+	return s.checkpointAll(ctx, s.now())
+}
+
+func (s *Service) checkpointIdle(ctx context.Context) error {
+	return s.checkpointAll(ctx, s.now().Add(-idleTime))
+}
+
+func (s *Service) checkpointAll(ctx context.Context, since time.Time) error {
+	var failed []error
+	for _, u := range s.sessions.idle(since) {
+		failed = append(failed, s.checkpoint(ctx, u))
+		s.sessions.leave(u)
+	}
+	return errors.Join(failed...)
+}
+
+// deleteCondemned deletes the bytes of condemned rows, then the rows.
+func (s *Service) deleteCondemned(ctx context.Context) error {
+	for {
+		ids, err := s.keys(ctx, func(r storage.Reader) ([]string, error) {
+			return firstParts(condemned, r, 0, table.Select{Limit: batch})
+		})
+		if err != nil || len(ids) == 0 {
+			return err
+		}
+		for _, id := range ids {
+			if err := s.blobs.Delete(ctx, id); err != nil {
+				return err
+			}
+		}
+		err = s.update(ctx, func(tx storage.Tx) error {
+			for _, id := range ids {
+				if err := condemned.Delete(tx, id); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (s *Service) keys(ctx context.Context, fn func(storage.Reader) ([]string, error)) (list []string, err error) {
+	err = s.view(ctx, func(r storage.Reader) (err error) {
+		list, err = fn(r)
+		return err
+	})
+	return list, err
+}
+
+// firstParts lists one part of the keys that a scan finds.
+func firstParts[Row any](t table.Table[Row], r storage.Reader, part int, sel table.Select) (list []string, err error) {
+	for f, err := range t.Scan(r, sel) {
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, f.Key[part])
+	}
+	return list, nil
+}
+
+// expireUploads removes uploads that nobody has touched for too long.
+func (s *Service) expireUploads(ctx context.Context) error {
+	limit := s.now().Add(-s.live.Load().uploadExpiry)
+	return s.dropUploads(ctx, table.Select{}, func(row uploadRow) bool { return !row.TouchedAt.After(limit) })
+}
+
+// dropUploads removes the uploads at rest that gone says yes to.
+func (s *Service) dropUploads(ctx context.Context, sel table.Select, gone func(uploadRow) bool) error {
+	for {
+		var found []table.Found[uploadRow]
+		err := s.update(ctx, func(tx storage.Tx) error {
+			found = nil
+			for f, err := range uploads.Scan(tx, sel) {
+				if err != nil {
+					return err
+				}
+				if !gone(f.Row) || s.sessions.here(f.Key[3]) {
+					continue
+				}
+				if err := s.dropUpload(tx, f.Key, f.Row.Blob); err != nil {
+					return err
+				}
+				if found = append(found, f); len(found) == batch {
+					return nil
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		for _, f := range found {
+			s.sessions.close(f.Key[3], f.Row.Owner)
+		}
+		if len(found) < batch {
+			s.wakeJanitor()
+			return nil
+		}
+	}
+}
+
+// trimEvents removes events older than their retention.
+func (s *Service) trimEvents(ctx context.Context) error {
+	limit := s.now().Add(-s.live.Load().eventRetention)
+	for {
+		n := 0
+		err := s.update(ctx, func(tx storage.Tx) error {
+			n = 0
+			for f, err := range events.Scan(tx, table.Select{Limit: batch}) {
+				if err != nil {
+					return err
+				}
+				if f.Row.At.After(limit) {
+					return nil
+				}
+				if err := events.Delete(tx, f.Key...); err != nil {
+					return err
+				}
+				n++
+			}
+			return nil
+		})
+		if err != nil || n < batch {
+			return err
+		}
+	}
+}
+
+// deleteOrphans deletes blobs that no row owns: those of uploads that had not
+// reached their first checkpoint when the process died. Age tells them from
+// uploads at work, whose bytes are young.
+func (s *Service) deleteOrphans(ctx context.Context) error {
+	limit := s.now().Add(-s.live.Load().uploadExpiry)
+	for info, err := range s.blobs.List(ctx, "") {
+		if err != nil {
+			return err
+		}
+		if info.ModTime.After(limit) || s.sessions.hasBlob(info.ID) {
+			continue
+		}
+		owned := false
+		err := s.view(ctx, func(r storage.Reader) (err error) {
+			if owned, err = owners.Has(r, info.ID); err == nil && !owned {
+				owned, err = condemned.Has(r, info.ID)
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if !owned {
+			if err := s.blobs.Delete(ctx, info.ID); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

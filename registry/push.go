@@ -1,0 +1,304 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/seed-78150930/berth/registry/digest"
+	"github.com/seed-78150930/berth/registry/manifest"
+	"github.com/seed-78150930/berth/storage"
+)
+
+// Push is an image to be stored.
+type Push struct {
+	Tag       Tag    // zero: stored without a tag
+	MediaType string // Content-Type or imageManifestMediaType; "" takes the manifest's own
+	Body      []byte // stored byte for byte
+	// Want is the digest that the caller says the body has; zero if it says none.
+	Want digest.Digest
+	// MayCreate says that the caller may create the repository if it is
+	// missing; it is created only where the server's CreateOnPush says so too.
+	MayCreate bool
+}
+
+// Pushed is the outcome of a push.
+type Pushed struct {
+	Image Image
+	// Existed says that nothing changed: the same image was there under the
+	// same tag or, without a tag, was there at all.
+	Existed bool
+}
+
+// PutImage stores an image and its tag. A tag that names another image is
+// moved if the repository's tag rule lets it.
+// Refusals: RepositoryNotFound, ManifestInvalid, ManifestNotJSON,
+// ManifestTooLarge, MediaTypeUnsupported, MediaTypeMissing,
+// ImageDigestMismatch, LayersMissing, ChildrenMissing, TagImmutable,
+// TooManyTags, TooManyImages.
+func (s *Service) PutImage(ctx context.Context, name Name, p Push) (Pushed, error) {
+	m, d, err := s.readPush(name, p)
+	if err != nil {
+		return Pushed{}, s.unlessMissing(ctx, name, err, p.MayCreate)
+	}
+	var done Pushed
+	err = s.update(ctx, func(tx storage.Tx) error {
+		repo, err := s.findForPush(ctx, tx, name, p.MayCreate)
+		if err != nil {
+			return err
+		}
+		done, err = s.put(ctx, tx, pushing{repo: repo, manifest: m, digest: d, Push: p})
+		return err
+	})
+	return done, err
+}
+
+// unlessMissing is err, unless the repository is missing: that goes first.
+func (s *Service) unlessMissing(ctx context.Context, name Name, err error, mayCreate bool) error {
+	if mayCreate && s.live.Load().createOnPush {
+		return err
+	}
+	if _, missing := s.Repository(ctx, name); missing != nil {
+		return missing
+	}
+	return err
+}
+
+// readPush checks what can be checked without the index.
+func (s *Service) readPush(name Name, p Push) (manifest.Manifest, digest.Digest, error) {
+	if limit := s.Limits().Manifest; int64(len(p.Body)) > limit {
+		e := refuse(ManifestTooLarge, "a manifest has at most %d bytes", limit)
+		e.Name, e.Limit = name, limit
+		return manifest.Manifest{}, digest.Digest{}, e
+	}
+	m, err := manifest.Parse(p.MediaType, p.Body)
+	if err != nil {
+		e := refuse(parseCode(err), "%s", err)
+		e.Name = name
+		return manifest.Manifest{}, digest.Digest{}, e
+	}
+	algorithm := digest.SHA256
+	if !p.Want.IsZero() {
+		algorithm = p.Want.Algorithm()
+	}
+	d := digest.FromBytes(algorithm, p.Body)
+	if !p.Want.IsZero() && p.Want != d {
+		e := refuse(ImageDigestMismatch, "the manifest's digest is %s, not %s", d, p.Want)
+		e.Name, e.Ref = name, Ref{Digest: p.Want}
+		return manifest.Manifest{}, digest.Digest{}, e
+	}
+	return m, d, nil
+}
+
+func parseCode(err error) Code {
+	switch {
+	case errors.Is(err, manifest.ErrNotJSON):
+		return ManifestNotJSON
+	case errors.Is(err, manifest.ErrNoMediaType):
+		return MediaTypeMissing
+	case errors.Is(err, manifest.ErrUnsupported):
+		return MediaTypeUnsupported
+	}
+	return ManifestInvalid
+}
+
+// pushing is a push inside its transaction.
+type pushing struct {
+	Push
+	repo     repository
+	manifest manifest.Manifest
+	digest   digest.Digest
+}
+
+func (s *Service) put(ctx context.Context, tx storage.Tx, p pushing) (Pushed, error) {
+	img, there, err := s.storeImage(tx, &p)
+	if err != nil {
+		return Pushed{}, err
+	}
+	moved, err := s.setTag(tx, p.repo, p.Tag, &img)
+	if err != nil {
+		return Pushed{}, err
+	}
+	public := img.row.public(p.repo.name, img.digest)
+	if there && !moved {
+		return Pushed{public, true}, nil
+	}
+	if err := images.Put(tx, img.row, p.repo.key(img.digest.String())...); err != nil {
+		return Pushed{}, err
+	}
+	e := eventRow{Digest: img.digest, MediaType: img.row.MediaType, Tag: p.Tag.s}
+	return Pushed{Image: public}, s.record(ctx, tx, ImagePushed, p.repo, e)
+}
+
+// storeImage writes what belongs to an image but its own row, unless the image
+// is there already.
+func (s *Service) storeImage(tx storage.Tx, p *pushing) (img stored, there bool, err error) {
+	img.digest = p.digest
+	img.row, err = images.Get(tx, p.repo.key(p.digest.String())...)
+	if err == nil || !errors.Is(err, storage.ErrNotFound) {
+		return img, err == nil, err
+	}
+	if limit := s.Limits().Images; p.repo.row.Images >= limit {
+		e := refuse(TooManyImages, "%q holds %d images, as many as it may", p.repo.name, limit)
+		e.Name, e.Limit = p.repo.name, int64(limit)
+		return img, false, e
+	}
+	img.row = p.newRow()
+	img.row.PushedAt = s.now().UTC()
+	if img.row.Size, err = p.refer(tx); err != nil {
+		return img, false, err
+	}
+	if err := p.repo.putManifest(tx, p.digest, p.Body); err != nil {
+		return img, false, err
+	}
+	p.repo.row.Images++
+	return img, false, p.repo.put(tx)
+}
+
+func (p *pushing) newRow() imageRow {
+	row := imageRow{MediaType: p.manifest.MediaType, ManifestSize: int64(len(p.Body)), ArtifactType: p.manifest.ArtifactType}
+	if c := p.manifest.Config; c != nil {
+		row.ConfigMediaType = c.MediaType
+		setDefault(&row.ArtifactType, c.MediaType)
+	}
+	if p.manifest.Subject != nil {
+		row.Subject = p.manifest.Subject.Digest
+	}
+	return row
+}
+
+// refer writes the references of a new image after checking that what it
+// refers to is there, and returns the image's size.
+func (p *pushing) refer(tx storage.Tx) (size int64, err error) {
+	layers, err := p.useLayers(tx)
+	if err != nil {
+		return 0, err
+	}
+	largest, err := p.useChildren(tx)
+	if err != nil {
+		return 0, err
+	}
+	if sub := p.manifest.Subject; sub != nil {
+		row := referrerRow{MediaType: p.manifest.MediaType, ArtifactType: p.newRow().ArtifactType, Size: int64(len(p.Body))}
+		err = referrers.Put(tx, row, p.repo.key(sub.Digest.String(), p.digest.String())...)
+	}
+	return layers + largest, err
+}
+
+// blobsOf are the config and layers of a manifest.
+func blobsOf(m manifest.Manifest) []manifest.Descriptor {
+	var list []manifest.Descriptor
+	if m.Config != nil {
+		list = append(list, *m.Config)
+	}
+	return append(list, m.Layers...)
+}
+
+func (p *pushing) useLayers(tx storage.Tx) (size int64, err error) {
+	var missing []digest.Digest
+	for _, b := range blobsOf(p.manifest) {
+		row, err := held.Get(tx, p.repo.key(b.Digest.String())...)
+		switch {
+		case errors.Is(err, storage.ErrNotFound):
+			if !b.Foreign && !b.Optional {
+				missing = append(missing, b.Digest)
+			}
+			continue
+		case err != nil:
+			return 0, err
+		case row.Size != b.Size && !b.Optional:
+			return 0, p.wrongSize(b, row.Size)
+		}
+		size += row.Size
+		if err := layerUses.Put(tx, layerUseRow{b.MediaType}, p.repo.key(b.Digest.String(), p.digest.String())...); err != nil {
+			return 0, err
+		}
+	}
+	if missing != nil {
+		e := refuse(LayersMissing, "layers that the manifest names are not in %q: %v", p.repo.name, missing)
+		e.Name, e.Digests = p.repo.name, missing
+		return 0, e
+	}
+	return size, nil
+}
+
+func (p *pushing) useChildren(tx storage.Tx) (largest int64, err error) {
+	var missing []digest.Digest
+	for _, c := range p.manifest.Manifests {
+		row, err := images.Get(tx, p.repo.key(c.Digest.String())...)
+		switch {
+		case errors.Is(err, storage.ErrNotFound):
+			if !c.Optional {
+				missing = append(missing, c.Digest)
+			}
+			continue
+		case err != nil:
+			return 0, err
+		case row.ManifestSize != c.Size && !c.Optional:
+			return 0, p.wrongSize(c, row.ManifestSize)
+		}
+		largest = max(largest, row.Size)
+		if err := children.Put(tx, noRow{}, p.repo.key(c.Digest.String(), p.digest.String())...); err != nil {
+			return 0, err
+		}
+	}
+	if missing != nil {
+		e := refuse(ChildrenMissing, "images that the index names are not in %q: %v", p.repo.name, missing)
+		e.Name, e.Digests = p.repo.name, missing
+		return 0, e
+	}
+	return largest, nil
+}
+
+func (p *pushing) wrongSize(d manifest.Descriptor, real int64) *Error {
+	e := refuse(ManifestInvalid, "%s has %d bytes, not %d as the manifest says", d.Digest, real, d.Size)
+	e.Name = p.repo.name
+	return e
+}
+
+// setTag makes tag name img, whose count of tags it keeps, and says whether
+// that changed anything.
+func (s *Service) setTag(tx storage.Tx, repo repository, tag Tag, img *stored) (changed bool, err error) {
+	if tag.IsZero() {
+		return false, nil
+	}
+	old, err := tags.Get(tx, repo.key(tag.s)...)
+	switch {
+	case err == nil && old.Digest == img.digest:
+		return false, nil
+	case err == nil:
+		if err := repo.moveTag(tx, tag, old.Digest); err != nil {
+			return false, err
+		}
+	case !errors.Is(err, storage.ErrNotFound):
+		return false, err
+	}
+	if limit := s.Limits().Tags; img.row.Tags >= limit {
+		e := refuse(TooManyTags, "image %s of %q has %d tags, as many as it may", img.digest, repo.name, limit)
+		e.Name, e.Ref, e.Limit = repo.name, Ref{tag, img.digest}, int64(limit)
+		return false, e
+	}
+	img.row.Tags++
+	if err := tags.Put(tx, tagRow{img.digest}, repo.key(tag.s)...); err != nil {
+		return false, err
+	}
+	return true, imageTags.Put(tx, noRow{}, repo.key(img.digest.String(), tag.s)...)
+}
+
+// moveTag takes a tag from the image that has it, if the tag rule lets it.
+func (r repository) moveTag(tx storage.Tx, tag Tag, from digest.Digest) error {
+	if (TagRule{r.row.Mutability, r.row.Exclusions}).Immutable(tag) {
+		e := refuse(TagImmutable, "tag %q of %q is immutable", tag, r.name)
+		e.Name, e.Ref = r.name, Ref{Tag: tag}
+		return e
+	}
+	row, err := images.Get(tx, r.key(from.String())...)
+	if err != nil {
+		return fmt.Errorf("image %s that tag %q names: %w", from, tag, err)
+	}
+	row.Tags--
+	if err := images.Put(tx, row, r.key(from.String())...); err != nil {
+		return err
+	}
+	return imageTags.Delete(tx, r.key(from.String(), tag.s)...)
+}

@@ -1,0 +1,100 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"slices"
+
+	"github.com/seed-78150930/berth/registry/digest"
+	"github.com/seed-78150930/berth/storage"
+	"github.com/seed-78150930/berth/storage/table"
+)
+
+// Referrer is an image that names another one as its subject.
+type Referrer struct {
+	Digest       digest.Digest
+	MediaType    string
+	ArtifactType string
+	Size         int64 // bytes of the manifest
+	Annotations  map[string]string
+}
+
+// maxReferrerBytes bounds what a page of referrers reads: annotations are the
+// manifests' own and may be as large as these.
+const maxReferrerBytes = 4 << 20
+
+// Referrers lists the images whose subject is the given digest, which need not
+// be there itself, in byte order of digest, those after the given digest (""
+// for the first page), at most limit; only those of a listed artifact type, if
+// any is listed. next is as for Images: pages may be short.
+// Refusal: RepositoryNotFound.
+func (s *Service) Referrers(ctx context.Context, name Name, subject digest.Digest, artifactTypes []string, after string, limit int) (page []Referrer, next string, err error) {
+	err = s.view(ctx, func(r storage.Reader) error {
+		repo, err := find(r, name)
+		if err != nil {
+			return err
+		}
+		page, next, err = repo.referrers(r, subject, artifactTypes, after, limit)
+		return err
+	})
+	return page, next, err
+}
+
+func (r repository) referrers(rd storage.Reader, subject digest.Digest, artifactTypes []string, after string, limit int) (page []Referrer, next string, err error) {
+	sel := table.Select{Prefix: r.key(subject.String())}
+	if after != "" {
+		sel.After = []string{after}
+	}
+	last, left, room := "", limit*rowsForEach+rowsAtLeast, int64(maxReferrerBytes)
+	for f, err := range referrers.Scan(rd, sel) {
+		if err != nil {
+			return nil, "", err
+		}
+		if len(page) == limit || left == 0 || room <= 0 {
+			return page, last, nil
+		}
+		last, left = f.Key[4], left-1
+		if len(artifactTypes) > 0 && !slices.Contains(artifactTypes, f.Row.ArtifactType) {
+			continue
+		}
+		found, err := r.referrer(rd, f.Key[4], f.Row)
+		if err != nil {
+			return nil, "", err
+		}
+		room -= found.Size
+		page = append(page, found)
+	}
+	return page, "", nil
+}
+
+func (r repository) referrer(rd storage.Reader, d string, row referrerRow) (Referrer, error) {
+	parsed, err := digest.Parse(d)
+	if err != nil {
+		return Referrer{}, fmt.Errorf("key of referrer: %w", err)
+	}
+	img, err := r.image(rd, Ref{Digest: parsed})
+	if err != nil {
+		return Referrer{}, err
+	}
+	m, err := r.parsed(rd, img)
+	if err != nil {
+		return Referrer{}, err
+	}
+	return Referrer{parsed, row.MediaType, row.ArtifactType, row.Size, m.Annotations}, nil
+}
+
+// lastParts are the digests that end the keys of a scan, nil if there is none.
+func lastParts[Row any](rows iter.Seq2[table.Found[Row], error]) (list []digest.Digest, err error) {
+	for f, err := range rows {
+		if err != nil {
+			return nil, err
+		}
+		d, err := digest.Parse(f.Key[len(f.Key)-1])
+		if err != nil {
+			return nil, fmt.Errorf("key %q: %w", f.Key, err)
+		}
+		list = append(list, d)
+	}
+	return list, nil
+}

@@ -1,0 +1,171 @@
+// Package registry is what both doors open on: repositories, images, tags,
+// layers, uploads and every rule about them. The OCI door and the ECR door
+// translate; whatever they must agree on is decided here.
+//
+// [Service] is one concrete type over a [storage.Index] and a [storage.Blobs].
+// One server holds many registries, one for each account and region, and a
+// [Name] carries which one it is of. A refusal is an [*Error] with a [Code];
+// anything else that comes back as an error is a fault of the server.
+//
+// # What lies where
+//
+// Facts are rows (tables.go shows them all on one page), manifests among them:
+// they are small, and as rows they change in the same transaction as the image
+// and its tags, at no cost of their own in files and syncs. A manifest larger
+// than a row may be is kept in several. Layers are blobs, shared by every
+// repository of the server; the right to one is a row of the repository.
+//
+// Every blob id is owned by exactly one row: an upload, the content of a
+// digest, or a condemned row, from which a background worker deletes the bytes.
+// Ownership moves inside one transaction, so removal needs no lock and no
+// trust in clocks. The content row counts its holders; when the last one goes
+// the bytes are condemned in that transaction.
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/seed-78150930/berth/storage"
+)
+
+// Options are what New needs and what the server lets people set.
+type Options struct {
+	Index storage.Index // required
+	Blobs storage.Blobs // required
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+	// Log takes what happens in the background; nil means nowhere.
+	Log *slog.Logger
+	// CreateOnPush makes a repository that is missing with the first push to
+	// it, if the pusher may create repositories.
+	CreateOnPush bool
+	// Limits bound what clients may ask for.
+	Limits Limits
+	// UploadExpiry is how long an upload may lie idle; zero means 24 hours.
+	UploadExpiry time.Duration
+	// EventRetention is how long events are kept; zero means seven days.
+	EventRetention time.Duration
+}
+
+// Limits are the quotas of the domain. Zero members mean the defaults, which
+// are ECR's (ECR reference, errors-and-limits.md section 8) where it has one.
+type Limits struct {
+	Manifest     int64 // bytes of a manifest: 4,194,304
+	Layer        int64 // bytes of a layer: 52,000 MiB
+	Parts        int   // parts of an upload that come whole: 4,200
+	Tags         int   // tags of an image: 1,000
+	Images       int   // images of a repository: 100,000
+	ResourceTags int   // resource tags of a repository: 50
+	Uploads      int   // open uploads of an identity: 10,000, Berth's own
+}
+
+// minPart is the least size, in bytes, of a part that is not the last (ECR
+// reference, errors-and-limits.md section 8).
+const minPart = 5 << 20
+
+func (l Limits) withDefaults() Limits {
+	setDefault(&l.Manifest, 4<<20)
+	setDefault(&l.Layer, 52_000<<20)
+	setDefault(&l.Parts, 4_200)
+	setDefault(&l.Tags, 1_000)
+	setDefault(&l.Images, 100_000)
+	setDefault(&l.ResourceTags, 50)
+	setDefault(&l.Uploads, 10_000)
+	return l
+}
+
+func setDefault[T comparable](v *T, def T) {
+	var zero T
+	if *v == zero {
+		*v = def
+	}
+}
+
+// Settings in force that may change while the service runs.
+type live struct {
+	createOnPush   bool
+	limits         Limits
+	uploadExpiry   time.Duration
+	eventRetention time.Duration
+}
+
+// Service is the registry inside the server: all registries of all accounts.
+// It is safe for use by several goroutines.
+type Service struct {
+	index    storage.Index
+	blobs    storage.Blobs
+	now      func() time.Time
+	log      *slog.Logger
+	live     atomic.Pointer[live]
+	sessions sessions
+	wake     chan struct{} // something was condemned
+}
+
+// New opens the domain over an index and a store of blobs.
+func New(ctx context.Context, o Options) (*Service, error) {
+	if o.Index == nil || o.Blobs == nil {
+		return nil, errors.New("registry: an index and a store of blobs are needed")
+	}
+	setDefault(&o.Log, slog.New(slog.DiscardHandler))
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	s := &Service{
+		index: o.Index, blobs: o.Blobs, now: o.Now, log: o.Log,
+		sessions: newSessions(), wake: make(chan struct{}, 1),
+	}
+	s.Configure(o)
+	if err := s.countUploads(ctx); err != nil {
+		return nil, fmt.Errorf("count open uploads: %w", err)
+	}
+	return s, nil
+}
+
+// Configure puts new values of CreateOnPush, Limits, UploadExpiry and
+// EventRetention in force; the other options are not looked at.
+func (s *Service) Configure(o Options) {
+	setDefault(&o.UploadExpiry, 24*time.Hour)
+	setDefault(&o.EventRetention, 7*24*time.Hour)
+	s.live.Store(&live{o.CreateOnPush, o.Limits.withDefaults(), o.UploadExpiry, o.EventRetention})
+}
+
+// Limits are the limits in force, defaults filled in.
+func (s *Service) Limits() Limits { return s.live.Load().limits }
+
+// Ready says whether the store answers: nil, or the fault that it has.
+func (s *Service) Ready(ctx context.Context) error {
+	return s.index.View(ctx, func(r storage.Reader) error {
+		_, err := sequences.Get(r, eventSequence)
+		return ignoreNotFound(err)
+	})
+}
+
+// view reads on one snapshot.
+func (s *Service) view(ctx context.Context, fn func(storage.Reader) error) error {
+	return fullStore(s.index.View(ctx, fn))
+}
+
+// update changes rows in one transaction.
+func (s *Service) update(ctx context.Context, fn func(storage.Tx) error) error {
+	return fullStore(s.index.Update(ctx, fn))
+}
+
+// fullStore makes a store without room the refusal that clients see.
+func fullStore(err error) error {
+	if errors.Is(err, storage.ErrFull) {
+		return refuse(StoreFull, "no room left on the server")
+	}
+	return err
+}
+
+func ignoreNotFound(err error) error {
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil
+	}
+	return err
+}

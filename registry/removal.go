@@ -1,0 +1,167 @@
+package registry
+
+import (
+	"context"
+
+	"github.com/seed-78150930/berth/registry/digest"
+	"github.com/seed-78150930/berth/storage"
+	"github.com/seed-78150930/berth/storage/table"
+)
+
+// DeleteImage removes the image that ref names with all its tags, and returns
+// what it removed: one Ref for each tag, or one without a tag. What the image
+// referred to stays. Refusals: RepositoryNotFound, ImageNotFound, TagMismatch,
+// ImageReferenced.
+func (s *Service) DeleteImage(ctx context.Context, name Name, ref Ref) (gone []Ref, err error) {
+	err = s.update(ctx, func(tx storage.Tx) error {
+		repo, err := find(tx, name)
+		if err != nil {
+			return err
+		}
+		img, err := repo.image(tx, ref)
+		if err != nil {
+			return err
+		}
+		gone, err = s.remove(ctx, tx, repo, img)
+		return err
+	})
+	return gone, err
+}
+
+// LastTag says what becomes of an image whose last tag is removed.
+type LastTag int
+
+// The two ways.
+const (
+	KeepImage  LastTag = iota // the OCI specification's: it stays, without a tag
+	RemoveLast                // ECR's: it goes too
+)
+
+// Untag removes a tag and returns what it named. With RemoveLast the image
+// goes with its last tag. Refusals: RepositoryNotFound, ImageNotFound;
+// ImageReferenced where the image would go and an index needs it.
+func (s *Service) Untag(ctx context.Context, name Name, tag Tag, last LastTag) (gone Ref, err error) {
+	err = s.update(ctx, func(tx storage.Tx) error {
+		repo, err := find(tx, name)
+		if err != nil {
+			return err
+		}
+		img, err := repo.image(tx, Ref{Tag: tag})
+		if err != nil {
+			return err
+		}
+		gone = Ref{tag, img.digest}
+		if last == RemoveLast && img.row.Tags == 1 {
+			_, err = s.remove(ctx, tx, repo, img)
+			return err
+		}
+		return s.untag(ctx, tx, repo, tag, img)
+	})
+	return gone, err
+}
+
+func (s *Service) untag(ctx context.Context, tx storage.Tx, repo repository, tag Tag, img stored) error {
+	if err := repo.deleteTag(tx, tag, img.digest); err != nil {
+		return err
+	}
+	img.row.Tags--
+	if err := images.Put(tx, img.row, repo.key(img.digest.String())...); err != nil {
+		return err
+	}
+	return s.record(ctx, tx, TagRemoved, repo, eventRow{Digest: img.digest, MediaType: img.row.MediaType, Tag: tag.s})
+}
+
+func (r repository) deleteTag(tx storage.Tx, tag Tag, d digest.Digest) error {
+	if err := tags.Delete(tx, r.key(tag.s)...); err != nil {
+		return err
+	}
+	return imageTags.Delete(tx, r.key(d.String(), tag.s)...)
+}
+
+// remove takes an image with all that is its own out of the repository, unless
+// an index needs it.
+func (s *Service) remove(ctx context.Context, tx storage.Tx, repo repository, img stored) (gone []Ref, err error) {
+	if err := repo.checkUnreferenced(tx, img.digest); err != nil {
+		return nil, err
+	}
+	named, err := repo.tagsOf(tx, img.digest, "", 0)
+	if err != nil {
+		return nil, err
+	}
+	for _, tag := range named {
+		if err := repo.deleteTag(tx, tag, img.digest); err != nil {
+			return nil, err
+		}
+		gone = append(gone, Ref{tag, img.digest})
+	}
+	if gone == nil {
+		gone = []Ref{{Digest: img.digest}}
+	}
+	if err := repo.deleteReferences(tx, img); err != nil {
+		return nil, err
+	}
+	if err := repo.deleteRows(tx, img); err != nil {
+		return nil, err
+	}
+	repo.row.Images--
+	if err := repo.put(tx); err != nil {
+		return nil, err
+	}
+	return gone, s.recordRemoval(ctx, tx, repo, img, gone)
+}
+
+// recordRemoval writes one event for each tag that went, as ECR does.
+func (s *Service) recordRemoval(ctx context.Context, tx storage.Tx, repo repository, img stored, gone []Ref) error {
+	for _, ref := range gone {
+		e := eventRow{Digest: img.digest, MediaType: img.row.MediaType, Tag: ref.Tag.s}
+		if err := s.record(ctx, tx, ImageDeleted, repo, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// How many indexes or images a refusal names at most.
+const maxNamed = 10
+
+func (r repository) checkUnreferenced(rd storage.Reader, d digest.Digest) error {
+	parents, err := lastParts(children.Scan(rd, table.Select{Prefix: r.key(d.String()), Limit: maxNamed}))
+	if err != nil || parents == nil {
+		return err
+	}
+	e := refuse(ImageReferenced, "image %s of %q is referenced by index %v", d, r.name, parents)
+	e.Name, e.Ref, e.Digests = r.name, Ref{Digest: d}, parents
+	return e
+}
+
+// deleteReferences removes the rows by which an image refers to others.
+func (r repository) deleteReferences(tx storage.Tx, img stored) error {
+	m, err := r.parsed(tx, img)
+	if err != nil {
+		return err
+	}
+	for _, b := range blobsOf(m) {
+		if err := layerUses.Delete(tx, r.key(b.Digest.String(), img.digest.String())...); err != nil {
+			return err
+		}
+	}
+	for _, c := range m.Manifests {
+		if err := children.Delete(tx, r.key(c.Digest.String(), img.digest.String())...); err != nil {
+			return err
+		}
+	}
+	if m.Subject == nil {
+		return nil
+	}
+	return referrers.Delete(tx, r.key(m.Subject.Digest.String(), img.digest.String())...)
+}
+
+// deleteRows removes an image's row and its manifest.
+func (r repository) deleteRows(tx storage.Tx, img stored) error {
+	for n := range (img.row.ManifestSize + storage.MaxValue - 1) / storage.MaxValue {
+		if err := manifests.Delete(tx, r.key(img.digest.String(), chunkKey(int(n)))...); err != nil {
+			return err
+		}
+	}
+	return images.Delete(tx, r.key(img.digest.String())...)
+}

@@ -1,0 +1,300 @@
+package registry
+
+import (
+	"context"
+	"encoding"
+	"errors"
+	"fmt"
+	"hash"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/seed-78150930/berth/auth"
+	"github.com/seed-78150930/berth/registry/digest"
+	"github.com/seed-78150930/berth/storage"
+	"github.com/seed-78150930/berth/storage/table"
+)
+
+// sessions are the uploads that this process works on. An upload at rest is a
+// row alone: it comes here with its first use and leaves once its row says all
+// that is known of it.
+type sessions struct {
+	mu   sync.Mutex
+	byID map[string]*session
+	open map[string]int // uploads of each owner, at rest or here
+}
+
+func newSessions() sessions {
+	return sessions{byID: map[string]*session{}, open: map[string]int{}}
+}
+
+// session is an upload at work. Whoever has set busy owns the members from row
+// to touched; those before never change.
+type session struct {
+	name  Name
+	repo  string // id of the repository
+	id    string
+	blob  string
+	owner string
+
+	busy    bool // guarded by sessions.mu
+	row     uploadRow
+	hash    hash.Hash
+	dirty   bool         // row is ahead of the index
+	saved   *int64       // offset of the row that the index has; nil if it has none
+	ragged  bool         // the blob may be missing, or go on beyond row.Offset
+	touched time.Time    // last use
+	offset  atomic.Int64 // row.Offset, for those who only look
+}
+
+// newSession is an upload that nobody knows of yet.
+func newSession(repo repository, owner string, a digest.Algorithm) *session {
+	u := &session{
+		name: repo.name, repo: repo.row.ID, id: newID(), blob: newID(), owner: owner,
+		hash: a.New(), dirty: true, ragged: true,
+	}
+	u.row = uploadRow{Blob: u.blob, Owner: owner, Algorithm: a}
+	return u
+}
+
+func (u *session) key() []string {
+	return []string{u.name.id.Account, u.name.id.Region, u.repo, u.id}
+}
+
+// unsaved is how many bytes the upload is ahead of its row.
+func (u *session) unsaved() int64 {
+	if u.saved == nil {
+		return u.row.Offset
+	}
+	return u.row.Offset - *u.saved
+}
+
+func (u *session) public() Upload { return Upload{ID: u.id, Offset: u.offset.Load()} }
+
+// add counts and keeps a new session, busy with its maker.
+func (l *sessions) add(u *session, limit int) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.open[u.owner] >= limit {
+		e := refuse(TooManyUploads, "%d uploads are open, as many as an identity may have; finish or cancel some, or wait until they expire", limit)
+		e.Name, e.Limit = u.name, int64(limit)
+		return e
+	}
+	l.open[u.owner]++
+	l.byID[u.id] = u
+	u.busy = true
+	return nil
+}
+
+// claim makes the session under id the caller's; nil if there is none.
+func (l *sessions) claim(id string) (u *session, busy bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	u = l.byID[id]
+	if u == nil || u.busy {
+		return u, u != nil
+	}
+	u.busy = true
+	return u, false
+}
+
+// enter takes in a session that was loaded, unless another one was quicker.
+func (l *sessions) enter(u *session) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.byID[u.id] != nil {
+		return false
+	}
+	u.busy = true
+	l.byID[u.id] = u
+	return true
+}
+
+// leave ends the caller's claim. A session whose row says all goes.
+func (l *sessions) leave(u *session) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	u.busy = false
+	if !u.dirty && l.byID[u.id] == u {
+		delete(l.byID, u.id)
+	}
+}
+
+// close forgets an upload that has ended.
+func (l *sessions) close(id, owner string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.byID, id)
+	if l.open[owner]--; l.open[owner] <= 0 {
+		delete(l.open, owner)
+	}
+}
+
+// idle claims the sessions that are ahead of their rows and have not been used
+// since the given time.
+func (l *sessions) idle(since time.Time) (list []*session) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, u := range l.byID {
+		if !u.busy && u.dirty && !u.touched.After(since) {
+			u.busy = true
+			list = append(list, u)
+		}
+	}
+	return list
+}
+
+// hasBlob says whether this process writes to a blob.
+func (l *sessions) hasBlob(blob string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, u := range l.byID {
+		if u.blob == blob {
+			return true
+		}
+	}
+	return false
+}
+
+// here says whether this process works on an upload.
+func (l *sessions) here(id string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.byID[id] != nil
+}
+
+// acquire finds an upload of the caller's and claims it. Refusals:
+// RepositoryNotFound, UploadNotFound, and UploadOffset while another request
+// works on it.
+func (s *Service) acquire(ctx context.Context, name Name, id string) (*session, error) {
+	owner := auth.PrincipalOf(ctx).ARN
+	for {
+		repo, row, err := s.readUpload(ctx, name, id)
+		if CodeOf(err) == RepositoryNotFound {
+			return nil, err
+		}
+		u, busy := s.sessions.claim(id)
+		switch {
+		case u != nil && (u.name != name || u.owner != owner || u.repo != repo.row.ID):
+			if !busy {
+				s.sessions.leave(u)
+			}
+			return nil, uploadNotFound(name, id)
+		case busy:
+			return nil, wrongOffset(u, -1)
+		case u != nil:
+			return u, nil
+		case err != nil:
+			return nil, err
+		case row.Owner != owner:
+			return nil, uploadNotFound(name, id)
+		}
+		if u, err = loadSession(repo, id, row); err != nil {
+			return nil, err
+		}
+		if s.sessions.enter(u) {
+			return u, nil
+		}
+	}
+}
+
+// readUpload reads the row of an upload. The repository is set if it is there,
+// also where the upload is not.
+func (s *Service) readUpload(ctx context.Context, name Name, id string) (repo repository, row uploadRow, err error) {
+	err = s.view(ctx, func(r storage.Reader) (err error) {
+		if repo, err = find(r, name); err != nil {
+			return err
+		}
+		if !uploadSyntax.MatchString(id) {
+			return uploadNotFound(name, id)
+		}
+		row, err = uploads.Get(r, repo.key(id)...)
+		if errors.Is(err, storage.ErrNotFound) {
+			return uploadNotFound(name, id)
+		}
+		return err
+	})
+	return repo, row, err
+}
+
+func loadSession(repo repository, id string, row uploadRow) (*session, error) {
+	u := &session{
+		name: repo.name, repo: repo.row.ID, id: id, blob: row.Blob, owner: row.Owner,
+		row: row, saved: &row.Offset, touched: row.TouchedAt, ragged: true,
+	}
+	u.offset.Store(row.Offset)
+	u.hash = row.Algorithm.New()
+	if err := u.hash.(encoding.BinaryUnmarshaler).UnmarshalBinary(row.Hash); err != nil {
+		return nil, fmt.Errorf("hash state of upload %s: %w", id, err)
+	}
+	return u, nil
+}
+
+// release ends the claim of acquire.
+func (s *Service) release(u *session) {
+	u.touched = s.now()
+	s.sessions.leave(u)
+}
+
+// checkpoint commits where an upload stands.
+func (s *Service) checkpoint(ctx context.Context, u *session) error {
+	state, err := u.state()
+	if err != nil {
+		return err
+	}
+	u.row.Hash, u.row.TouchedAt = state, s.now().UTC()
+	err = s.update(ctx, func(tx storage.Tx) error {
+		if err := u.checkRow(tx); err != nil {
+			return err
+		}
+		if err := owners.Put(tx, ownerRow{Upload: u.key()}, u.blob); err != nil {
+			return err
+		}
+		return uploads.Put(tx, u.row, u.key()...)
+	})
+	if CodeOf(err) == UploadNotFound { // nothing is left that could be kept
+		u.dirty = false
+	}
+	if err != nil {
+		return err
+	}
+	offset := u.row.Offset
+	u.dirty, u.saved = false, &offset
+	return nil
+}
+
+// checkRow refuses to go on where the row of an upload is no longer what this
+// process left there: it has expired, or another process took the upload up.
+// Without that a blob could be kept and condemned at once.
+func (u *session) checkRow(r storage.Reader) error {
+	if u.saved == nil {
+		return nil
+	}
+	row, err := uploads.Get(r, u.key()...)
+	if errors.Is(err, storage.ErrNotFound) || err == nil && row.Offset != *u.saved {
+		return uploadNotFound(u.name, u.id)
+	}
+	return err
+}
+
+func (u *session) state() ([]byte, error) {
+	state, err := u.hash.(encoding.BinaryMarshaler).MarshalBinary()
+	if err != nil {
+		return nil, fmt.Errorf("hash state of upload %s: %w", u.id, err)
+	}
+	return state, nil
+}
+
+// countUploads counts the open uploads of each owner when the service starts.
+func (s *Service) countUploads(ctx context.Context) error {
+	return s.view(ctx, func(r storage.Reader) error {
+		for f, err := range uploads.Scan(r, table.Select{}) {
+			if err != nil {
+				return err
+			}
+			s.sessions.open[f.Row.Owner]++
+		}
+		return nil
+	})
+}

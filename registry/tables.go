@@ -1,0 +1,157 @@
+package registry
+
+import (
+	"slices"
+	"time"
+
+	"github.com/seed-78150930/berth/registry/digest"
+	"github.com/seed-78150930/berth/storage/table"
+)
+
+// Every row of the domain. Rows of a registry begin with its account and
+// region; what is inside a repository is keyed by the repository's id, which
+// is never used again, so a deleted repository's rows are out of reach at once
+// and can be cleared away later.
+var (
+	// account, region, name
+	repositories = table.New[repositoryRow]("repository", 3)
+
+	// account, region, repository id, …
+	images    = table.New[imageRow]("image", 4)         // digest
+	manifests = table.New[manifestChunk]("manifest", 5) // digest, number of the chunk
+	tags      = table.New[tagRow]("tag", 4)             // tag
+	imageTags = table.New[noRow]("imagetag", 5)         // digest, tag
+	layerUses = table.New[layerUseRow]("layeruse", 5)   // layer, image
+	children  = table.New[noRow]("child", 5)            // child, index
+	referrers = table.New[referrerRow]("referrer", 5)   // subject, referrer
+	held      = table.New[heldRow]("held", 4)           // digest
+	uploads   = table.New[uploadRow]("upload", 4)       // upload id
+	dropped   = table.New[droppedRow]("dropped", 3)     // (repository id is last)
+
+	// account, region, digest, repository id: who holds a layer
+	holders = table.New[holderRow]("holder", 4)
+
+	// Rows of the server.
+	contents  = table.New[contentRow]("content", 1)     // digest
+	owners    = table.New[ownerRow]("owner", 1)         // blob id
+	condemned = table.New[condemnedRow]("condemned", 1) // blob id
+	events    = table.New[eventRow]("event", 1)         // sequence number
+	sequences = table.New[sequenceRow]("sequence", 1)   // name
+)
+
+type repositoryRow struct {
+	ID           string
+	CreatedAt    time.Time
+	Mutability   Mutability        `json:",omitempty"`
+	Exclusions   []string          `json:",omitempty"`
+	ScanOnPush   bool              `json:",omitempty"`
+	Encryption   Encryption        `json:",omitzero"`
+	ResourceTags map[string]string `json:",omitempty"`
+	Images       int               // how many it holds
+}
+
+type imageRow struct {
+	MediaType       string
+	ManifestSize    int64
+	Size            int64
+	PushedAt        time.Time
+	ArtifactType    string        `json:",omitempty"`
+	ConfigMediaType string        `json:",omitempty"`
+	Subject         digest.Digest `json:",omitzero"`
+	Tags            int           // how many name it
+}
+
+// manifestChunk is a run of a manifest's bytes, kept as they are.
+type manifestChunk []byte
+
+// MarshalBinary implements encoding.BinaryMarshaler.
+func (c manifestChunk) MarshalBinary() ([]byte, error) { return c, nil }
+
+// UnmarshalBinary implements encoding.BinaryUnmarshaler.
+func (c *manifestChunk) UnmarshalBinary(b []byte) error {
+	*c = slices.Clone(b)
+	return nil
+}
+
+type tagRow struct {
+	Digest digest.Digest
+}
+
+// noRow is the row of a table whose keys say all.
+type noRow struct{}
+
+// MarshalBinary implements encoding.BinaryMarshaler.
+func (noRow) MarshalBinary() ([]byte, error) { return nil, nil }
+
+// UnmarshalBinary implements encoding.BinaryUnmarshaler.
+func (*noRow) UnmarshalBinary([]byte) error { return nil }
+
+type layerUseRow struct {
+	MediaType string
+}
+
+type referrerRow struct {
+	MediaType    string
+	ArtifactType string
+	Size         int64
+}
+
+type heldRow struct {
+	Size int64
+	At   time.Time
+}
+
+type holderRow struct {
+	Repository string // its name
+}
+
+type contentRow struct {
+	Blob    string
+	Size    int64
+	Holders int // held rows, of all registries
+}
+
+// ownerRow says which row owns a blob, unless that is a condemned row.
+type ownerRow struct {
+	Content digest.Digest `json:",omitzero"`  // the content row, or
+	Upload  []string      `json:",omitempty"` // the key of the upload row
+}
+
+type condemnedRow struct {
+	At time.Time
+}
+
+type droppedRow struct {
+	At time.Time
+}
+
+// uploadRow is an upload at a checkpoint.
+type uploadRow struct {
+	Blob      string
+	Owner     string // ARN of the principal who began it
+	Algorithm digest.Algorithm
+	Offset    int64
+	Hash      []byte // state of the hash over the bytes before Offset
+	Parts     int
+	LastPart  int64 // size of the last part
+	SmallPart bool  // a part before the last was under minPart
+	Durable   bool  // each part is committed before it is acknowledged
+	TouchedAt time.Time
+}
+
+type eventRow struct {
+	At           time.Time
+	Kind         EventKind
+	Account      string
+	Region       string
+	Repository   string
+	RepositoryID string
+	Digest       digest.Digest `json:",omitzero"`
+	MediaType    string        `json:",omitempty"`
+	Tag          string        `json:",omitempty"`
+	Actor        string        `json:",omitempty"`
+}
+
+type sequenceRow struct {
+	Last uint64
+}

@@ -1,0 +1,509 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"encoding"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+
+	"github.com/seed-78150930/berth/auth"
+	"github.com/seed-78150930/berth/registry/digest"
+	"github.com/seed-78150930/berth/storage"
+)
+
+// Upload is a layer on its way.
+type Upload struct {
+	ID     string // a UUID
+	Offset int64  // bytes received that will be kept
+}
+
+// uploadSyntax is that of the ids that newID makes; any other names no upload.
+var uploadSyntax = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+
+// slice is how many bytes go to the store, and under a checkpoint, at a time.
+const slice = 8 << 20
+
+// ErrBody says that a request's bytes could not be read to their end: the
+// client's doing, or the network's.
+var ErrBody = errors.New("the body could not be read")
+
+// NewUpload says how an upload begins.
+type NewUpload struct {
+	// Algorithm that the bytes are hashed with as they come; "" means sha256.
+	Algorithm digest.Algorithm
+	// Durable commits the upload before StartUpload returns, as the JSON API
+	// promises. At /v2/ a 202 promises nothing: there the first checkpoint
+	// comes after 8 MiB, a second of idleness, or at Close.
+	Durable bool
+	// MayCreate is as in Push.
+	MayCreate bool
+}
+
+// StartUpload begins an upload that only the same principal can go on with.
+// Refusals: RepositoryNotFound, TooManyUploads.
+func (s *Service) StartUpload(ctx context.Context, name Name, n NewUpload) (Upload, error) {
+	repo, err := s.uploadTarget(ctx, name, n.MayCreate)
+	if err != nil {
+		return Upload{}, err
+	}
+	setDefault(&n.Algorithm, digest.SHA256)
+	u := newSession(repo, auth.PrincipalOf(ctx).ARN, n.Algorithm)
+	if err := s.sessions.add(u, s.Limits().Uploads); err != nil {
+		return Upload{}, err
+	}
+	defer s.release(u)
+	if n.Durable {
+		if err := s.checkpoint(ctx, u); err != nil {
+			s.sessions.close(u.id, u.owner)
+			return Upload{}, fmt.Errorf("start upload: %w", err)
+		}
+	}
+	return u.public(), nil
+}
+
+// uploadTarget finds the repository, and makes it where a push may.
+func (s *Service) uploadTarget(ctx context.Context, name Name, mayCreate bool) (repo repository, err error) {
+	err = s.view(ctx, func(r storage.Reader) (err error) {
+		repo, err = find(r, name)
+		return err
+	})
+	if CodeOf(err) != RepositoryNotFound || !mayCreate || !s.live.Load().createOnPush {
+		return repo, err
+	}
+	err = s.update(ctx, func(tx storage.Tx) (err error) {
+		repo, err = s.findForPush(ctx, tx, name, true)
+		return err
+	})
+	return repo, err
+}
+
+// Upload says how far an upload is, also while a request works on it.
+// Refusals: RepositoryNotFound, UploadNotFound.
+func (s *Service) Upload(ctx context.Context, name Name, id string) (Upload, error) {
+	u, err := s.acquire(ctx, name, id)
+	var e *Error
+	if errors.As(err, &e) && e.Code == UploadOffset {
+		return Upload{ID: id, Offset: e.Offset}, nil
+	}
+	if err != nil {
+		return Upload{}, err
+	}
+	defer s.sessions.leave(u)
+	return u.public(), nil
+}
+
+// Part is a run of bytes for an upload.
+type Part struct {
+	// Offset must be where the upload stands; -1 means wherever that is.
+	Offset int64
+	// Length is what the caller said Body holds; -1 if it did not say.
+	Length int64
+	Body   io.Reader
+	// Whole keeps all of the part or nothing, and commits it before
+	// AppendUpload returns, as the JSON API promises.
+	Whole bool
+}
+
+// AppendUpload adds bytes to an upload and returns how far it is, also beside
+// an error. If Body fails the error wraps ErrBody, and what it gave is kept
+// unless Whole is set. While one append is under way others are refused.
+// Refusals: RepositoryNotFound, UploadNotFound, UploadOffset, LayerTooLarge,
+// TooManyParts, StoreFull.
+func (s *Service) AppendUpload(ctx context.Context, name Name, id string, p Part) (Upload, error) {
+	u, err := s.acquire(ctx, name, id)
+	if err != nil {
+		return Upload{}, err
+	}
+	defer s.release(u)
+	if err := s.checkPart(u, p); err != nil {
+		return u.public(), err
+	}
+	// A client that goes away must not take the bytes with it that it sent.
+	ctx = context.WithoutCancel(ctx)
+	if p.Whole {
+		err = s.appendWhole(ctx, u, p)
+	} else {
+		err = s.appendStream(ctx, u, p.Body, true)
+	}
+	if errors.Is(err, storage.ErrSealed) { // it was finished once, and the process died
+		err = uploadNotFound(name, id)
+	}
+	return u.public(), fullStore(err)
+}
+
+func (s *Service) checkPart(u *session, p Part) error {
+	limits := s.Limits()
+	switch {
+	case p.Offset >= 0 && p.Offset != u.row.Offset:
+		return wrongOffset(u, p.Offset)
+	case p.Length > limits.Layer-u.row.Offset:
+		return s.tooLarge(u)
+	case p.Whole && u.row.Parts >= limits.Parts:
+		e := refuse(TooManyParts, "an upload has at most %d parts", limits.Parts)
+		e.Name, e.Upload, e.Limit = u.name, u.id, int64(limits.Parts)
+		return e
+	}
+	return nil
+}
+
+// appendWhole adds a part or, if anything goes wrong, nothing.
+func (s *Service) appendWhole(ctx context.Context, u *session, p Part) error {
+	before, err := u.mark()
+	if err != nil {
+		return err
+	}
+	if err = s.appendStream(ctx, u, p.Body, false); err == nil && p.Length >= 0 && u.row.Offset-before.row.Offset != p.Length {
+		err = fmt.Errorf("%w: %d bytes came, not %d", ErrBody, u.row.Offset-before.row.Offset, p.Length)
+	}
+	if err == nil {
+		err = s.checkpoint(ctx, u)
+	}
+	if err != nil {
+		return errors.Join(err, u.reset(before))
+	}
+	return nil
+}
+
+// appendStream adds all of body, slice by slice, with a checkpoint whenever
+// another slice has come since the last one if asked, be it in many small
+// requests. What one call adds is one part.
+func (s *Service) appendStream(ctx context.Context, u *session, body io.Reader, checkpoints bool) error {
+	start := u.row.Offset
+	defer func() { u.countPart(u.row.Offset - start) }()
+	limit := s.Limits().Layer
+	for {
+		first, err := readByte(body)
+		if first == nil || err != nil {
+			return err
+		}
+		room := limit - u.row.Offset
+		if room <= 0 {
+			return s.tooLarge(u)
+		}
+		err = s.appendSlice(ctx, u, io.LimitReader(io.MultiReader(first, body), min(slice, room)))
+		if err != nil {
+			return err
+		}
+		if checkpoints && u.unsaved() >= slice {
+			if err := s.checkpoint(ctx, u); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// readByte reads the first byte of what is left, so that the end of a body is
+// seen before the store is asked to keep an empty slice; nil at the end.
+func readByte(r io.Reader) (io.Reader, error) {
+	var one [1]byte
+	switch _, err := io.ReadFull(r, one[:]); {
+	case err == io.EOF:
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w", ErrBody, err)
+	}
+	return bytes.NewReader(one[:]), nil
+}
+
+// appendSlice adds what r gives. If the store kept less than was hashed, the
+// upload is set back to where it was: the store drops the rest by itself.
+func (s *Service) appendSlice(ctx context.Context, u *session, r io.Reader) error {
+	before, err := u.mark()
+	if err != nil {
+		return err
+	}
+	in := &hashed{r: r, u: u}
+	size, err := s.blobs.Append(ctx, u.blob, u.row.Offset, in)
+	if size != before.row.Offset+in.n {
+		if err == nil {
+			err = fmt.Errorf("store kept %d bytes of upload %s, not %d", size, u.id, before.row.Offset+in.n)
+		}
+		return errors.Join(err, u.reset(before))
+	}
+	u.row.Offset, u.dirty, u.ragged = size, true, false
+	u.offset.Store(size)
+	if in.err != nil {
+		return fmt.Errorf("%w: %w", ErrBody, in.err)
+	}
+	return err
+}
+
+// hashed reads for an upload: what passes is hashed and counted, and what the
+// source fails with is noted.
+type hashed struct {
+	r   io.Reader
+	u   *session
+	n   int64
+	err error
+}
+
+func (h *hashed) Read(p []byte) (int, error) {
+	n, err := h.r.Read(p)
+	h.u.hash.Write(p[:n])
+	h.n += int64(n)
+	if err != nil && err != io.EOF {
+		h.err = err
+	}
+	return n, err
+}
+
+// mark is where an upload stands, to go back to.
+type mark struct {
+	row   uploadRow
+	state []byte
+	dirty bool
+}
+
+func (u *session) mark() (mark, error) {
+	state, err := u.state()
+	return mark{u.row, state, u.dirty}, err
+}
+
+func (u *session) reset(m mark) error {
+	u.row, u.dirty, u.ragged = m.row, m.dirty, true
+	u.offset.Store(m.row.Offset)
+	return u.hash.(encoding.BinaryUnmarshaler).UnmarshalBinary(m.state)
+}
+
+// countPart notes what ECR's rules about parts ask for in the end.
+func (u *session) countPart(size int64) {
+	if size == 0 {
+		return
+	}
+	if u.row.Parts > 0 && u.row.LastPart < minPart {
+		u.row.SmallPart = true
+	}
+	u.row.Parts++
+	u.row.LastPart = size
+}
+
+// Finish says what a finished upload must be.
+type Finish struct {
+	// Digests are what the caller says the bytes are; one must hold.
+	Digests []digest.Digest
+	// Parts asks for ECR's rules of uploads by parts: at least one part, and
+	// all but the last at least 5 MiB.
+	Parts bool
+}
+
+// FinishUpload turns an upload into a layer of the repository. An upload whose
+// digest is wrong is gone. Refusals: RepositoryNotFound, UploadNotFound,
+// UploadOffset (a request works on it), LayerDigestMismatch, UploadEmpty,
+// UploadPartTooSmall.
+func (s *Service) FinishUpload(ctx context.Context, name Name, id string, f Finish) (Layer, error) {
+	u, err := s.acquire(ctx, name, id)
+	if err != nil {
+		return Layer{}, err
+	}
+	defer s.release(u)
+	if f.Parts {
+		if err := u.checkParts(); err != nil {
+			return Layer{}, err
+		}
+	}
+	if err := s.seal(ctx, u); err != nil {
+		return Layer{}, fmt.Errorf("finish upload %s: %w", id, err)
+	}
+	d, err := s.verify(ctx, u, f.Digests)
+	if err != nil {
+		return Layer{}, err
+	}
+	if d.IsZero() {
+		return Layer{}, s.mismatch(ctx, u)
+	}
+	l, err := s.keep(ctx, u, d)
+	if err != nil {
+		return Layer{}, err
+	}
+	s.end(u)
+	return l, nil
+}
+
+func (u *session) checkParts() error {
+	var e *Error
+	switch {
+	case u.row.Offset == 0:
+		e = refuse(UploadEmpty, "upload %s has no parts", u.id)
+	case u.row.SmallPart:
+		e = refuse(UploadPartTooSmall, "a part of upload %s before the last is under 5 MiB", u.id)
+	default:
+		return nil
+	}
+	e.Name, e.Upload = u.name, u.id
+	return e
+}
+
+// seal ends an upload's blob where the upload stands.
+func (s *Service) seal(ctx context.Context, u *session) error {
+	if u.ragged {
+		if err := s.trim(ctx, u); err != nil {
+			return err
+		}
+	}
+	return s.blobs.Seal(ctx, u.blob)
+}
+
+// trim drops what the blob holds beyond the upload's offset: those bytes were
+// never hashed, or their hash was given up. An empty blob is made.
+func (s *Service) trim(ctx context.Context, u *session) error {
+	_, err := s.blobs.Append(ctx, u.blob, u.row.Offset, bytes.NewReader(nil))
+	if !errors.Is(err, storage.ErrSealed) {
+		return fullStore(err)
+	}
+	// It was finished once, and the process died before the row said so.
+	r, err := s.blobs.Open(ctx, u.blob)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	if size, err := r.Seek(0, io.SeekEnd); err != nil || size == u.row.Offset {
+		return err
+	}
+	return uploadNotFound(u.name, u.id)
+}
+
+// verify returns the digest among those claimed that the bytes have, the zero
+// one if none. Bytes are read again only for an algorithm that they were not
+// hashed with on their way.
+func (s *Service) verify(ctx context.Context, u *session, claimed []digest.Digest) (digest.Digest, error) {
+	known := map[digest.Algorithm]digest.Digest{u.row.Algorithm: digest.FromHash(u.row.Algorithm, u.hash)}
+	for _, want := range claimed {
+		d, ok := known[want.Algorithm()]
+		if !ok {
+			var err error
+			if d, err = s.rehash(ctx, u.blob, want.Algorithm()); err != nil {
+				return digest.Digest{}, err
+			}
+			known[want.Algorithm()] = d
+		}
+		if d == want {
+			return d, nil
+		}
+	}
+	return digest.Digest{}, nil
+}
+
+func (s *Service) rehash(ctx context.Context, blob string, a digest.Algorithm) (digest.Digest, error) {
+	r, err := s.blobs.Open(ctx, blob)
+	if err != nil {
+		return digest.Digest{}, fmt.Errorf("hash blob again: %w", err)
+	}
+	defer r.Close()
+	h := a.New()
+	if _, err := io.Copy(h, r); err != nil {
+		return digest.Digest{}, fmt.Errorf("hash blob again: %w", err)
+	}
+	return digest.FromHash(a, h), nil
+}
+
+func (s *Service) mismatch(ctx context.Context, u *session) error {
+	if err := s.discard(ctx, u); err != nil {
+		return err
+	}
+	e := refuse(LayerDigestMismatch, "the bytes have the digest %s", digest.FromHash(u.row.Algorithm, u.hash))
+	e.Name, e.Upload = u.name, u.id
+	return e
+}
+
+// keep makes the upload's blob the content of d, or condemns it if there is
+// that content already, and gives the repository the right to it.
+func (s *Service) keep(ctx context.Context, u *session, d digest.Digest) (l Layer, err error) {
+	err = s.update(ctx, func(tx storage.Tx) error {
+		l = Layer{Digest: d, Size: u.row.Offset}
+		repo, err := find(tx, u.name)
+		if err != nil {
+			return err
+		}
+		if repo.row.ID != u.repo { // deleted and made anew since
+			return repositoryNotFound(u.name)
+		}
+		if err := u.checkRow(tx); err != nil {
+			return err
+		}
+		if err := uploads.Delete(tx, u.key()...); err != nil {
+			return err
+		}
+		content, err := s.keepContent(tx, u, d)
+		if err != nil {
+			return err
+		}
+		if l.Existed, err = held.Has(tx, repo.key(d.String())...); err != nil || l.Existed {
+			return err
+		}
+		return repo.hold(tx, d, content, heldRow{l.Size, s.now().UTC()})
+	})
+	return l, err
+}
+
+func (s *Service) keepContent(tx storage.Tx, u *session, d digest.Digest) (contentRow, error) {
+	content, err := contents.Get(tx, d.String())
+	if err == nil {
+		return content, s.condemn(tx, u.blob)
+	}
+	if !errors.Is(err, storage.ErrNotFound) {
+		return contentRow{}, err
+	}
+	return contentRow{Blob: u.blob, Size: u.row.Offset}, owners.Put(tx, ownerRow{Content: d}, u.blob)
+}
+
+// CancelUpload drops an upload. Refusals: RepositoryNotFound, UploadNotFound,
+// UploadOffset (a request works on it).
+func (s *Service) CancelUpload(ctx context.Context, name Name, id string) error {
+	u, err := s.acquire(ctx, name, id)
+	if err != nil {
+		return err
+	}
+	defer s.release(u)
+	return s.discard(ctx, u)
+}
+
+// discard drops an upload with its bytes.
+func (s *Service) discard(ctx context.Context, u *session) error {
+	err := s.update(ctx, func(tx storage.Tx) error {
+		if err := u.checkRow(tx); err != nil {
+			return err
+		}
+		return s.dropUpload(tx, u.key(), u.blob)
+	})
+	if err == nil {
+		s.end(u)
+	}
+	return err
+}
+
+func (s *Service) dropUpload(tx storage.Tx, key []string, blob string) error {
+	if err := uploads.Delete(tx, key...); err != nil {
+		return err
+	}
+	return s.condemn(tx, blob)
+}
+
+// end forgets an upload whose row is gone.
+func (s *Service) end(u *session) {
+	u.dirty = false
+	s.sessions.close(u.id, u.owner)
+	s.wakeJanitor()
+}
+
+func uploadNotFound(name Name, id string) *Error {
+	e := refuse(UploadNotFound, "upload %.64q is not open in %q", id, name)
+	e.Name, e.Upload = name, id
+	return e
+}
+
+func wrongOffset(u *session, got int64) *Error {
+	at := u.offset.Load()
+	e := refuse(UploadOffset, "upload %s stands at byte %d", u.id, at)
+	e.Name, e.Upload, e.Offset, e.Got = u.name, u.id, at, got
+	return e
+}
+
+func (s *Service) tooLarge(u *session) *Error {
+	limit := s.Limits().Layer
+	e := refuse(LayerTooLarge, "a layer has at most %d bytes", limit)
+	e.Name, e.Upload, e.Limit = u.name, u.id, limit
+	return e
+}
