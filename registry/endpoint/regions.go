@@ -10,20 +10,21 @@ type partition struct {
 	id     string // as in ARNs
 	prefix string // of its regions' names, and of no other's
 	suffix string // DNS suffix of its hosts
+	dual   string // DNS suffix of its API's hosts that have IPv6 too
 }
 
 // commercial is the partition of every region that no other one claims.
-var commercial = partition{id: "aws", suffix: "amazonaws.com"}
+var commercial = partition{id: "aws", suffix: "amazonaws.com", dual: "api.aws"}
 
 // partitions are the others, as botocore 1.43 lists them (partitions.json).
 var partitions = []partition{
-	{"aws-cn", "cn-", "amazonaws.com.cn"},
-	{"aws-us-gov", "us-gov-", "amazonaws.com"},
-	{"aws-eusc", "eusc-", "amazonaws.eu"},
-	{"aws-iso", "us-iso-", "c2s.ic.gov"},
-	{"aws-iso-b", "us-isob-", "sc2s.sgov.gov"},
-	{"aws-iso-e", "eu-isoe-", "cloud.adc-e.uk"},
-	{"aws-iso-f", "us-isof-", "csp.hci.ic.gov"},
+	{"aws-cn", "cn-", "amazonaws.com.cn", "api.amazonwebservices.com.cn"},
+	{"aws-us-gov", "us-gov-", "amazonaws.com", "api.aws"},
+	{"aws-eusc", "eusc-", "amazonaws.eu", "api.amazonwebservices.eu"},
+	{"aws-iso", "us-iso-", "c2s.ic.gov", "api.aws.ic.gov"},
+	{"aws-iso-b", "us-isob-", "sc2s.sgov.gov", "api.aws.scloud"},
+	{"aws-iso-e", "eu-isoe-", "cloud.adc-e.uk", "api.cloud-aws.adc-e.uk"},
+	{"aws-iso-f", "us-isof-", "csp.hci.ic.gov", "api.aws.hci.ic.gov"},
 }
 
 // regions are those of botocore 1.43 (partitions.json), in byte order.
@@ -76,6 +77,8 @@ func partitionOf(region string) partition {
 
 // isAmazons says that suffix is the DNS suffix of a partition.
 func isAmazons(suffix string) bool {
-	return suffix == commercial.suffix ||
-		slices.ContainsFunc(partitions, func(p partition) bool { return p.suffix == suffix })
+	return commercial.has(suffix) ||
+		slices.ContainsFunc(partitions, func(p partition) bool { return p.has(suffix) })
 }
+
+func (p partition) has(suffix string) bool { return suffix == p.suffix || suffix == p.dual }
