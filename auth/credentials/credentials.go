@@ -1,0 +1,108 @@
+// Package credentials turns what a request shows into a Principal: a SigV4
+// signature, a registry password or a signed layer link. It is the one place
+// where that is decided, for every door.
+//
+// All that is derived from an access key, a registry password, a temporary key
+// or a link, dies with it: each use looks the key up again.
+package credentials
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/seed-78150930/berth/auth"
+	"github.com/seed-78150930/berth/auth/accounts"
+	"github.com/seed-78150930/berth/auth/token"
+	"github.com/seed-78150930/berth/registry/endpoint"
+)
+
+// Options say what a Verifier stands on.
+type Options struct {
+	Accounts *accounts.Store
+	// TokenKeys are master keys for what is derived from access keys: at least
+	// token.MinKey random bytes each. The first is used to issue, the others
+	// were used before.
+	TokenKeys [][]byte
+	Now       func() time.Time // nil means time.Now
+	// SpoolDir is a folder of the Verifier's own for the bodies that it does
+	// not hold in memory, made if need be. With "" it holds them all there.
+	SpoolDir string
+	// MaxSpools is how many bodies over 64 KiB there may be at one time; more
+	// are refused until one is closed. 0 means 128.
+	MaxSpools int
+	// HasRegion says whether a region exists; nil means that all do.
+	HasRegion func(region string) bool
+}
+
+// Verifier checks credentials and issues those that are derived from others.
+// It is safe for use by several goroutines.
+type Verifier struct {
+	accounts  *accounts.Store
+	tokens    *token.Ring
+	now       func() time.Time
+	hasRegion func(string) bool
+	spool     *spool
+}
+
+// New checks options and removes from SpoolDir what a killed server left.
+func New(o Options) (*Verifier, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.HasRegion == nil {
+		o.HasRegion = func(string) bool { return true }
+	}
+	tokens, err := token.NewRing(o.Now, o.TokenKeys...)
+	if err != nil {
+		return nil, err
+	}
+	spool, err := newSpool(o.SpoolDir, o.MaxSpools)
+	if err != nil {
+		return nil, err
+	}
+	return &Verifier{accounts: o.Accounts, tokens: tokens, now: o.Now, hasRegion: o.HasRegion, spool: spool}, nil
+}
+
+// errDead says that an access key is gone, inactive, or not what it was when
+// something was derived from it.
+var errDead = errors.New("credentials: access key is dead")
+
+// liveKey returns an access key that is in force, or errDead.
+func (v *Verifier) liveKey(ctx context.Context, id string) (accounts.Key, error) {
+	key, err := v.accounts.Key(ctx, id)
+	switch {
+	case errors.Is(err, accounts.ErrNoKey):
+		return accounts.Key{}, errDead
+	case err != nil:
+		return accounts.Key{}, fmt.Errorf("look up access key: %w", err)
+	case !key.Active:
+		return accounts.Key{}, errDead
+	}
+	return key, nil
+}
+
+// liveParent returns the access key that something was derived from when it
+// was of account and had the given mark, or errDead.
+func (v *Verifier) liveParent(ctx context.Context, id, account, mark string) (accounts.Key, error) {
+	key, err := v.liveKey(ctx, id)
+	if err != nil {
+		return accounts.Key{}, err
+	}
+	if key.Account != account || v.accounts.Mark(id) != mark {
+		return accounts.Key{}, errDead
+	}
+	return key, nil
+}
+
+// root is the root of an account, who used its key in region.
+func root(account, keyID, region string) auth.Principal {
+	return auth.Principal{
+		Account: account,
+		ARN:     "arn:" + endpoint.Partition(region) + ":iam::" + account + ":root",
+		UserID:  account,
+		KeyID:   keyID,
+		Region:  region,
+	}
+}
