@@ -47,7 +47,7 @@ func openFile(path string, o Options) (*bbolt.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	db, err := openBolt(path, options(o))
+	db, err := openBolt(path, options(o), o.opened)
 	if err != nil {
 		return nil, err
 	}
@@ -63,6 +63,7 @@ func openFile(path string, o Options) (*bbolt.DB, error) {
 
 // rowsOf returns the bucket that holds all rows.
 func rowsOf(tx *bbolt.Tx) (rows *bbolt.Bucket, err error) {
+	defer surviveFaults(&err)()
 	defer catch(&err)
 	if rows = tx.Bucket(bucket); rows == nil {
 		return nil, fmt.Errorf("%w: it is a bbolt file of something else", ErrDamaged)
@@ -78,7 +79,7 @@ func create(path string) error {
 	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	db, err := openBolt(tmp, &bbolt.Options{Timeout: lockTimeout})
+	db, err := openBolt(tmp, &bbolt.Options{Timeout: lockTimeout}, nil)
 	if err != nil {
 		return err
 	}
@@ -99,13 +100,16 @@ func create(path string) error {
 }
 
 // openBolt opens a file in which a damaged page is an error, where bbolt would
-// panic.
-func openBolt(path string, o *bbolt.Options) (db *bbolt.DB, err error) {
+// panic. It shows the open file to opened, if that is not nil.
+func openBolt(path string, o *bbolt.Options, opened func(*os.File)) (db *bbolt.DB, err error) {
 	defer surviveFaults(&err)()
 	defer catch(&err)
 	var f *os.File
 	o.OpenFile = func(name string, flag int, mode os.FileMode) (_ *os.File, err error) {
 		f, err = os.OpenFile(name, flag, mode)
+		if err == nil && opened != nil {
+			opened(f)
+		}
 		return f, err
 	}
 	defer func() {

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"sync"
 	"time"
 
@@ -33,7 +34,10 @@ type Options struct {
 	// could not be kept. Nil means nobody is.
 	Log *slog.Logger
 
-	maxSize int // in bytes, if not 0: a disk that tests can fill
+	// For tests: a disk that is full at a size in bytes, and who gets the file
+	// that bbolt opened.
+	maxSize int
+	opened  func(*os.File)
 }
 
 // Stats counts what an index has done since it was opened.

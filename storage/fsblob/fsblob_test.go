@@ -266,12 +266,12 @@ func TestMemoryOfAppend(t *testing.T) {
 	s := open(t, t.TempDir(), &syncs{})
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	if _, err := s.Append(context.Background(), "a0", 0, io.LimitReader(zeros{}, 32<<20)); err != nil {
+	if _, err := s.Append(context.Background(), "a0", 0, io.LimitReader(zeros{}, 8<<20)); err != nil {
 		t.Fatal(err)
 	}
 	runtime.ReadMemStats(&after)
 	if got := after.TotalAlloc - before.TotalAlloc; got > 1<<20 {
-		t.Errorf("an Append of 32 MiB takes %d bytes of memory", got)
+		t.Errorf("an Append of 8 MiB takes %d bytes of memory", got)
 	}
 }
 

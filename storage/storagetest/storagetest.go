@@ -21,7 +21,10 @@ type indexCase struct {
 
 func runIndex(t *testing.T, open func(testing.TB) storage.Index, cases ...[]indexCase) {
 	for _, c := range slices.Concat(cases...) {
-		t.Run(c.name, func(t *testing.T) { c.run(t, open(t)) })
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel() // they wait for the disk
+			c.run(t, open(t))
+		})
 	}
 }
 
@@ -33,7 +36,10 @@ type blobsCase struct {
 
 func runBlobs(t *testing.T, open func(testing.TB) storage.Blobs, cases ...[]blobsCase) {
 	for _, c := range slices.Concat(cases...) {
-		t.Run(c.name, func(t *testing.T) { c.run(t, open(t)) })
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel() // they wait for the disk
+			c.run(t, open(t))
+		})
 	}
 }
 
