@@ -214,7 +214,7 @@ const rowsForEach, rowsAtLeast = 10, 1000
 // digest, those after the given digest ("" for the first page), at most limit.
 // next is the value of after for the next page, "" if there is none; a page
 // may be short, or empty, and still have a next one.
-// Refusal: RepositoryNotFound.
+// Refusals: RepositoryNotFound, PageInvalid.
 func (s *Service) Images(ctx context.Context, name Name, filter TagFilter, after string, limit int) (page []Image, next string, err error) {
 	err = s.view(ctx, func(r storage.Reader) error {
 		page, next = nil, ""
@@ -337,7 +337,7 @@ func (r repository) idsOf(rd storage.Reader, d, after string, limit int) (list [
 
 // Tags lists a repository's tags in byte order, those after the given one (""
 // for the first page), at most limit. more says that there are others.
-// Refusal: RepositoryNotFound.
+// Refusals: RepositoryNotFound, PageInvalid.
 func (s *Service) Tags(ctx context.Context, name Name, after string, limit int) (page []Tag, more bool, err error) {
 	err = s.view(ctx, func(r storage.Reader) error {
 		page, more = nil, false

@@ -26,7 +26,7 @@ var (
 // code RegistryInvalid.
 func ParseID(account, region string) (ID, error) {
 	if !accountSyntax.MatchString(account) || !regionSyntax.MatchString(region) {
-		return ID{}, refuse(RegistryInvalid, "account %q and region %q name no registry", account, region)
+		return ID{}, refuse(RegistryInvalid, "account %.40q and region %.40q name no registry", account, region)
 	}
 	return ID{account, region}, nil
 }

@@ -28,7 +28,7 @@ const maxReferrerBytes = 4 << 20
 // be there itself, in byte order of digest, those after the given digest (""
 // for the first page), at most limit; only those of a listed artifact type, if
 // any is listed. next is as for Images: pages may be short.
-// Refusal: RepositoryNotFound.
+// Refusals: RepositoryNotFound, PageInvalid.
 func (s *Service) Referrers(ctx context.Context, name Name, subject digest.Digest, artifactTypes []string, after string, limit int) (page []Referrer, next string, err error) {
 	err = s.view(ctx, func(r storage.Reader) error {
 		repo, err := find(r, name)

@@ -31,6 +31,7 @@ import (
 	"time"
 
 	"github.com/seed-78150930/berth/storage"
+	"github.com/seed-78150930/berth/storage/table"
 )
 
 // Options are what New needs and what the server lets people set.
@@ -145,9 +146,14 @@ func (s *Service) Ready(ctx context.Context) error {
 	})
 }
 
-// view reads on one snapshot.
+// view reads on one snapshot. The place where a list goes on is the one part
+// of a key that callers give as they please, so a bad key is a bad place.
 func (s *Service) view(ctx context.Context, fn func(storage.Reader) error) error {
-	return fullStore(s.index.View(ctx, fn))
+	err := s.index.View(ctx, fn)
+	if errors.Is(err, table.ErrBadKey) {
+		return refuse(PageInvalid, "the list has no such place to go on from")
+	}
+	return fullStore(err)
 }
 
 // update changes rows in one transaction.

@@ -146,7 +146,7 @@ func (s *Service) Repository(ctx context.Context, name Name) (Repository, error)
 
 // Repositories lists the repositories of a registry in byte order of name,
 // those after the given name ("" for the first page), at most limit. more says
-// that there are others behind the last one.
+// that there are others behind the last one. Refusal: PageInvalid.
 func (s *Service) Repositories(ctx context.Context, id ID, after string, limit int) (page []Repository, more bool, err error) {
 	sel := id.selectAfter(after, limit)
 	err = s.view(ctx, func(r storage.Reader) error {

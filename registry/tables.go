@@ -135,7 +135,6 @@ type uploadRow struct {
 	Parts     int
 	LastPart  int64 // size of the last part
 	SmallPart bool  // a part before the last was under minPart
-	Durable   bool  // each part is committed before it is acknowledged
 	TouchedAt time.Time
 }
 
