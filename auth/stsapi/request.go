@@ -1,0 +1,100 @@
+package stsapi
+
+import (
+	"cmp"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+
+	"github.com/seed-78150930/berth/auth"
+	"github.com/seed-78150930/berth/auth/credentials"
+)
+
+// call is a request that has been verified.
+type call struct {
+	by        auth.Principal
+	temporary bool // signed with a temporary key
+	params    url.Values
+}
+
+// admit verifies who asks and finds the action that he asks for.
+//
+// What is no action of STS is called so before anything else where the query
+// string names it, and also to one who signed for ECR: he sent an operation of
+// ECR in the wrong protocol.
+func (a *API) admit(r *http.Request) (call, action, error) {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return call{}, action{}, refuse(malformedQuery, "The query string contains a syntax error")
+	}
+	if query.Has("Action") {
+		if _, err := a.action(query); err != nil {
+			return call{}, action{}, err
+		}
+	}
+	p, body, err := a.credentials.Signed(r, "sts", maxBody)
+	var elsewhere error
+	if errors.Is(err, credentials.ErrOtherService) {
+		elsewhere = err
+		p, body, err = a.credentials.Signed(r, "ecr", maxBody)
+	}
+	if err != nil {
+		return call{}, action{}, cmp.Or(elsewhere, err)
+	}
+	defer body.Close()
+	params, err := allParams(r, query, body)
+	if err != nil {
+		return call{}, action{}, err
+	}
+	act, err := a.action(params)
+	return call{by: p, temporary: credentials.Temporary(r), params: params}, act, cmp.Or(err, elsewhere)
+}
+
+// allParams adds the parameters of a form to those of the query string.
+func allParams(r *http.Request, query url.Values, body *credentials.Body) (url.Values, error) {
+	if !isForm(r) {
+		return query, nil
+	}
+	text, err := io.ReadAll(body.Reader())
+	if err != nil {
+		return nil, err
+	}
+	params, err := url.ParseQuery(string(text))
+	if err != nil {
+		return nil, refuse(malformedQuery, "The form contains a syntax error")
+	}
+	for name, values := range query {
+		params[name] = append(params[name], values...)
+	}
+	return params, nil
+}
+
+// action finds the action that parameters name, in the one version there is.
+func (a *API) action(params url.Values) (action, error) {
+	name, err := param(params, "Action")
+	if err != nil {
+		return action{}, err
+	}
+	v, err := param(params, "Version")
+	if err != nil {
+		return action{}, err
+	}
+	if name == "" {
+		return action{}, refuse(missingAction, "The request is missing an action")
+	}
+	act, ok := a.actions[name]
+	if !ok || v != version {
+		return action{}, refuse(invalidAction, "Could not find operation %.100s for version %.20s", name, cmp.Or(v, "NO_VERSION_SPECIFIED"))
+	}
+	return act, nil
+}
+
+// param returns a parameter, "" if it was not sent. One sent twice is refused:
+// it could mean one thing here and another elsewhere.
+func param(params url.Values, name string) (string, error) {
+	if len(params[name]) > 1 {
+		return "", refuse(validationError, "The parameter %s must be sent once", name)
+	}
+	return params.Get(name), nil
+}
