@@ -2,6 +2,7 @@ package boltindex_test
 
 import (
 	"fmt"
+	"runtime"
 	"sync/atomic"
 	"testing"
 
@@ -22,7 +23,8 @@ func BenchmarkUpdate(b *testing.B) {
 // BenchmarkUpdate64 has 64 updates at a time, which share their commits.
 func BenchmarkUpdate64(b *testing.B) {
 	x := openTemp(b)
-	b.SetParallelism(64) // times GOMAXPROCS
+	procs := runtime.GOMAXPROCS(0)
+	b.SetParallelism((64 + procs - 1) / procs) // times GOMAXPROCS
 	var n atomic.Int64
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {

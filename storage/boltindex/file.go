@@ -25,6 +25,7 @@ func options(o Options) *bbolt.Options {
 		Timeout:         lockTimeout,
 		FreelistType:    bbolt.FreelistMapType,
 		NoFreelistSync:  true,
+		NoStatistics:    true, // which would cost views a lock
 		InitialMmapSize: initialMap(),
 		MaxSize:         o.maxSize,
 	}

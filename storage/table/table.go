@@ -111,6 +111,9 @@ func (t Table[Row]) Scan(r storage.Reader, s Select) iter.Seq2[Found[Row], error
 			return
 		}
 		for e, err := range r.Scan(rng) {
+			if err == nil && len(s.Prefix) == t.parts && e.Key != rng.Prefix {
+				return // a longer key; the whole one comes first
+			}
 			var f Found[Row]
 			if err == nil {
 				f.Key = strings.Split(strings.TrimPrefix(e.Key, t.name+separator), separator)
