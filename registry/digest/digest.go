@@ -30,6 +30,9 @@ const (
 	SHA512 Algorithm = "sha512"
 )
 
+// maxLength is the length of a sha512 digest, the longest.
+const maxLength = len(SHA512) + len(":") + 2*sha512.Size
+
 // ParseAlgorithm reads an algorithm's name, such as "sha512".
 func ParseAlgorithm(s string) (Algorithm, error) {
 	switch a := Algorithm(s); a {
@@ -67,6 +70,9 @@ func Parse(s string) (Digest, error) {
 
 // Of takes a digest over from go-digest's type, checking it as Parse does.
 func Of(d godigest.Digest) (Digest, error) {
+	if len(d) > maxLength { // or a long one would take long to check
+		return Digest{}, fmt.Errorf("%w: %d characters", ErrInvalid, len(d))
+	}
 	if err := d.Validate(); err != nil {
 		return Digest{}, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
