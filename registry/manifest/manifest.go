@@ -16,10 +16,12 @@
 package manifest
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/seed-78150930/berth/registry/digest"
 )
@@ -65,34 +67,63 @@ type Descriptor struct {
 	Optional bool
 }
 
-// header is read before anything else, to choose how to read the rest.
-type header struct {
-	SchemaVersion json.RawMessage `json:"schemaVersion"`
-	MediaType     string          `json:"mediaType"`
-}
-
 // Parse reads a manifest that was sent with contentType ("" if none). Time and
 // memory are linear in the size of body, which the caller limits.
 func Parse(contentType string, body []byte) (Manifest, error) {
+	h, err := readHeader(body)
+	if err != nil {
+		return Manifest{}, err
+	}
 	has, err := scan(body)
 	if err != nil {
 		return Manifest{}, err
 	}
-	var h header
-	if err := unmarshal(body, &h); err != nil {
-		return Manifest{}, err
-	}
-	if string(h.SchemaVersion) == "1" || isSchema1(h.MediaType) {
-		return Manifest{}, fmt.Errorf("%w: Docker image manifest version 2, schema 1", ErrUnsupported)
-	}
-	mediaType, err := agreeOn(contentType, h.MediaType)
+	mediaType, err := h.mediaType(contentType)
 	if err != nil {
 		return Manifest{}, err
 	}
-	if isSchema1(mediaType) {
-		return Manifest{}, fmt.Errorf("%w: %s", ErrUnsupported, mediaType)
-	}
 	return read(mediaType, has, body)
+}
+
+// header is what says how to read the rest.
+type header struct {
+	SchemaVersion json.RawMessage `json:"schemaVersion"`
+	MediaType     json.RawMessage `json:"mediaType"`
+}
+
+// readHeader passes one JSON object in UTF-8 and nothing behind it. Whether
+// the header may be believed is for scan to say.
+func readHeader(body []byte) (header, error) {
+	if !utf8.Valid(body) {
+		return header{}, fmt.Errorf("%w: not valid UTF-8", ErrNotJSON)
+	}
+	var h header
+	err := json.Unmarshal(body, &h)
+	var syntax *json.SyntaxError
+	if errors.As(err, &syntax) {
+		return header{}, fmt.Errorf("%w: byte %d: %w", ErrNotJSON, syntax.Offset, err)
+	}
+	// The other error is a top that is no object; null is none either.
+	if err != nil || bytes.TrimLeft(body, " \t\r\n")[0] != '{' {
+		return header{}, fmt.Errorf("%w: not an object", ErrInvalid)
+	}
+	return h, nil
+}
+
+// mediaType is that of a document which was sent with contentType.
+func (h header) mediaType(contentType string) (string, error) {
+	var own string
+	if h.MediaType != nil && json.Unmarshal(h.MediaType, &own) != nil {
+		return "", fmt.Errorf("%w: mediaType: not a string", ErrInvalid)
+	}
+	if string(h.SchemaVersion) == "1" || isSchema1(own) {
+		return "", fmt.Errorf("%w: Docker image manifest version 2, schema 1", ErrUnsupported)
+	}
+	t, err := agreeOn(contentType, own)
+	if err == nil && isSchema1(t) {
+		return "", fmt.Errorf("%w: %s", ErrUnsupported, t)
+	}
+	return t, err
 }
 
 // read reads a document whose media type is settled.

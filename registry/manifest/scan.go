@@ -3,11 +3,9 @@ package manifest
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
-	"unicode/utf8"
 )
 
 // Limits of a document beside its size, which is the caller's to limit.
@@ -44,39 +42,20 @@ var knownNames = map[place][]string{
 	},
 }
 
-// members are the names at the top of a document.
+// members are the known names at the top of a document.
 type members map[string]bool
 
-// scan passes only what every reader of JSON reads alike: UTF-8, one object
-// and nothing behind it, no name twice in an object, known names in their own
-// case only, no numbers out of range. It returns which known names there are.
-func scan(body []byte) (members, error) {
-	if !utf8.Valid(body) {
-		return nil, fmt.Errorf("%w: not valid UTF-8", ErrNotJSON)
-	}
-	if !json.Valid(body) {
-		return nil, fmt.Errorf("%w: %w", ErrNotJSON, syntaxError(body))
-	}
-	if bytes.TrimLeft(body, " \t\r\n")[0] != '{' {
-		return nil, fmt.Errorf("%w: not an object", ErrInvalid)
-	}
-	s := scanner{body: body, has: members{}}
-	for s.at < len(body) {
+// scan passes a JSON object only if every reader of JSON reads it alike: no
+// name twice in an object, known names in their own case, no number out of
+// range. It returns which known names there are.
+func scan(object []byte) (members, error) {
+	s := scanner{body: object, has: members{}}
+	for s.at < len(object) {
 		if err := s.step(); err != nil {
 			return nil, err
 		}
 	}
 	return s.has, nil
-}
-
-// syntaxError says what is wrong with a body that is not JSON.
-func syntaxError(body []byte) error {
-	err := json.Unmarshal(body, &struct{}{})
-	var syntax *json.SyntaxError
-	if errors.As(err, &syntax) {
-		return fmt.Errorf("byte %d: %w", syntax.Offset, err)
-	}
-	return err
 }
 
 // scanner walks over a document that is known to be good JSON, so it need only
