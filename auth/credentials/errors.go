@@ -37,6 +37,14 @@ const (
 	ValidationError            = "ValidationError"
 )
 
+// Codes are all codes of an Error, for tests of the doors' tables.
+func Codes() []string {
+	return []string{
+		MissingAuthenticationToken, IncompleteSignature, InvalidSignature, UnrecognizedClient, ExpiredToken, AccessDenied,
+		MalformedHTTPRequest, RequestAborted, RequestEntityTooLarge, ServiceUnavailable, ValidationError,
+	}
+}
+
 // ErrOtherService is the cause of an Error that says that a signature is for
 // another service than the one asked for.
 var ErrOtherService = errors.New("credentials: signed for another service")
