@@ -3,6 +3,7 @@ package sigv4_test
 import (
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -45,6 +46,16 @@ func TestHeader(t *testing.T) {
 			p := strings.Split(rest, ", ")
 			r.Header.Set("Authorization", scheme+" "+p[2]+","+p[0]+","+p[1])
 		}},
+
+		{name: "length signed", signer: func(s *signer) { s.signed = append([]string{"content-length"}, s.signed...) },
+			before: set("Content-Length", strconv.Itoa(len(body))), after: del("Content-Length")}, // as HTTP/2 has it
+		{name: "length signed and changed", signer: func(s *signer) { s.signed = append([]string{"content-length"}, s.signed...) },
+			before: set("Content-Length", "1"), after: del("Content-Length"), kind: sigv4.Invalid},
+		{name: "chunks signed", signer: func(s *signer) { s.signed = []string{"host", "transfer-encoding", "x-amz-date", "x-amz-target"} },
+			before: set("Transfer-Encoding", "chunked"), after: func(r *http.Request) {
+				r.Header.Del("Transfer-Encoding") // net/http takes it out
+				r.TransferEncoding, r.ContentLength = []string{"chunked"}, -1
+			}},
 
 		{name: "no header", after: del("Authorization"), kind: sigv4.Missing, text: "Missing Authentication Token"},
 		{name: "empty header", after: set("Authorization", ""), kind: sigv4.Incomplete, text: "cannot be empty"},
