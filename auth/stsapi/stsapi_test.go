@@ -247,61 +247,62 @@ func TestTemporaryKeysEnd(t *testing.T) {
 	f.wantError(t, late, 403, "ExpiredToken", "The security token included in the request is expired")
 }
 
+var refusals = []struct {
+	name   string
+	body   string
+	key    func(*sigv4test.Key)
+	after  func(*fixture, *http.Request)
+	status int
+	code   string
+	text   string
+}{
+	{name: "unsigned", body: identity, after: unsign, status: 403, code: "MissingAuthenticationToken"},
+	{name: "garbled", body: identity, after: func(_ *fixture, r *http.Request) { r.Header.Set("Authorization", "AWS4-HMAC-SHA256 x") },
+		status: 400, code: "IncompleteSignature"},
+	{name: "Basic", body: identity, after: func(_ *fixture, r *http.Request) { r.SetBasicAuth("AWS", "x") }, status: 400, code: "IncompleteSignature"},
+	{name: "unknown key", body: identity, key: func(k *sigv4test.Key) { k.ID = "AKIAABSENT" },
+		status: 403, code: "InvalidClientTokenId", text: "The security token included in the request is invalid."},
+	{name: "wrong secret", body: identity, key: func(k *sigv4test.Key) { k.Secret = "x" },
+		status: 403, code: "SignatureDoesNotMatch", text: "The request signature we calculated does not match"},
+	{name: "too late", body: identity, after: func(f *fixture, _ *http.Request) { f.now = f.now.Add(time.Hour) },
+		status: 403, code: "SignatureDoesNotMatch", text: "Signature expired: "},
+	{name: "other region", body: identity, key: func(k *sigv4test.Key) { k.Region = "mars-1" },
+		status: 403, code: "SignatureDoesNotMatch", text: "valid region"},
+	{name: "signed for ECR", body: identity, key: func(k *sigv4test.Key) { k.Service = "ecr" },
+		status: 403, code: "SignatureDoesNotMatch", text: "Credential should be scoped to correct service: 'sts'."},
+	{name: "signed for ECR with a wrong secret", body: "Action=X", key: func(k *sigv4test.Key) { k.Service, k.Secret = "ecr", "x" },
+		status: 403, code: "SignatureDoesNotMatch", text: "correct service: 'sts'"},
+	{name: "encoded body", body: identity, after: func(_ *fixture, r *http.Request) { r.Header.Set("Content-Encoding", "gzip") },
+		status: 400, code: "MalformedHttpRequest"},
+	{name: "large body", body: identity + "&x=" + strings.Repeat("x", 64<<10), status: 413, code: "RequestEntityTooLarge"},
+
+	{name: "no action", body: "Version=2011-06-15", status: 400, code: "MissingAction"},
+	{name: "nothing", body: "", status: 400, code: "MissingAction"},
+	{name: "unknown action", body: "Action=AssumeRole&Version=2011-06-15", status: 400, code: "InvalidAction",
+		text: "Could not find operation AssumeRole for version 2011-06-15"},
+	{name: "action of ECR", body: "Action=DescribeRepositories&Version=2015-09-21", status: 400, code: "InvalidAction"},
+	{name: "action of ECR, signed for it", body: "Action=CreateRepository&Version=2015-09-21&repositoryName=x", key: func(k *sigv4test.Key) { k.Service = "ecr" },
+		status: 400, code: "InvalidAction"},
+	{name: "no version", body: "Action=GetCallerIdentity", status: 400, code: "InvalidAction", text: "NO_VERSION_SPECIFIED"},
+	{name: "other version", body: "Action=GetCallerIdentity&Version=2010-05-08", status: 400, code: "InvalidAction"},
+	{name: "action in other capitals", body: "Action=getcalleridentity&Version=2011-06-15", status: 400, code: "InvalidAction"},
+	{name: "two actions", body: identity + "&Action=GetSessionToken", status: 400, code: "ValidationError", text: "Action"},
+	{name: "bad form", body: "Action=%zz", status: 404, code: "MalformedQueryString"},
+	{name: "markup", body: "Action=%3C/Message%3E%00%0A&Version=2011-06-15", status: 400, code: "InvalidAction"},
+
+	{name: "too short", body: session + "&DurationSeconds=899", status: 400, code: "ValidationError", text: "greater than or equal to 900"},
+	{name: "too long", body: session + "&DurationSeconds=129601", status: 400, code: "ValidationError", text: "less than or equal to 129600"},
+	{name: "no number", body: session + "&DurationSeconds=1h", status: 400, code: "ValidationError", text: "durationSeconds"},
+	{name: "huge number", body: session + "&DurationSeconds=99999999999999999999", status: 400, code: "ValidationError", text: "durationSeconds"},
+	{name: "two durations", body: session + "&DurationSeconds=900&DurationSeconds=901", status: 400, code: "ValidationError", text: "DurationSeconds"},
+	{name: "second factor", body: session + "&SerialNumber=x&TokenCode=123456", status: 403, code: "AccessDenied", text: "MultiFactorAuthentication"},
+	{name: "second factor without a code", body: session + "&SerialNumber=x", status: 403, code: "AccessDenied", text: "MultiFactorAuthentication"},
+	{name: "broken index", body: identity, after: func(f *fixture, _ *http.Request) { f.broken = true },
+		status: 500, code: "InternalFailure", text: "internal error"},
+}
+
 func TestRefusals(t *testing.T) {
-	tests := []struct {
-		name   string
-		body   string
-		key    func(*sigv4test.Key)
-		after  func(*fixture, *http.Request)
-		status int
-		code   string
-		text   string
-	}{
-		{name: "unsigned", body: identity, after: unsign, status: 403, code: "MissingAuthenticationToken"},
-		{name: "garbled", body: identity, after: func(_ *fixture, r *http.Request) { r.Header.Set("Authorization", "AWS4-HMAC-SHA256 x") },
-			status: 400, code: "IncompleteSignature"},
-		{name: "Basic", body: identity, after: func(_ *fixture, r *http.Request) { r.SetBasicAuth("AWS", "x") }, status: 400, code: "IncompleteSignature"},
-		{name: "unknown key", body: identity, key: func(k *sigv4test.Key) { k.ID = "AKIAABSENT" },
-			status: 403, code: "InvalidClientTokenId", text: "The security token included in the request is invalid."},
-		{name: "wrong secret", body: identity, key: func(k *sigv4test.Key) { k.Secret = "x" },
-			status: 403, code: "SignatureDoesNotMatch", text: "The request signature we calculated does not match"},
-		{name: "too late", body: identity, after: func(f *fixture, _ *http.Request) { f.now = f.now.Add(time.Hour) },
-			status: 403, code: "SignatureDoesNotMatch", text: "Signature expired: "},
-		{name: "other region", body: identity, key: func(k *sigv4test.Key) { k.Region = "mars-1" },
-			status: 403, code: "SignatureDoesNotMatch", text: "valid region"},
-		{name: "signed for ECR", body: identity, key: func(k *sigv4test.Key) { k.Service = "ecr" },
-			status: 403, code: "SignatureDoesNotMatch", text: "Credential should be scoped to correct service: 'sts'."},
-		{name: "signed for ECR with a wrong secret", body: "Action=X", key: func(k *sigv4test.Key) { k.Service, k.Secret = "ecr", "x" },
-			status: 403, code: "SignatureDoesNotMatch", text: "correct service: 'sts'"},
-		{name: "encoded body", body: identity, after: func(_ *fixture, r *http.Request) { r.Header.Set("Content-Encoding", "gzip") },
-			status: 400, code: "MalformedHttpRequest"},
-		{name: "large body", body: identity + "&x=" + strings.Repeat("x", 64<<10), status: 413, code: "RequestEntityTooLarge"},
-
-		{name: "no action", body: "Version=2011-06-15", status: 400, code: "MissingAction"},
-		{name: "nothing", body: "", status: 400, code: "MissingAction"},
-		{name: "unknown action", body: "Action=AssumeRole&Version=2011-06-15", status: 400, code: "InvalidAction",
-			text: "Could not find operation AssumeRole for version 2011-06-15"},
-		{name: "action of ECR", body: "Action=DescribeRepositories&Version=2015-09-21", status: 400, code: "InvalidAction"},
-		{name: "action of ECR, signed for it", body: "Action=CreateRepository&Version=2015-09-21&repositoryName=x", key: func(k *sigv4test.Key) { k.Service = "ecr" },
-			status: 400, code: "InvalidAction"},
-		{name: "no version", body: "Action=GetCallerIdentity", status: 400, code: "InvalidAction", text: "NO_VERSION_SPECIFIED"},
-		{name: "other version", body: "Action=GetCallerIdentity&Version=2010-05-08", status: 400, code: "InvalidAction"},
-		{name: "action in other capitals", body: "Action=getcalleridentity&Version=2011-06-15", status: 400, code: "InvalidAction"},
-		{name: "two actions", body: identity + "&Action=GetSessionToken", status: 400, code: "ValidationError", text: "Action"},
-		{name: "bad form", body: "Action=%zz", status: 404, code: "MalformedQueryString"},
-		{name: "markup", body: "Action=%3C/Message%3E%00%0A&Version=2011-06-15", status: 400, code: "InvalidAction"},
-
-		{name: "too short", body: session + "&DurationSeconds=899", status: 400, code: "ValidationError", text: "greater than or equal to 900"},
-		{name: "too long", body: session + "&DurationSeconds=129601", status: 400, code: "ValidationError", text: "less than or equal to 129600"},
-		{name: "no number", body: session + "&DurationSeconds=1h", status: 400, code: "ValidationError", text: "durationSeconds"},
-		{name: "huge number", body: session + "&DurationSeconds=99999999999999999999", status: 400, code: "ValidationError", text: "durationSeconds"},
-		{name: "two durations", body: session + "&DurationSeconds=900&DurationSeconds=901", status: 400, code: "ValidationError", text: "DurationSeconds"},
-		{name: "second factor", body: session + "&SerialNumber=x&TokenCode=123456", status: 403, code: "AccessDenied", text: "MultiFactorAuthentication"},
-		{name: "second factor without a code", body: session + "&SerialNumber=x", status: 403, code: "AccessDenied", text: "MultiFactorAuthentication"},
-		{name: "broken index", body: identity, after: func(f *fixture, _ *http.Request) { f.broken = true },
-			status: 500, code: "InternalFailure", text: "internal error"},
-	}
-	for _, tt := range tests {
+	for _, tt := range refusals {
 		t.Run(tt.name, func(t *testing.T) {
 			f := setUp(t)
 			key := f.key
