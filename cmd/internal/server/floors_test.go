@@ -1,0 +1,274 @@
+package server_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/seed-78150930/berth"
+
+// floors say how high each package stands. A package imports from floors below
+// its own; sideways only as noted there; never up. A package that is not here
+// has not been thought about, and fails the test.
+var floors = map[string]floor{
+	// Words: pure, no state, no disk, no network.
+	"registry/digest":   {level: 0},
+	"registry/manifest": {level: 0, sideways: []string{"registry/digest"}},
+	"registry/endpoint": {level: 0},
+	"auth/sigv4":        {level: 0},
+	"auth/token":        {level: 0},
+	"ecrapi/shape":      {level: 0},
+
+	// Contracts.
+	"storage":       {level: 1},
+	"storage/table": {level: 1, sideways: []string{"storage"}},
+
+	// Keepers.
+	"storage/boltindex":   {level: 2},
+	"storage/fsblob":      {level: 2},
+	"storage/memory":      {level: 2},
+	"storage/storagetest": {level: 2},
+	"auth":                {level: 2},
+	"auth/accounts":       {level: 2, sideways: []string{"auth"}},
+
+	// Domain.
+	"registry":         {level: 3},
+	"auth/credentials": {level: 3},
+
+	// Doors.
+	"registry/ociapi": {level: 5},
+	"ecrapi":          {level: 5},
+	"auth/stsapi":     {level: 5},
+
+	// The house, each after those before it.
+	"cmd/internal/config":  {level: 6},
+	"cmd/internal/datadir": {level: 6},
+	"cmd/internal/admin":   {level: 6},
+	"cmd/internal/server":  {level: 6, sideways: []string{"cmd/internal/config", "cmd/internal/datadir", "cmd/internal/admin"}},
+	"cmd/berth": {level: 6, sideways: []string{
+		"cmd/internal/config", "cmd/internal/datadir", "cmd/internal/admin", "cmd/internal/server",
+	}},
+
+	// Beside the house: what no program links.
+	"auth/sigv4/sigv4test": {level: 1, aside: true}, // signs requests for tests
+	"ecrapi/internal/gen":  {level: 1, aside: true}, // writes ecrapi/shape
+}
+
+type floor struct {
+	level    int
+	sideways []string
+	aside    bool // imported by tests alone
+}
+
+// backends are the packages that only the house names, beside tests.
+var backends = []string{"storage/boltindex", "storage/fsblob", "storage/memory"}
+
+const house = "cmd/internal/server"
+
+// anywhere are the packages that every test may import, whatever its floor.
+var anywhere = []string{"storage/memory", "storage/storagetest", "auth/sigv4/sigv4test"}
+
+// outsiders say which packages may import from a module, in programs and in
+// tests. A path is that of a package of the module or of a folder of them. Not
+// here means nowhere: docs/dependencies.md is where to argue.
+var outsiders = map[string]users{
+	"go.etcd.io/bbolt": {code: []string{"storage/boltindex"}},
+	"github.com/distribution/distribution/v3/registry/api/errcode": {code: []string{"registry/ociapi"}},
+	"github.com/distribution/distribution/v3/registry/api/v2":      {tests: []string{"registry/ociapi"}},
+	"github.com/distribution/distribution/v3/manifest/schema2":     {code: []string{"registry/manifest"}},
+	"github.com/distribution/distribution/v3/manifest/manifestlist": {
+		code: []string{"registry/manifest"},
+	},
+	"github.com/opencontainers/go-digest": {
+		code: []string{"registry/digest", "registry/manifest", "registry/ociapi", "ecrapi"},
+	},
+	"github.com/opencontainers/image-spec": {
+		code:  []string{"registry/manifest", "registry/ociapi"},
+		tests: []string{"registry", "ecrapi", "cmd/internal/server"},
+	},
+	"github.com/spf13/cobra":                     {code: []string{"cmd/berth"}},
+	"github.com/spf13/pflag":                     {code: []string{"cmd/berth"}},
+	"go.yaml.in/yaml/v4":                         {code: []string{"cmd/internal/config"}},
+	"github.com/google/go-cmp":                   {code: []string{"storage/storagetest"}, tests: []string{"*"}},
+	"github.com/rogpeppe/go-internal/testscript": {tests: []string{"cmd/berth"}},
+	"golang.org/x/sys":                           {code: []string{"storage/fsblob", "storage/boltindex", "cmd/internal/datadir"}},
+}
+
+// users are packages; "*" is every one. Whatever its code may import, the
+// tests of a package may import too.
+type users struct{ code, tests []string }
+
+func TestFloors(t *testing.T) {
+	for _, p := range listPackages(t) {
+		if _, ok := floors[p.name()]; !ok {
+			t.Errorf("%s stands on no floor: give it one in the table above", p.name())
+			continue
+		}
+		for _, to := range p.Imports {
+			report(t, p.name(), to, mayImport(p.name(), to))
+		}
+		for _, to := range slices.Concat(p.TestImports, p.XTestImports) {
+			report(t, "the test of "+p.name(), to, testMayImport(p.name(), to))
+		}
+	}
+}
+
+func report(t *testing.T, who, to string, broken error) {
+	t.Helper()
+	if broken != nil {
+		t.Errorf("%s imports %s: %v", who, to, broken)
+	}
+}
+
+// mayImport returns the rule that an import of a program breaks, or nil.
+func mayImport(from, to string) error {
+	switch {
+	case isStandard(to):
+		return nil
+	case !isOurs(to):
+		return outsiderRule(from, to, false)
+	}
+	to = relative(to)
+	if floors[to].aside {
+		return errors.New("it is for tests alone")
+	}
+	if slices.Contains(backends, to) && from != house {
+		return fmt.Errorf("only %s names a backend", house)
+	}
+	return floorRule(from, to)
+}
+
+// testMayImport is mayImport for tests. A test stands where its package does,
+// and may take what is at hand for every test.
+func testMayImport(from, to string) error {
+	switch {
+	case isStandard(to):
+		return nil
+	case !isOurs(to):
+		return outsiderRule(from, to, true)
+	}
+	to = relative(to)
+	if to == from || slices.Contains(anywhere, to) {
+		return nil
+	}
+	return floorRule(from, to)
+}
+
+func floorRule(from, to string) error {
+	a, b := floors[from], floors[to]
+	switch {
+	case b.level < a.level, slices.Contains(a.sideways, to):
+		return nil
+	case b.level == a.level:
+		return fmt.Errorf("both stand on floor %d, and it is not noted as a neighbour", a.level)
+	}
+	return fmt.Errorf("it is up: from floor %d to floor %d", a.level, b.level)
+}
+
+func outsiderRule(from, to string, test bool) error {
+	for path, u := range outsiders {
+		if to != path && !strings.HasPrefix(to, path+"/") {
+			continue
+		}
+		who := u.code
+		if test {
+			who = slices.Concat(u.code, u.tests)
+		}
+		if slices.Contains(who, from) || slices.Contains(who, "*") {
+			return nil
+		}
+		return fmt.Errorf("only these may: %s", strings.Join(who, ", "))
+	}
+	return errors.New("docs/dependencies.md does not name it")
+}
+
+func isStandard(path string) bool {
+	first, _, _ := strings.Cut(path, "/")
+	return !strings.Contains(first, ".")
+}
+
+func isOurs(path string) bool { return strings.HasPrefix(path, module+"/") }
+
+func relative(path string) string { return strings.TrimPrefix(path, module+"/") }
+
+// pkg is what `go list -json` says of a package.
+type pkg struct {
+	ImportPath                         string
+	Imports, TestImports, XTestImports []string
+}
+
+func (p pkg) name() string { return relative(p.ImportPath) }
+
+func listPackages(t *testing.T) []pkg {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-e", "-json=ImportPath,Imports,TestImports,XTestImports", "./...")
+	cmd.Dir = "../../.."
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var all []pkg
+	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p pkg
+		err := dec.Decode(&p)
+		if err == io.EOF {
+			return all
+		}
+		if err != nil {
+			t.Fatalf("go list wrote what cannot be read: %v", err)
+		}
+		all = append(all, p)
+	}
+}
+
+// TestFloorsAreRules tries the rules themselves on imports that must fail.
+func TestFloorsAreRules(t *testing.T) {
+	tests := []struct {
+		from, to string
+		test     bool
+		allowed  bool
+	}{
+		{"registry", module + "/storage", false, true},
+		{"registry", "net/http", false, true},
+		{"registry", module + "/storage/memory", false, false},
+		{"registry", module + "/storage/memory", true, true},
+		{"registry", module + "/registry/ociapi", false, false},
+		{"registry", module + "/ecrapi", true, false},
+		{"registry/ociapi", module + "/ecrapi", false, false},
+		{"registry/ociapi", module + "/registry", false, true},
+		{"storage/boltindex", module + "/storage/fsblob", false, false},
+		{"storage", module + "/storage/table", false, false},
+		{"storage/table", module + "/storage", false, true},
+		{"auth", module + "/registry", false, false},
+		{"auth/sigv4", module + "/auth/token", false, false},
+		{"auth/credentials", module + "/auth/sigv4/sigv4test", false, false},
+		{"auth/credentials", module + "/auth/sigv4/sigv4test", true, true},
+		{"cmd/internal/config", module + "/cmd/internal/server", false, false},
+		{"cmd/berth", module + "/storage/boltindex", false, false},
+		{house, module + "/storage/boltindex", false, true},
+		{"registry", "go.etcd.io/bbolt", false, false},
+		{"storage/boltindex", "go.etcd.io/bbolt/errors", false, true},
+		{"cmd/internal/server", "github.com/spf13/cobra", false, false},
+		{"registry/ociapi", "github.com/distribution/distribution/v3/registry/api/v2", false, false},
+		{"registry/ociapi", "github.com/distribution/distribution/v3/registry/api/v2", true, true},
+		{"registry/ociapi", "github.com/distribution/distribution/v3/registry/handlers", true, false},
+		{"registry", "github.com/google/go-cmp/cmp", false, false},
+		{"registry", "github.com/google/go-cmp/cmp", true, true},
+		{"registry", "example.com/unheard-of", false, false},
+	}
+	for _, tt := range tests {
+		rule := mayImport
+		if tt.test {
+			rule = testMayImport
+		}
+		if broken := rule(tt.from, tt.to); (broken == nil) != tt.allowed {
+			t.Errorf("import of %s by %s, in a test: %v: rule broken: %v, want it allowed: %v", tt.to, tt.from, tt.test, broken, tt.allowed)
+		}
+	}
+}
