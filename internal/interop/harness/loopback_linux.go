@@ -1,0 +1,63 @@
+package harness
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// shutOffMark is set in the environment of a process that is shut off already.
+const shutOffMark = "BERTH_INTEROP_SHUT_OFF"
+
+// shutOff moves the process into a network namespace that holds loopback alone.
+// A namespace belongs to a thread, and Go has many, so the process begins again
+// from the one that moved: exec keeps that thread's namespaces. Who is not root
+// cannot do this; for him the dead proxies in every client's environment must do.
+func shutOff() error {
+	if os.Geteuid() != 0 || os.Getenv(shutOffMark) != "" {
+		return nil
+	}
+	runtime.LockOSThread()
+	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		return fmt.Errorf("make a network namespace: %w", err)
+	}
+	if err := raiseLoopback(); err != nil {
+		return fmt.Errorf("raise loopback: %w", err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	return syscall.Exec(self, os.Args, append(os.Environ(), shutOffMark+"=1"))
+}
+
+// raiseLoopback brings the interface lo up; the kernel then gives it 127.0.0.1
+// and ::1 by itself.
+func raiseLoopback() error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	lo, err := unix.NewIfreq("lo")
+	if err != nil {
+		return err
+	}
+	lo.SetUint16(unix.IFF_UP | unix.IFF_RUNNING)
+	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, lo)
+}
+
+// endWithParent has the kernel end cmd's process when the calling thread ends,
+// and keeps the thread until the function that it returns is called.
+func endWithParent(cmd *exec.Cmd) func() {
+	runtime.LockOSThread()
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = new(syscall.SysProcAttr)
+	}
+	cmd.SysProcAttr.Pdeathsig = syscall.SIGTERM
+	return runtime.UnlockOSThread
+}

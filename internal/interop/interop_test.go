@@ -1,0 +1,38 @@
+// Package interop holds the tests that drive a built berth with the programs
+// that people point at a registry: Docker, skopeo, podman, buildah, crane, the
+// AWS CLI and Amazon's SDK for Go. `make e2e` builds and runs all of it.
+//
+// The name of each test holds the programs that it needs, so that a run may
+// leave out those a machine lacks with `go test -skip`.
+package interop_test
+
+import (
+	"flag"
+	"os"
+	"testing"
+
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/seed-78150930/berth/internal/interop/harness"
+)
+
+var (
+	layerSize = flag.Int64("layer", 256<<20, "size in `bytes` of the layer in the memory test")
+	kills     = flag.Int("kills", 5, "how often the server is killed in the crash test")
+)
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	os.Exit(harness.Main(m))
+}
+
+// dockerImage and ociImage are small images, told apart by their seeds.
+func dockerImage(t testing.TB, seed uint64) harness.Image {
+	t.Helper()
+	return harness.NewImage(t, harness.DockerManifest, seed, 2, 64<<10)
+}
+
+func ociImage(t testing.TB, seed uint64) harness.Image {
+	t.Helper()
+	return harness.NewImage(t, v1.MediaTypeImageManifest, seed, 2, 64<<10)
+}
