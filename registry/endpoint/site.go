@@ -46,11 +46,21 @@ func (n *Names) Site(r *http.Request) (Site, error) {
 }
 
 func (n *Names) trusts(a address) bool {
-	if a.isLoopback() || a.shape().Kind != Other {
-		return true
-	}
+	return a.isLoopback() || n.lists(a.host, a.port) || n.trustsShape(a.shape())
+}
+
+// trustsShape says whether an AWS-shaped name is one of this server. Where
+// strange hosts are refused, the domain below which anybody may have such a
+// name made to lead here must not be just anyone's: a web page could come from
+// it (DNS rebinding). There it is Amazon's or one of the hosts that are set.
+func (n *Names) trustsShape(h Host) bool {
+	return h.Kind != Other && (!n.o.Strict || isAmazons(h.Suffix) || n.lists(h.Suffix, ""))
+}
+
+// lists says whether a host is among those that are set, with this port or any.
+func (n *Names) lists(host, port string) bool {
 	for _, h := range n.hosts {
-		if h.host == a.host && (h.port == "" || h.port == a.port) {
+		if h.host == host && (h.port == "" || h.port == port) {
 			return true
 		}
 	}

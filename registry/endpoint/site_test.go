@@ -85,6 +85,23 @@ func TestStrictRefusesStrangers(t *testing.T) {
 	}
 }
 
+// Anyone can have an AWS-shaped name below a domain of his own lead here.
+func TestStrictAsksWhoseDomainAnAWSShapedNameIsIn(t *testing.T) {
+	n := names(t, endpoint.Options{Strict: true, Hosts: []string{"registry.example"}})
+	const registry = account + ".dkr.ecr." + region
+	for host, ok := range map[string]bool{
+		registry + ".amazonaws.com": true, registry + ".localhost:5000": true, registry + ".registry.example": true,
+		registry + ".evil.example": false, "ecr.us-east-1.evil.example": false, registry + ".amazonaws.com.evil.example": false,
+	} {
+		if _, err := n.Site(request(host, false)); (err == nil) != ok {
+			t.Errorf("host %q: %v, want it taken: %t", host, err, ok)
+		}
+	}
+	if _, err := names(t, endpoint.Options{}).Site(request(registry+".evil.example", false)); err != nil {
+		t.Errorf("not strict: %v", err)
+	}
+}
+
 func TestURL(t *testing.T) {
 	o := endpoint.Options{
 		Listen: "192.168.1.5:5000", External: "https://berth.example",
