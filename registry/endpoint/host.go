@@ -48,8 +48,12 @@ var (
 	regionlessForm = regexp.MustCompile(`^(api\.ecr|sts)\.(.+)$`)
 )
 
-// shape reads the host as an AWS-shaped name.
+// shape reads the host as an AWS-shaped name. Most requests have no such host,
+// and pay for none of the expressions.
 func (a address) shape() Host {
+	if !strings.Contains(a.host, "ecr") && !strings.HasPrefix(a.host, "sts") {
+		return Host{}
+	}
 	if m := registryForm.FindStringSubmatch(a.host); m != nil {
 		return Host{Kind: Registry, Account: m[1], Region: m[2], Suffix: m[3]}
 	}
