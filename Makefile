@@ -1,0 +1,79 @@
+# What can be asked for is listed by `make` alone. docs/testing.md says more of
+# the tests, and what each of them needs.
+
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+# `make serve ARGS=--dev`, `make fuzz FUZZTIME=1m`, `make bench BENCH=Pull`.
+ARGS     ?=
+FUZZTIME ?= 10s
+BENCH    ?= .
+
+# What `make e2e` drives in CI, and what `make e2e-all` does.
+LAYER     = 268435456
+LAYER_ALL = 2147483648
+KILLS     = 5
+KILLS_ALL = 50
+
+# The race detector needs a C compiler, and without one Go turns cgo off.
+RACE := $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race,)
+
+modules := . internal/interop
+tools   := bin/tools
+# Folders of this module's packages that have a test of some kind.
+packages_with = $(shell grep -rlE --include='*_test.go' --exclude-dir=interop '^func $(1)' . | xargs -r -n1 dirname | sort -u)
+
+.PHONY: help build test lint generate e2e e2e-all bench fuzz serve
+
+help: ## list what make can do
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+build: ## build bin/berth, one static binary
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/berth ./cmd/berth
+
+serve: build ## build berth and serve ./data on 127.0.0.1:5000
+	exec bin/berth serve $(ARGS)
+
+test: ## run all tests that need nothing but Go
+	@test -n '$(RACE)' || echo 'There is no C compiler: the tests run without the race detector.'
+	$(GO) test $(RACE) ./...
+	cd internal/interop && $(GO) vet ./...
+
+lint: $(tools) ## check format, vet, staticcheck, govulncheck, modules and generated code
+	@files=$$(gofmt -l .); test -z "$$files" || { echo "gofmt would change:"; echo "$$files"; exit 1; }
+	@for m in $(modules); do \
+		echo "lint $$m" && (cd $$m && $(GO) vet ./... && '$(CURDIR)/$(tools)/staticcheck' ./...) || exit 1; \
+	done
+	@for m in $(modules) tools; do \
+		(cd $$m && $(GO) mod tidy -diff && $(GO) mod verify) || exit 1; \
+	done
+	@.ci/vulnerabilities $(tools)/govulncheck
+	@.ci/drift ecrapi/shape $(MAKE) --no-print-directory generate
+
+generate: ## write ecrapi/shape again from the API model
+	$(GO) generate ./ecrapi/...
+
+e2e: build $(tools) ## drive the built berth with real clients, as CI does (root, Linux)
+	$(call interop,$(LAYER),$(KILLS),)
+
+e2e-all: build $(tools) ## the same in full size, leaving out the clients that are not installed
+	$(call interop,$(LAYER_ALL),$(KILLS_ALL),$$('$(CURDIR)/.ci/missing'))
+
+# interop runs the tests of internal/interop: size of a layer, number of kills, names of tests to leave out.
+interop = cd internal/interop && PATH='$(CURDIR)/$(tools)':"$$PATH" BERTH_BIN='$(CURDIR)/bin/berth' \
+	$(GO) test -count=1 -timeout 30m -v -skip "$(3)" . -args -layer=$(1) -kills=$(2)
+
+bench: ## benchmark the paths of a push and a pull over bbolt and files
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem $(call packages_with,Benchmark)
+
+fuzz: ## run each fuzz target for FUZZTIME (10s), one by one
+	@for p in $(call packages_with,Fuzz); do \
+		for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
+			echo "fuzz $$p $$f" && $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p || exit 1; \
+		done; \
+	done
+
+# staticcheck, govulncheck and crane, in the versions of tools/go.mod.
+$(tools): tools/go.mod tools/go.sum
+	cd tools && $(GO) build -o '$(CURDIR)/$(tools)/' tool
+	@touch $@
