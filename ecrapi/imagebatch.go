@@ -1,0 +1,115 @@
+package ecrapi
+
+import (
+	"context"
+	"slices"
+
+	"github.com/seed-78150930/berth/ecrapi/shape"
+	"github.com/seed-78150930/berth/registry"
+)
+
+// maxManifests bounds, in bytes, the manifests of one answer.
+const maxManifests = 64 << 20
+
+// batchGetImage answers each identifier once. An image is given in the form
+// that it is stored in, or not at all: one that is asked for by a tag and is of
+// none of the accepted types is not found, and by digest there is only one
+// form.
+func (a *API) batchGetImage(ctx context.Context, c *call, in *shape.BatchGetImageRequest) (*shape.BatchGetImageResponse, error) {
+	if _, err := a.registry.Repository(ctx, c.repo); err != nil {
+		return nil, err
+	}
+	out := &shape.BatchGetImageResponse{Images: []shape.Image{}, Failures: []shape.ImageFailure{}}
+	size := 0
+	for _, n := range imageNames(in.ImageIDs) {
+		img, err := a.getImage(ctx, c, n, in.AcceptedMediaTypes)
+		if err != nil {
+			f := imageFailure(n, err)
+			if f == nil {
+				return nil, err
+			}
+			out.Failures = append(out.Failures, *f)
+			continue
+		}
+		if size += len(img.ImageManifest); size > maxManifests {
+			return nil, except(shape.LimitExceededException,
+				"The requested images exceed the maximum allowed size of manifests in bytes which is '%d'", maxManifests)
+		}
+		out.Images = append(out.Images, *img)
+	}
+	return out, nil
+}
+
+func (a *API) getImage(ctx context.Context, c *call, n imageName, accepted []string) (*shape.Image, error) {
+	ref, err := n.ref()
+	if err != nil {
+		return nil, err
+	}
+	img, manifest, err := a.registry.Manifest(ctx, c.repo, ref)
+	if err != nil {
+		return nil, err
+	}
+	if n.digest == "" && accepted != nil && !slices.Contains(accepted, img.MediaType) {
+		return nil, noImage
+	}
+	return c.image(img, n.tag, manifest), nil
+}
+
+// batchDeleteImage removes images one by one; what worked stays done when
+// others fail. An image that a list needs is tried again after the others, so
+// that lists go first wherever in the request they are.
+func (a *API) batchDeleteImage(ctx context.Context, c *call, in *shape.BatchDeleteImageRequest) (*shape.BatchDeleteImageResponse, error) {
+	if _, err := a.registry.Repository(ctx, c.repo); err != nil {
+		return nil, err
+	}
+	out := &shape.BatchDeleteImageResponse{ImageIDs: []shape.ImageIdentifier{}, Failures: []shape.ImageFailure{}}
+	waiting := imageNames(in.ImageIDs)
+	for progress := true; progress; {
+		var blocked []imageName
+		var why []shape.ImageFailure
+		progress = false
+		for _, n := range waiting {
+			gone, err := a.deleteImage(ctx, c, n)
+			f := imageFailure(n, err)
+			switch {
+			case err == nil:
+				progress = true
+				out.ImageIDs = append(out.ImageIDs, gone...)
+			case f == nil:
+				return nil, err
+			case f.FailureCode == shape.ImageFailureCodeImageReferencedByManifestList:
+				blocked, why = append(blocked, n), append(why, *f)
+			default:
+				out.Failures = append(out.Failures, *f)
+			}
+		}
+		if waiting = blocked; !progress {
+			out.Failures = append(out.Failures, why...)
+		}
+	}
+	return out, nil
+}
+
+// deleteImage removes a tag, and with the last one the image; or an image with
+// all its tags, if it is named by its digest.
+func (a *API) deleteImage(ctx context.Context, c *call, n imageName) ([]shape.ImageIdentifier, error) {
+	ref, err := n.ref()
+	if err != nil {
+		return nil, err
+	}
+	var gone []registry.Ref
+	if n.digest != "" {
+		gone, err = a.registry.DeleteImage(ctx, c.repo, ref)
+	} else {
+		gone = make([]registry.Ref, 1)
+		gone[0], err = a.registry.Untag(ctx, c.repo, ref.Tag, registry.RemoveLast)
+	}
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]shape.ImageIdentifier, len(gone))
+	for i, ref := range gone {
+		ids[i] = imageID(ref.Digest.String(), ref.Tag.String())
+	}
+	return ids, nil
+}

@@ -1,0 +1,160 @@
+package ecrapi
+
+import (
+	"context"
+	"errors"
+
+	"github.com/seed-78150930/berth/ecrapi/shape"
+	"github.com/seed-78150930/berth/registry"
+	"github.com/seed-78150930/berth/registry/digest"
+)
+
+// wants says whether a filter by status takes images that are active, as all
+// are in this version. Without a status it does.
+func wants[S ~string](status *S) bool {
+	return status == nil || *status == "ACTIVE" || *status == "ANY"
+}
+
+func (a *API) describeImages(ctx context.Context, c *call, in *shape.DescribeImagesRequest) (*shape.DescribeImagesResponse, error) {
+	if in.ImageIDs != nil {
+		return a.describeNamedImages(ctx, c, in)
+	}
+	filter := value(in.Filter)
+	after, err := a.place(c, in, in.NextToken)
+	if err != nil {
+		return nil, err
+	}
+	page, next, err := a.registry.Images(ctx, c.repo, registry.TagFilter(value(filter.TagStatus)), after, pageSize(in.MaxResults, 100))
+	if err != nil {
+		return nil, err
+	}
+	out := &shape.DescribeImagesResponse{ImageDetails: []shape.ImageDetail{}}
+	if !wants(filter.ImageStatus) {
+		return out, nil
+	}
+	for _, img := range page {
+		out.ImageDetails = append(out.ImageDetails, c.imageDetail(img))
+	}
+	out.NextToken, err = a.nextToken(c, in, next)
+	return out, err
+}
+
+// describeNamedImages describes the images that a request names, each once,
+// or none if one is missing. The filter applies to them as well.
+func (a *API) describeNamedImages(ctx context.Context, c *call, in *shape.DescribeImagesRequest) (*shape.DescribeImagesResponse, error) {
+	if err := noPages("imageIds", in.NextToken, in.MaxResults); err != nil {
+		return nil, err
+	}
+	if _, err := a.registry.Repository(ctx, c.repo); err != nil {
+		return nil, err
+	}
+	filter := value(in.Filter)
+	seen := map[digest.Digest]bool{}
+	out := &shape.DescribeImagesResponse{ImageDetails: []shape.ImageDetail{}}
+	for _, n := range imageNames(in.ImageIDs) {
+		img, err := a.describeImage(ctx, c, n)
+		if err != nil {
+			return nil, err
+		}
+		if !seen[img.Digest] && wants(filter.ImageStatus) && hasTagStatus(img, value(filter.TagStatus)) {
+			out.ImageDetails = append(out.ImageDetails, c.imageDetail(img))
+		}
+		seen[img.Digest] = true
+	}
+	return out, nil
+}
+
+func hasTagStatus(img registry.Image, status shape.TagStatus) bool {
+	switch status {
+	case shape.TagStatusTagged:
+		return len(img.Tags) > 0
+	case shape.TagStatusUntagged:
+		return len(img.Tags) == 0
+	}
+	return true
+}
+
+func (a *API) describeImage(ctx context.Context, c *call, n imageName) (registry.Image, error) {
+	ref, err := n.ref()
+	if errors.Is(err, noImage) {
+		return registry.Image{}, except(shape.ImageNotFoundException, "%s", noSuchImage(c.repo, n.digest, n.tag))
+	}
+	if err != nil {
+		return registry.Image{}, invalid("imageIds", err.Error())
+	}
+	return a.registry.DescribeImage(ctx, c.repo, ref)
+}
+
+func (c *call) imageDetail(img registry.Image) shape.ImageDetail {
+	detail := shape.ImageDetail{
+		RegistryID:             c.id.Account,
+		RepositoryName:         c.repo.String(),
+		ImageDigest:            img.Digest.String(),
+		ImageSizeInBytes:       new(img.Size),
+		ImagePushedAt:          shape.At(img.PushedAt),
+		ImageManifestMediaType: img.MediaType,
+		ArtifactMediaType:      img.ConfigMediaType,
+		SubjectManifestDigest:  img.Subject.String(),
+		ImageStatus:            shape.ImageStatusActive,
+	}
+	for _, tag := range img.Tags { // an image without tags shows no list
+		detail.ImageTags = append(detail.ImageTags, tag.String())
+	}
+	return detail
+}
+
+func (a *API) listImages(ctx context.Context, c *call, in *shape.ListImagesRequest) (*shape.ListImagesResponse, error) {
+	filter := value(in.Filter)
+	after, err := a.place(c, in, in.NextToken)
+	if err != nil {
+		return nil, err
+	}
+	page, next, err := a.registry.ImageIDs(ctx, c.repo, registry.TagFilter(value(filter.TagStatus)), after, pageSize(in.MaxResults, 100))
+	if err != nil {
+		return nil, err
+	}
+	out := &shape.ListImagesResponse{ImageIDs: []shape.ImageIdentifier{}}
+	if !wants(filter.ImageStatus) {
+		return out, nil
+	}
+	for _, ref := range page {
+		out.ImageIDs = append(out.ImageIDs, imageID(ref.Digest.String(), ref.Tag.String()))
+	}
+	out.NextToken, err = a.nextToken(c, in, next)
+	return out, err
+}
+
+// listImageReferrers lists what refers to a subject, be the subject there or
+// not. One that no image can be has no referrers.
+func (a *API) listImageReferrers(ctx context.Context, c *call, in *shape.ListImageReferrersRequest) (*shape.ListImageReferrersResponse, error) {
+	subject := *in.SubjectID.ImageDigest
+	if !digestSyntax.MatchString(subject) {
+		return nil, invalid("subjectId.imageDigest", "Member must satisfy regular expression pattern: "+digestPattern)
+	}
+	d, bad := digest.Parse(subject)
+	filter := value(in.Filter)
+	after, err := a.place(c, in, in.NextToken)
+	if err != nil {
+		return nil, err
+	}
+	page, next, err := a.registry.Referrers(ctx, c.repo, d, filter.ArtifactTypes, after, pageSize(in.MaxResults, 20))
+	if err != nil {
+		return nil, err
+	}
+	out := &shape.ListImageReferrersResponse{Referrers: []shape.ImageReferrer{}}
+	if bad != nil || !wants(filter.ArtifactStatus) {
+		return out, nil
+	}
+	for _, r := range page {
+		out.Referrers = append(out.Referrers, shape.ImageReferrer{
+			Digest:         r.Digest.String(),
+			MediaType:      r.MediaType,
+			ArtifactType:   r.ArtifactType,
+			Size:           new(r.Size),
+			Annotations:    r.Annotations,
+			ArtifactStatus: shape.ArtifactStatusActive,
+		})
+	}
+	out.NextToken, err = a.nextToken(c, in, next)
+	return out, err
+}

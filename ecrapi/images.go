@@ -1,0 +1,155 @@
+package ecrapi
+
+import (
+	"context"
+	"errors"
+	"regexp"
+
+	"github.com/seed-78150930/berth/ecrapi/shape"
+	"github.com/seed-78150930/berth/registry"
+	"github.com/seed-78150930/berth/registry/digest"
+)
+
+func (a *API) putImage(ctx context.Context, c *call, in *shape.PutImageRequest) (*shape.PutImageResponse, error) {
+	push := registry.Push{MediaType: value(in.ImageManifestMediaType), Body: []byte(*in.ImageManifest)}
+	var err error
+	if in.ImageTag != nil {
+		// The model lets through what no client could pull (see registry.ParseTag).
+		if push.Tag, err = registry.ParseTag(*in.ImageTag); err != nil {
+			return nil, err
+		}
+	}
+	if in.ImageDigest != nil {
+		if push.Want, err = a.wantedDigest(ctx, c, *in.ImageDigest); err != nil {
+			return nil, err
+		}
+	}
+	done, err := a.registry.PutImage(ctx, c.repo, push)
+	if err != nil {
+		return nil, err
+	}
+	if done.Existed {
+		return nil, except(shape.ImageAlreadyExistsException,
+			"Image with digest '%s' and tag '%s' already exists in the repository with name '%s' in registry with id '%s'",
+			done.Image.Digest, orNull(push.Tag.String()), c.repo, c.id.Account)
+	}
+	return &shape.PutImageResponse{Image: c.image(done.Image, push.Tag.String(), push.Body)}, nil
+}
+
+// wantedDigest reads the digest that a pushed image is said to have. One that
+// no image can have, such as an MD5, is a wrong one.
+func (a *API) wantedDigest(ctx context.Context, c *call, s string) (digest.Digest, error) {
+	if !digestSyntax.MatchString(s) {
+		return digest.Digest{}, invalid("imageDigest", "Member must satisfy regular expression pattern: "+digestPattern)
+	}
+	d, err := digest.Parse(s)
+	if err != nil {
+		if _, missing := a.registry.Repository(ctx, c.repo); missing != nil {
+			return digest.Digest{}, missing
+		}
+		return digest.Digest{}, except(shape.ImageDigestDoesNotMatchException, "%s", digestMismatch(c.repo, s))
+	}
+	return d, nil
+}
+
+// image shows an image with its manifest, under the tag that it was asked for
+// by.
+func (c *call) image(img registry.Image, tag string, manifest []byte) *shape.Image {
+	id := imageID(img.Digest.String(), tag)
+	return &shape.Image{
+		RegistryID:             c.id.Account,
+		RepositoryName:         c.repo.String(),
+		ImageID:                &id,
+		ImageManifest:          string(manifest),
+		ImageManifestMediaType: img.MediaType,
+	}
+}
+
+// imageID is an identifier with what of it is not "".
+func imageID(d, tag string) (id shape.ImageIdentifier) {
+	if d != "" {
+		id.ImageDigest = &d
+	}
+	if tag != "" {
+		id.ImageTag = &tag
+	}
+	return id
+}
+
+// imageName is an image identifier as plain strings, which can be compared.
+type imageName struct{ digest, tag string }
+
+func imageNames(ids []shape.ImageIdentifier) []imageName {
+	names := make([]imageName, len(ids))
+	for i, id := range ids {
+		names[i] = imageName{value(id.ImageDigest), value(id.ImageTag)}
+	}
+	return distinct(names)
+}
+
+func (n imageName) identifier() shape.ImageIdentifier { return imageID(n.digest, n.tag) }
+
+// digestPattern is what the model calls a digest (model: ImageDigest in the
+// documentation, LayerDigest).
+const digestPattern = `[a-zA-Z0-9-_+.]+:[a-fA-F0-9]+`
+
+var digestSyntax = regexp.MustCompile(`^(?:` + digestPattern + `)$`)
+
+// ref reads an identifier. A well-formed digest of no kind that this registry
+// has names no image. The error is a *badImage.
+func (n imageName) ref() (ref registry.Ref, err error) {
+	if n == (imageName{}) {
+		return ref, &badImage{shape.ImageFailureCodeMissingDigestAndTag,
+			"Invalid request parameters: both tag and digest cannot be null"}
+	}
+	if n.tag != "" {
+		if ref.Tag, err = registry.ParseTag(n.tag); err != nil {
+			return ref, &badImage{shape.ImageFailureCodeInvalidImageTag,
+				"Invalid request parameters: image tag should satisfy the regex '[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}'"}
+		}
+	}
+	if n.digest != "" {
+		if !digestSyntax.MatchString(n.digest) {
+			return ref, &badImage{shape.ImageFailureCodeInvalidImageDigest,
+				"Invalid request parameters: image digest should satisfy the regex '" + digestPattern + "'"}
+		}
+		if ref.Digest, err = digest.Parse(n.digest); err != nil {
+			return ref, noImage
+		}
+	}
+	return ref, nil
+}
+
+// badImage says why an identifier of a list names no image that could be
+// worked on.
+type badImage struct {
+	code   shape.ImageFailureCode
+	reason string
+}
+
+func (b *badImage) Error() string { return b.reason }
+
+var noImage = &badImage{shape.ImageFailureCodeImageNotFound, "Requested image not found"}
+
+// imageFailure is the entry among a list's failures for an image, nil if err
+// is not about the one image but ends the whole request.
+func imageFailure(n imageName, err error) *shape.ImageFailure {
+	var bad *badImage
+	var refused *registry.Error
+	switch {
+	case errors.As(err, &bad):
+	case !errors.As(err, &refused):
+		return nil
+	case refused.Code == registry.ImageNotFound:
+		bad = noImage
+	case refused.Code == registry.TagMismatch:
+		bad = &badImage{shape.ImageFailureCodeImageTagDoesNotMatchDigest, "Requested image tag does not match the image digest"}
+	case refused.Code == registry.ImageReferenced:
+		bad = &badImage{shape.ImageFailureCodeImageReferencedByManifestList,
+			"Requested image referenced by manifest list: " + list(refused.Digests)}
+	default:
+		return nil
+	}
+	id := n.identifier()
+	return &shape.ImageFailure{ImageID: &id, FailureCode: bad.code, FailureReason: bad.reason}
+}

@@ -1,0 +1,174 @@
+package ecrapi
+
+import (
+	"context"
+
+	"github.com/seed-78150930/berth/auth/credentials"
+	"github.com/seed-78150930/berth/ecrapi/shape"
+)
+
+// operation is how one operation of the API is carried out.
+type operation struct {
+	action string
+	limit  int64 // bytes of body
+	read   func(*credentials.Body) (in any, err error)
+	on     resource
+	more   func(in any) []string // further actions that the request needs; nil for none
+	do     func(a *API, ctx context.Context, c *call, in any) (out any, err error)
+}
+
+// actions are the IAM actions that a request needs on its resource.
+func (o operation) actions(in any) []string {
+	if o.more == nil {
+		return []string{o.action}
+	}
+	return append([]string{o.action}, o.more(in)...)
+}
+
+// op is an operation whose requests are JSON of a usual size.
+func op[In, Out any](action string, on resource, do func(*API, context.Context, *call, *In) (*Out, error)) operation {
+	return operation{
+		action: action,
+		limit:  maxBody,
+		read: func(body *credentials.Body) (any, error) {
+			in := new(In)
+			return in, readJSON(body, in)
+		},
+		on: on,
+		do: func(a *API, ctx context.Context, c *call, in any) (any, error) {
+			return do(a, ctx, c, in.(*In))
+		},
+	}
+}
+
+// withLimit is o with bodies of up to limit bytes.
+func (o operation) withLimit(limit int64) operation {
+	o.limit = limit
+	return o
+}
+
+// withRead is o with another way to read requests.
+func (o operation) withRead(read func(*credentials.Body) (any, error)) operation {
+	o.read = read
+	return o
+}
+
+// with is o with further actions, by request.
+func (o operation) with(more func(in any) []string) operation {
+	o.more = more
+	return o
+}
+
+// unavailable is an operation that this version does not have. It is
+// authorised on the caller's registry as a whole, and looks at no request.
+func unavailable(action string) operation {
+	return operation{
+		action: action,
+		limit:  maxBody,
+		read:   func(*credentials.Body) (any, error) { return nil, nil },
+		on:     onRegistry,
+		do: func(_ *API, _ context.Context, c *call, _ any) (any, error) {
+			as := shape.InvalidParameterException
+			if models(c.op, shape.ValidationException) {
+				as = shape.ValidationException
+			}
+			return nil, except(as, "%s is not available in this version of Berth", c.op)
+		},
+	}
+}
+
+// The largest bodies that are read, in bytes. No other operation than the two
+// has a legal request near a MiB. A manifest has 4 MiB, of which JSON may
+// write each byte as six (\u000a). A part has 20,971,520 bytes, a third more
+// in base64, of which some clients write each slash as two (\/).
+const (
+	maxBody         = 1 << 20
+	maxManifestBody = 6*(4<<20) + maxBody
+	maxPartBody     = 2*(20_971_520*4/3+4) + maxRest
+)
+
+// operations are all operations of the model, with the IAM action and the
+// resource that each is authorised for.
+var operations = map[string]operation{
+	"CreateRepository":      op("ecr:CreateRepository", onRepository, (*API).createRepository).with(tagging),
+	"DescribeRepositories":  op("ecr:DescribeRepositories", onRepositories, (*API).describeRepositories),
+	"DeleteRepository":      op("ecr:DeleteRepository", onRepository, (*API).deleteRepository),
+	"PutImageTagMutability": op("ecr:PutImageTagMutability", onRepository, (*API).putImageTagMutability),
+	"PutImageScanningConfiguration": op("ecr:PutImageScanningConfiguration", onRepository,
+		(*API).putImageScanningConfiguration),
+
+	"ListTagsForResource": op("ecr:ListTagsForResource", onARN, (*API).listTagsForResource),
+	"TagResource":         op("ecr:TagResource", onARN, (*API).tagResource),
+	"UntagResource":       op("ecr:UntagResource", onARN, (*API).untagResource),
+
+	"PutImage":           op("ecr:PutImage", onRepository, (*API).putImage).withLimit(maxManifestBody),
+	"BatchGetImage":      op("ecr:BatchGetImage", onRepository, (*API).batchGetImage),
+	"BatchDeleteImage":   op("ecr:BatchDeleteImage", onRepository, (*API).batchDeleteImage),
+	"DescribeImages":     op("ecr:DescribeImages", onRepository, (*API).describeImages),
+	"ListImages":         op("ecr:ListImages", onRepository, (*API).listImages),
+	"ListImageReferrers": op("ecr:BatchGetImage", onRepository, (*API).listImageReferrers),
+
+	"BatchCheckLayerAvailability": op("ecr:BatchCheckLayerAvailability", onRepository, (*API).batchCheckLayerAvailability),
+	"InitiateLayerUpload":         op("ecr:InitiateLayerUpload", onRepository, (*API).initiateLayerUpload),
+	"UploadLayerPart":             op("ecr:UploadLayerPart", onRepository, (*API).uploadLayerPart).withRead(readPart).withLimit(maxPartBody),
+	"CompleteLayerUpload":         op("ecr:CompleteLayerUpload", onRepository, (*API).completeLayerUpload),
+	"GetDownloadUrlForLayer":      op("ecr:GetDownloadUrlForLayer", onRepository, (*API).getDownloadURLForLayer),
+
+	"GetAuthorizationToken": op("ecr:GetAuthorizationToken", onRegistry, (*API).getAuthorizationToken),
+	"DescribeRegistry":      op("ecr:DescribeRegistry", onRegistry, (*API).describeRegistry),
+
+	"SetRepositoryPolicy":    unavailable("ecr:SetRepositoryPolicy"),
+	"GetRepositoryPolicy":    unavailable("ecr:GetRepositoryPolicy"),
+	"DeleteRepositoryPolicy": unavailable("ecr:DeleteRepositoryPolicy"),
+	"PutRegistryPolicy":      unavailable("ecr:PutRegistryPolicy"),
+	"GetRegistryPolicy":      unavailable("ecr:GetRegistryPolicy"),
+	"DeleteRegistryPolicy":   unavailable("ecr:DeleteRegistryPolicy"),
+
+	"PutLifecyclePolicy":          unavailable("ecr:PutLifecyclePolicy"),
+	"GetLifecyclePolicy":          unavailable("ecr:GetLifecyclePolicy"),
+	"DeleteLifecyclePolicy":       unavailable("ecr:DeleteLifecyclePolicy"),
+	"StartLifecyclePolicyPreview": unavailable("ecr:StartLifecyclePolicyPreview"),
+	"GetLifecyclePolicyPreview":   unavailable("ecr:GetLifecyclePolicyPreview"),
+	"UpdateImageStorageClass":     unavailable("ecr:UpdateImageStorageClass"),
+
+	"StartImageScan":                          unavailable("ecr:StartImageScan"),
+	"DescribeImageScanFindings":               unavailable("ecr:DescribeImageScanFindings"),
+	"PutRegistryScanningConfiguration":        unavailable("ecr:PutRegistryScanningConfiguration"),
+	"GetRegistryScanningConfiguration":        unavailable("ecr:GetRegistryScanningConfiguration"),
+	"BatchGetRepositoryScanningConfiguration": unavailable("ecr:BatchGetRepositoryScanningConfiguration"),
+
+	"PutReplicationConfiguration":    unavailable("ecr:PutReplicationConfiguration"),
+	"DescribeImageReplicationStatus": unavailable("ecr:DescribeImageReplicationStatus"),
+
+	"CreatePullThroughCacheRule":    unavailable("ecr:CreatePullThroughCacheRule"),
+	"UpdatePullThroughCacheRule":    unavailable("ecr:UpdatePullThroughCacheRule"),
+	"DescribePullThroughCacheRules": unavailable("ecr:DescribePullThroughCacheRules"),
+	"DeletePullThroughCacheRule":    unavailable("ecr:DeletePullThroughCacheRule"),
+	"ValidatePullThroughCacheRule":  unavailable("ecr:ValidatePullThroughCacheRule"),
+
+	"CreateRepositoryCreationTemplate":    unavailable("ecr:CreateRepositoryCreationTemplate"),
+	"UpdateRepositoryCreationTemplate":    unavailable("ecr:UpdateRepositoryCreationTemplate"),
+	"DescribeRepositoryCreationTemplates": unavailable("ecr:DescribeRepositoryCreationTemplates"),
+	"DeleteRepositoryCreationTemplate":    unavailable("ecr:DeleteRepositoryCreationTemplate"),
+
+	"PutSigningConfiguration":    unavailable("ecr:PutSigningConfiguration"),
+	"GetSigningConfiguration":    unavailable("ecr:GetSigningConfiguration"),
+	"DeleteSigningConfiguration": unavailable("ecr:DeleteSigningConfiguration"),
+	"DescribeImageSigningStatus": unavailable("ecr:DescribeImageSigningStatus"),
+
+	"GetAccountSetting":                 unavailable("ecr:GetAccountSetting"),
+	"PutAccountSetting":                 unavailable("ecr:PutAccountSetting"),
+	"RegisterPullTimeUpdateExclusion":   unavailable("ecr:RegisterPullTimeUpdateExclusion"),
+	"DeregisterPullTimeUpdateExclusion": unavailable("ecr:DeregisterPullTimeUpdateExclusion"),
+	"ListPullTimeUpdateExclusions":      unavailable("ecr:ListPullTimeUpdateExclusions"),
+}
+
+// models says whether the model lists an exception for an operation.
+func models(op string, e shape.Exception) bool {
+	for _, m := range shape.Operations[op].Errors {
+		if m == e {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,60 @@
+package ecrapi
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"github.com/seed-78150930/berth/ecrapi/shape"
+)
+
+// tagging are the actions that creating a repository needs beside its own
+// (ECR reference, policies.md section 1).
+func tagging(in any) []string {
+	if len(in.(*shape.CreateRepositoryRequest).Tags) == 0 {
+		return nil
+	}
+	return []string{"ecr:TagResource"}
+}
+
+func (a *API) listTagsForResource(ctx context.Context, c *call, _ *shape.ListTagsForResourceRequest) (*shape.ListTagsForResourceResponse, error) {
+	repo, err := a.registry.Repository(ctx, c.repo)
+	if err != nil {
+		return nil, err
+	}
+	out := &shape.ListTagsForResourceResponse{Tags: []shape.Tag{}}
+	for _, key := range slices.Sorted(maps.Keys(repo.ResourceTags)) {
+		out.Tags = append(out.Tags, shape.Tag{Key: new(key), Value: new(repo.ResourceTags[key])})
+	}
+	return out, nil
+}
+
+func (a *API) tagResource(ctx context.Context, c *call, in *shape.TagResourceRequest) (*shape.TagResourceResponse, error) {
+	tags, err := resourceTags(in.Tags)
+	if err != nil {
+		return nil, err
+	}
+	return &shape.TagResourceResponse{}, a.registry.TagRepository(ctx, c.repo, tags)
+}
+
+func (a *API) untagResource(ctx context.Context, c *call, in *shape.UntagResourceRequest) (*shape.UntagResourceResponse, error) {
+	return &shape.UntagResourceResponse{}, a.registry.UntagRepository(ctx, c.repo, in.TagKeys)
+}
+
+var errResourceTag = except(shape.InvalidTagParameterException, "Tag parameters are invalid")
+
+// resourceTags reads tags, no two of which may have the same key. Nil stays
+// nil.
+func resourceTags(list []shape.Tag) (map[string]string, error) {
+	if list == nil {
+		return nil, nil
+	}
+	tags := make(map[string]string, len(list))
+	for _, t := range list {
+		if _, twice := tags[*t.Key]; twice {
+			return nil, errResourceTag
+		}
+		tags[*t.Key] = *t.Value
+	}
+	return tags, nil
+}
