@@ -220,7 +220,7 @@ func TestAFilteredPageLooksAtBoundedRows(t *testing.T) {
 	s := open(t, registry.Options{})
 	n := create(t, s, "team/app")
 	body := indexOf(t)
-	for range 2500 { // none of them is tagged
+	for range 1200 { // none of them is tagged
 		put(t, s, n, "", body)
 		body = append(body, ' ')
 	}

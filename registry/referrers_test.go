@@ -132,7 +132,7 @@ func TestLargeReferrersGoInShortPages(t *testing.T) {
 	s := open(t, registry.Options{})
 	n := create(t, s, "team/app")
 	img := addImage(t, s, n, "", "one")
-	for _, letter := range []string{"a", "b", "c", "d", "e"} {
+	for _, letter := range []string{"a", "b", "c"} {
 		addReferrer(t, s, n, subjectOf(img), "application/x.sbom", strings.Repeat(letter, 2<<20))
 	}
 	calls := 0
@@ -141,8 +141,8 @@ func TestLargeReferrersGoInShortPages(t *testing.T) {
 		calls++
 		return read(after)
 	}, 100)
-	if len(got) != 5 || calls != 3 {
-		t.Errorf("%d referrers in %d pages, want 5 in 3", len(got), calls)
+	if len(got) != 3 || calls != 2 {
+		t.Errorf("%d referrers in %d pages, want 3 in 2", len(got), calls)
 	}
 }
 
@@ -152,7 +152,7 @@ func TestManyReferrers(t *testing.T) {
 	img := addImage(t, s, n, "", "one")
 	subject := subjectOf(img)
 	body := imageOf(t, v1.Manifest{ArtifactType: "application/x.sbom", Config: addConfig(t, s, n), Subject: &subject})
-	const many = 1500
+	const many = 1150
 	for range many {
 		put(t, s, n, "", body)
 		body = append(body, ' ')

@@ -20,43 +20,43 @@ const slice = 8 * mib // what comes between checkpoints
 
 func TestRestartGoesOnFromTheLastCheckpoint(t *testing.T) {
 	tests := []struct {
-		what  string
-		sends []int // sizes of the appends before the end
-		want  int64 // where the upload stands after it
+		what      string
+		algorithm digest.Algorithm
+		sends     []int // sizes of the appends before the end
+		want      int64 // where the upload stands after it
 	}{
-		{"one slice", []int{slice}, slice},
-		{"a slice and a byte", []int{slice + 1}, slice},
-		{"two slices and a half", []int{20 * mib}, 2 * slice},
-		{"many small appends", []int{3 * mib, 3 * mib, 3 * mib, mib}, 9 * mib},
-		{"a small append and a slice", []int{mib, slice + 1}, 9 * mib},
+		{"one slice", digest.SHA256, []int{slice}, slice},
+		{"a slice and a byte", digest.SHA512, []int{slice + 1}, slice},
+		{"two slices and more", digest.SHA256, []int{17 * mib}, 2 * slice},
+		{"many small appends", digest.SHA256, []int{3 * mib, 3 * mib, 3 * mib, mib}, 9 * mib},
+		{"a small append and a slice", digest.SHA256, []int{mib, slice + 1}, 9 * mib},
 	}
 	for _, tt := range tests {
-		for _, a := range []digest.Algorithm{digest.SHA256, digest.SHA512} {
-			t.Run(fmt.Sprint(tt.what, " ", a), func(t *testing.T) {
-				o := registry.Options{Index: memory.NewIndex(), Blobs: memory.NewBlobs()}
-				before := open(t, o)
-				n := create(t, before, "team/app")
-				u, err := before.StartUpload(alice(t), n, registry.NewUpload{Algorithm: a})
-				must(t, err)
-				sent := ""
-				for i, size := range tt.sends {
-					part := strings.Repeat(string(rune('a'+i)), size)
-					send(t, before, n, u.ID, part)
-					sent += part
-				}
+		t.Run(tt.what, func(t *testing.T) {
+			o := registry.Options{Index: memory.NewIndex(), Blobs: memory.NewBlobs()}
+			before := open(t, o)
+			n := create(t, before, "team/app")
+			u, err := before.StartUpload(alice(t), n, registry.NewUpload{Algorithm: tt.algorithm})
+			must(t, err)
+			sent := ""
+			for i, size := range tt.sends {
+				part := strings.Repeat(string(rune('a'+i)), size)
+				send(t, before, n, u.ID, part)
+				sent += part
+			}
 
-				after := open(t, o)
-				wantOffset(t, after, n, u.ID, tt.want)
-				content := sent[:tt.want] + "and the rest"
-				_, err = after.AppendUpload(alice(t), n, u.ID, at(tt.want, "and the rest"))
-				must(t, err)
-				_, err = finish(t, after, n, u.ID, digest.FromBytes(a, []byte(content)))
-				must(t, err)
-				if got := readLayer(t, after, n, digest.FromBytes(a, []byte(content))); got != content {
-					t.Errorf("it reads %d other bytes", len(got))
-				}
-			})
-		}
+			after := open(t, o)
+			wantOffset(t, after, n, u.ID, tt.want)
+			content := sent[:tt.want] + "and the rest"
+			d := digest.FromBytes(tt.algorithm, []byte(content))
+			_, err = after.AppendUpload(alice(t), n, u.ID, at(tt.want, "and the rest"))
+			must(t, err)
+			_, err = finish(t, after, n, u.ID, d)
+			must(t, err)
+			if got := readLayer(t, after, n, d); got != content {
+				t.Errorf("it reads %d other bytes", len(got))
+			}
+		})
 	}
 }
 
