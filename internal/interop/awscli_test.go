@@ -15,11 +15,10 @@ import (
 func TestAWSCLICrane(t *testing.T) {
 	s := harness.Start(t)
 	sh := s.Shell(t)
-	evaluateEnv(t, s, sh)
 	image := dockerImage(t, 50)
 	layout := harness.WriteLayout(t, harness.NewIndex(t, image), image.Whole()...)
-	sh.Run("aws", "ecr", "create-repository", "--repository-name", "team/app")
-	sh.Script("aws ecr get-login-password | crane auth login -u AWS --password-stdin " + s.Host)
+	awsECR(sh, "create-repository", "--repository-name", "team/app")
+	sh.Script(`eval "$(berth env)"; aws ecr get-login-password | crane auth login -u AWS --password-stdin ` + s.Host)
 	sh.Run("crane", "push", layout, s.Host+"/team/app:1.0")
 
 	var described struct {
@@ -46,25 +45,24 @@ func TestAWSCLICrane(t *testing.T) {
 		t.Errorf("the last 50 bytes by the layer's link: %d and %d bytes", status, len(part))
 	}
 
-	sh.Run("aws", "ecr", "batch-delete-image", "--repository-name", "team/app", "--image-ids", "imageTag=1.0")
+	awsECR(sh, "batch-delete-image", "--repository-name", "team/app", "--image-ids", "imageTag=1.0")
 	if said := sh.Refused("crane", "pull", s.Host+"/team/app:1.0", filepath.Join(sh.Home(), "gone.tar")); !strings.Contains(said, "MANIFEST_UNKNOWN") {
 		t.Errorf("crane pull after batch-delete-image said:\n%s", said)
 	}
-	if said := sh.Refused("aws", "ecr", "describe-images", "--repository-name", "absent"); !strings.Contains(said, "RepositoryNotFoundException") {
+	if said := sh.Refused("bash", awsInShell("describe-images", "--repository-name", "absent")...); !strings.Contains(said, "RepositoryNotFoundException") {
 		t.Errorf("aws ecr describe-images of a missing repository said:\n%s", said)
 	}
-	sh.Run("aws", "ecr", "delete-repository", "--repository-name", "team/app")
+	awsECR(sh, "delete-repository", "--repository-name", "team/app")
 }
 
 // The CLI follows nextToken by itself, in pages of any size.
 func TestAWSCLIPages(t *testing.T) {
 	s := harness.Start(t)
 	sh := s.Shell(t)
-	evaluateEnv(t, s, sh)
 	for _, name := range []string{"page/a", "page/b", "page/c"} {
-		sh.Run("aws", "ecr", "create-repository", "--repository-name", name)
+		awsECR(sh, "create-repository", "--repository-name", name)
 	}
-	got := sh.Run("aws", "ecr", "describe-repositories", "--page-size", "1", "--output", "text", "--query", "repositories[].repositoryName")
+	got := awsECR(sh, "describe-repositories", "--page-size", "1", "--output", "text", "--query", "repositories[].repositoryName")
 	if strings.Join(strings.Fields(got), " ") != "page/a page/b page/c" {
 		t.Errorf("describe-repositories one at a time: %q", got)
 	}
@@ -75,19 +73,18 @@ func TestAWSCLIPages(t *testing.T) {
 func TestAWSCLIDockerGetLogin(t *testing.T) {
 	s := harness.Start(t)
 	sh := s.Shell(t)
-	evaluateEnv(t, s, sh)
 	sh.UseDocker()
 	if strings.Contains(sh.Run("aws", "--version"), "aws-cli/2") {
-		if said := sh.Refused("aws", "ecr", "get-login"); !strings.Contains(said, "get-login") {
+		if said := sh.Refused("bash", awsInShell("get-login")...); !strings.Contains(said, "get-login") {
 			t.Errorf("aws ecr get-login said:\n%s", said)
 		}
 		return
 	}
-	if said := sh.Script("$(aws ecr get-login --no-include-email)"); !strings.Contains(said, "Login Succeeded") {
+	if said := sh.Script(`eval "$(berth env)"; $(aws ecr get-login --no-include-email)`); !strings.Contains(said, "Login Succeeded") {
 		t.Errorf("the command that get-login printed said:\n%s", said)
 	}
 	s.CreateKey(t, "123456789012")
-	commands := lines(sh.Run("aws", "ecr", "get-login", "--no-include-email", "--registry-ids", "000000000000", "123456789012"))
+	commands := lines(awsECR(sh, "get-login", "--no-include-email", "--registry-ids", "000000000000", "123456789012"))
 	for i, account := range []string{"000000000000", "123456789012"} {
 		words := strings.Fields(commands[i])
 		want := "https://" + account + ".dkr.ecr.us-east-1.amazonaws.com"
@@ -141,18 +138,22 @@ func fakeAWS(t *testing.T, sh *harness.Shell, version string) {
 	}
 }
 
-// evaluateEnv does for sh what `eval "$(berth env)"` does for a shell.
-func evaluateEnv(t *testing.T, s *harness.Server, sh *harness.Shell) {
-	t.Helper()
-	for name, value := range s.Env(t) {
-		sh.Set(name, value)
-	}
+// awsECR runs an ECR command of the CLI.
+func awsECR(sh *harness.Shell, args ...string) string {
+	return sh.Run("bash", awsInShell(args...)...)
+}
+
+// awsInShell are bash's arguments to run an ECR command of the CLI as a person
+// would. An old CLI needs the function that `berth env` defines, so the
+// variables alone would not do.
+func awsInShell(args ...string) []string {
+	return append([]string{"-euc", `eval "$(berth env)"; aws ecr "$@"`, "bash"}, args...)
 }
 
 // awsJSON runs an ECR command of the CLI and decodes what it prints.
 func awsJSON(t *testing.T, sh *harness.Shell, into any, args ...string) {
 	t.Helper()
-	out := sh.Run("aws", append([]string{"ecr", "--output", "json"}, args...)...)
+	out := awsECR(sh, append(args, "--output", "json")...)
 	if err := json.Unmarshal([]byte(out), into); err != nil {
 		t.Fatalf("aws ecr %s printed\n%s: %v", args[0], out, err)
 	}

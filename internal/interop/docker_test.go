@@ -108,6 +108,27 @@ func TestDockerRefusals(t *testing.T) {
 	}
 }
 
+// What the AWS CLI deletes, docker no longer finds, by tag or by digest.
+func TestDockerAWSCLIDelete(t *testing.T) {
+	s := harness.Start(t)
+	sh := s.Shell(t)
+	sh.UseDocker()
+	s.CreateRepository(t, "team/app")
+	ref := s.Host + "/team/app:1.0"
+	sh.RunInput(dockerImage(t, 5).Archive(t, ref), "docker", "load")
+	logIn(t, s, sh, "docker", "login")
+	sh.Run("docker", "push", ref)
+	byDigest := repoDigest(t, sh, ref)
+
+	awsECR(sh, "batch-delete-image", "--repository-name", "team/app", "--image-ids", "imageTag=1.0")
+	sh.Run("docker", "image", "rm", ref)
+	for _, gone := range []string{ref, byDigest} {
+		if said := sh.Refused("docker", "pull", gone); !strings.Contains(said, "not found") {
+			t.Errorf("docker pull %s after batch-delete-image said:\n%s", gone, said)
+		}
+	}
+}
+
 // With --dev the pair test/test opens the door and a push makes its repository.
 func TestDockerAWSCLIDev(t *testing.T) {
 	s := harness.Start(t, "--dev")
