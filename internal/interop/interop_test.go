@@ -8,6 +8,7 @@ package interop_test
 
 import (
 	"flag"
+	"net"
 	"os"
 	"testing"
 
@@ -24,6 +25,19 @@ var (
 func TestMain(m *testing.M) {
 	flag.Parse()
 	os.Exit(harness.Main(m))
+}
+
+// No client can leave the machine: there is no other interface to leave by.
+func TestNothingButLoopback(t *testing.T) {
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range addrs {
+		if ip, _, err := net.ParseCIDR(a.String()); err != nil || !ip.IsLoopback() {
+			t.Errorf("the tests have the address %s beside loopback; only root can shut them off", a)
+		}
+	}
 }
 
 // dockerImage and ociImage are small images, told apart by their seeds.
