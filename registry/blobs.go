@@ -218,11 +218,14 @@ func (s *Service) Mount(ctx context.Context, name Name, d digest.Digest, m Mount
 	}
 	err = s.update(ctx, func(tx storage.Tx) error {
 		source, err := find(tx, from)
-		if err != nil {
+		if err == nil {
+			l, err = source.layer(tx, d)
+		}
+		if CodeOf(err) != "" {
 			return layerNotFound(name, d)
 		}
-		if l, err = source.layer(tx, d); err != nil {
-			return layerNotFound(name, d)
+		if err != nil {
+			return err
 		}
 		repo, err := s.findForPush(ctx, tx, name, m.MayCreate)
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -207,9 +208,27 @@ func TestBlobsWithoutAnOwner(t *testing.T) {
 	})
 }
 
+// logged is a log that may be read while it is written.
+type logged struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logged) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logged) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
 func TestWhatFailsIsTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var log bytes.Buffer
+		var log logged
 		blobs := &faultyBlobs{Blobs: memory.NewBlobs()}
 		s := open(t, registry.Options{Blobs: blobs, Log: slog.New(slog.NewTextHandler(&log, nil))})
 		failed := 0
@@ -225,12 +244,12 @@ func TestWhatFailsIsTriedAgain(t *testing.T) {
 		must(t, s.DeleteLayer(alice(t), n, sha256Of([]byte("one"))))
 		synctest.Wait()
 		if got := blobCount(t, blobs); got != 1 || !strings.Contains(log.String(), "broken disk") {
-			t.Errorf("the store keeps %d blobs; the log says:\n%s", got, &log)
+			t.Errorf("the store keeps %d blobs; the log says:\n%s", got, log.String())
 		}
 		time.Sleep(2*time.Minute + time.Second)
 		synctest.Wait()
 		if got := blobCount(t, blobs); got != 0 {
-			t.Errorf("the store keeps %d blobs after two more tries; the log says:\n%s", got, &log)
+			t.Errorf("the store keeps %d blobs after two more tries; the log says:\n%s", got, log.String())
 		}
 	})
 }

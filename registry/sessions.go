@@ -171,7 +171,7 @@ func (s *Service) acquire(ctx context.Context, name Name, id string) (*session, 
 	owner := auth.PrincipalOf(ctx).ARN
 	for {
 		repo, row, err := s.readUpload(ctx, name, id)
-		if CodeOf(err) == RepositoryNotFound {
+		if err != nil && CodeOf(err) != UploadNotFound { // it may be here without a row
 			return nil, err
 		}
 		u, busy := s.sessions.claim(id)
