@@ -1,0 +1,163 @@
+// Package datadir is the folder in which a server keeps all it has. One process
+// at a time owns it, nobody else may look into it, and it says by which format
+// it is laid out.
+//
+//	lock        locked as long as a process owns the folder; holds its pid
+//	format      the format's version
+//	keys        the master key, under which secrets in the index are sealed
+//	index.db    facts
+//	blobs/      layers
+//	tmp/        request bodies while they are checked; emptied at each start
+//	admin.sock  by which commands reach the server
+//
+// A backup needs format, keys, index.db and blobs. Whoever has keys and
+// index.db has every access key.
+package datadir
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+const (
+	lockFile   = "lock"
+	formatFile = "format"
+	keysFile   = "keys"
+	indexFile  = "index.db"
+	blobsDir   = "blobs"
+	tmpDir     = "tmp"
+)
+
+// ErrAbsent says that there is no data folder at a path.
+var ErrAbsent = errors.New("no data folder is there")
+
+// Dir is a data folder that this process owns.
+type Dir struct {
+	path string
+	lock *os.File
+	key  Key
+}
+
+// Open takes possession of the data folder at path, which is made if it is
+// absent or empty. The error is an *InUseError if another process owns it, a
+// *FormatError if it is laid out in a way that this program does not know.
+func Open(path string) (*Dir, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("data folder: %w", err)
+	}
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return nil, fmt.Errorf("make data folder: %w", err)
+	}
+	return take(path)
+}
+
+// OpenExisting is Open, but returns ErrAbsent where no server has made a data
+// folder yet.
+func OpenExisting(path string) (*Dir, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("data folder: %w", err)
+	}
+	if _, err := os.Lstat(filepath.Join(path, formatFile)); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s: %w", path, ErrAbsent)
+	}
+	return take(path)
+}
+
+func take(path string) (*Dir, error) {
+	if err := checkOurs(path); err != nil {
+		return nil, err
+	}
+	lock, err := acquire(path)
+	if err != nil {
+		return nil, err
+	}
+	d := &Dir{path: path, lock: lock}
+	if err := d.prepare(); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return d, nil
+}
+
+// checkOurs refuses a folder that holds something else: its mode is about to
+// be changed, and files put into it.
+func checkOurs(path string) error {
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return fmt.Errorf("read data folder: %w", err)
+	}
+	if slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == formatFile }) {
+		return nil
+	}
+	for _, e := range entries {
+		// An interrupted first start leaves the lock and the format's draft; a
+		// file system of its own may have lost+found.
+		if !slices.Contains([]string{lockFile, formatFile + draft, "lost+found"}, e.Name()) {
+			return fmt.Errorf("%s is not a data folder of Berth, nor empty: it holds %q; name an empty or absent folder", path, e.Name())
+		}
+	}
+	return nil
+}
+
+// prepare brings the folder into the state in which a server starts. The order
+// matters: whatever is there when the process dies, the next one goes on.
+func (d *Dir) prepare() (err error) {
+	if err := d.checkFormat(); err != nil {
+		return err
+	}
+	if err := ownerOnly(d.path, 0o700); err != nil {
+		return err
+	}
+	if d.key, err = d.loadKey(); err != nil {
+		return err
+	}
+	return d.emptyTmp()
+}
+
+// ownerOnly takes from others what rights they have to a file.
+func ownerOnly(path string, mode fs.FileMode) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return fmt.Errorf("data folder: %w", err)
+	}
+	if info.Mode().Perm()&^mode == 0 {
+		return nil
+	}
+	if err := os.Chmod(path, mode); err != nil {
+		return fmt.Errorf("keep others out of the data folder: %w", err)
+	}
+	return nil
+}
+
+func (d *Dir) emptyTmp() error {
+	if err := os.RemoveAll(d.Tmp()); err != nil {
+		return fmt.Errorf("empty folder for request bodies: %w", err)
+	}
+	if err := os.Mkdir(d.Tmp(), 0o700); err != nil {
+		return fmt.Errorf("make folder for request bodies: %w", err)
+	}
+	return nil
+}
+
+// Path is the folder's absolute path.
+func (d *Dir) Path() string { return d.path }
+
+// Index is the path of the index file.
+func (d *Dir) Index() string { return filepath.Join(d.path, indexFile) }
+
+// Blobs is the path of the folder of blobs.
+func (d *Dir) Blobs() string { return filepath.Join(d.path, blobsDir) }
+
+// Tmp is the path of the folder for what need not outlive the process.
+func (d *Dir) Tmp() string { return filepath.Join(d.path, tmpDir) }
+
+// Key is the folder's master key.
+func (d *Dir) Key() Key { return d.key }
+
+// Close lets go of the folder. Whatever lies in it must be closed before.
+func (d *Dir) Close() error { return release(d.lock) }

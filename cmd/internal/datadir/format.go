@@ -1,0 +1,88 @@
+package datadir
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// Format is the version of the layout of data folders that this program reads
+// and writes. It changes when an older program would misread what a newer one
+// wrote.
+const Format = 1
+
+// FormatError says that a data folder has a format that this program does not
+// know.
+type FormatError struct {
+	Path   string
+	Format int
+}
+
+func (e *FormatError) Error() string {
+	return fmt.Sprintf("data folder %s has format %d, and this version of Berth knows formats up to %d: "+
+		"a newer version wrote it and is needed to open it", e.Path, e.Format, Format)
+}
+
+// checkFormat reads the format's version, and writes it in a folder that has
+// none yet.
+func (d *Dir) checkFormat() error {
+	name := filepath.Join(d.path, formatFile)
+	data, err := os.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return writeDurably(name, fmt.Appendln(nil, Format))
+	}
+	if err != nil {
+		return fmt.Errorf("read the data folder's format: %w", err)
+	}
+	version, err := strconv.Atoi(strings.TrimSpace(string(data)))
+	switch {
+	case err != nil || version < 1:
+		return fmt.Errorf("%s is damaged: it holds %.20q, not the version of a format", name, data)
+	case version > Format:
+		return &FormatError{d.path, version}
+	}
+	return nil
+}
+
+// draft ends the name of a file that is not wholly written yet.
+const draft = ".new"
+
+// writeDurably makes a file that others cannot read, whole or not at all, and
+// safe from a power cut when it returns.
+func writeDurably(name string, data []byte) error {
+	err := writeSynced(name+draft, data)
+	if err == nil {
+		err = os.Rename(name+draft, name)
+	}
+	if err == nil {
+		err = syncDir(filepath.Dir(name))
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	return nil
+}
+
+func writeSynced(name string, data []byte) (err error) {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if _, err := f.Write(data); err != nil {
+		return err
+	}
+	return f.Sync()
+}
+
+func syncDir(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
