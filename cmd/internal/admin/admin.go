@@ -1,0 +1,79 @@
+// Package admin is the owner-only socket by which commands reach a running
+// server. Both ends are here: [Handler] answers on it, [Client] asks.
+//
+// Whoever can open the socket may do everything: it lies in a folder that only
+// the owner of the server can enter.
+package admin
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/seed-78150930/berth/auth/accounts"
+)
+
+// Keeper is who keeps access keys: a running server, asked over the socket, or
+// the store itself, opened by a command while no server runs.
+type Keeper interface {
+	// CreateKey makes a key for an account; "" means the server's own.
+	CreateKey(ctx context.Context, account string) (accounts.Key, error)
+	// Keys lists the stored keys without their secrets.
+	Keys(ctx context.Context) ([]accounts.Key, error)
+	DeleteKey(ctx context.Context, id string) error
+	// Environment is what a client on this machine needs to use the server.
+	Environment(ctx context.Context) (Environment, error)
+}
+
+// Server is a running server.
+type Server interface {
+	Keeper
+	Status(ctx context.Context) (Status, error)
+	// Reload reads the configuration again. A bad one changes nothing, is the
+	// error, and is shown by Status from then on.
+	Reload(ctx context.Context) (Reloaded, error)
+}
+
+// Environment is what a client needs to use a server: where it is and a key.
+type Environment struct {
+	Endpoint string // such as "http://localhost:5000"
+	Region   string
+	Key      accounts.Key
+}
+
+// Status says what a server is and how it is. Its JSON form is what `status
+// --json` prints.
+type Status struct {
+	Version string    `json:"version"`
+	PID     int       `json:"pid"`
+	Started time.Time `json:"started"`
+	Address string    `json:"address"` // host and port that it listens on
+	URL     string    `json:"url"`     // to reach it by from this machine
+	Data    string    `json:"data"`
+	Account string    `json:"account"`
+	Region  string    `json:"region"`
+	Dev     bool      `json:"dev"`
+	Ready   bool      `json:"ready"`
+	Fault   string    `json:"fault,omitempty"` // why it is not ready
+	Config  Config    `json:"config"`
+}
+
+// Config says which configuration is in force.
+type Config struct {
+	File   string    `json:"file,omitempty"`
+	Loaded time.Time `json:"loaded"` // when the one in force was read
+	// Error is what was wrong with the last one read; then an older one is in
+	// force.
+	Error string `json:"error,omitempty"`
+	// Waiting are settings that were changed and take a new start.
+	Waiting []string `json:"waiting,omitempty"`
+}
+
+// Reloaded says what became of a changed configuration.
+type Reloaded struct {
+	Changed []string `json:"changed,omitempty"` // settings now in force
+	Waiting []string `json:"waiting,omitempty"` // settings that take a new start
+}
+
+// ErrNotRunning says that no server answers at a place.
+var ErrNotRunning = errors.New("no server is running")

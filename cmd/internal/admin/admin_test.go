@@ -1,0 +1,236 @@
+package admin_test
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/seed-78150930/berth/auth/accounts"
+	"github.com/seed-78150930/berth/cmd/internal/admin"
+)
+
+// scripted is a server that says what it was told to say.
+type scripted struct {
+	status admin.Status
+	keys   []accounts.Key
+	err    error
+	asked  []string
+}
+
+func (s *scripted) Status(context.Context) (admin.Status, error) { return s.status, s.err }
+
+func (s *scripted) Reload(context.Context) (admin.Reloaded, error) {
+	return admin.Reloaded{Changed: []string{"log-level"}, Waiting: []string{"listen"}}, s.err
+}
+
+func (s *scripted) Environment(context.Context) (admin.Environment, error) {
+	return admin.Environment{Endpoint: "http://localhost:5000", Region: "us-east-1", Key: s.keys[0]}, s.err
+}
+
+func (s *scripted) CreateKey(_ context.Context, account string) (accounts.Key, error) {
+	s.asked = append(s.asked, "create "+account)
+	return s.keys[0], s.err
+}
+
+func (s *scripted) Keys(context.Context) ([]accounts.Key, error) { return s.keys, s.err }
+
+func (s *scripted) DeleteKey(_ context.Context, id string) error {
+	s.asked = append(s.asked, "delete "+id)
+	return s.err
+}
+
+// serve lets s answer at a place until the test ends.
+func serve(t testing.TB, p admin.Place, s admin.Server) *admin.Client {
+	t.Helper()
+	l, err := admin.Listen(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := &http.Server{Handler: admin.Handler(s), ReadHeaderTimeout: time.Second}
+	go func() { _ = srv.Serve(l) }()
+	t.Cleanup(func() { _ = srv.Close() })
+	return admin.NewClient(p)
+}
+
+var sample = accounts.Key{
+	ID: "AKIA0000000000000000", Secret: accounts.NewSecret("a secret"), Account: "000000000000",
+	Description: "berth env", CreatedAt: time.Date(2026, 11, 21, 1, 2, 3, 0, time.UTC), Active: true,
+}
+
+// sameKey compares secrets too, which other means would not.
+var sameKey = cmp.Options{
+	cmp.Comparer(func(a, b accounts.Secret) bool { return a.Reveal() == b.Reveal() }), cmpopts.EquateEmpty(),
+}
+
+func TestEverythingComesThrough(t *testing.T) {
+	ctx := context.Background()
+	s := &scripted{
+		keys: []accounts.Key{sample},
+		status: admin.Status{Version: "1", PID: 7, Address: "127.0.0.1:5000", Dev: true, Ready: true,
+			Config: admin.Config{File: "berth.yml", Error: "line 1", Waiting: []string{"listen"}}},
+	}
+	c := serve(t, admin.InFolder(t.TempDir()), s)
+	checks := map[string]func() (got, want any, err error){
+		"Status": func() (any, any, error) { got, err := c.Status(ctx); return got, s.status, err },
+		"Reload": func() (any, any, error) {
+			got, err := c.Reload(ctx)
+			return got, admin.Reloaded{Changed: []string{"log-level"}, Waiting: []string{"listen"}}, err
+		},
+		"Environment": func() (any, any, error) {
+			got, err := c.Environment(ctx)
+			return got, admin.Environment{Endpoint: "http://localhost:5000", Region: "us-east-1", Key: sample}, err
+		},
+		"Keys":      func() (any, any, error) { got, err := c.Keys(ctx); return got, s.keys, err },
+		"CreateKey": func() (any, any, error) { got, err := c.CreateKey(ctx, "123456789012"); return got, sample, err },
+		"DeleteKey": func() (any, any, error) { return nil, nil, c.DeleteKey(ctx, "../AK/IA ?#") },
+	}
+	for _, name := range []string{"Status", "Reload", "Environment", "Keys", "CreateKey", "DeleteKey"} {
+		got, want, err := checks[name]()
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if diff := cmp.Diff(want, got, sameKey); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+	if diff := cmp.Diff([]string{"create 123456789012", "delete ../AK/IA ?#"}, s.asked); diff != "" {
+		t.Errorf("asked of the server (-want +got):\n%s", diff)
+	}
+}
+
+func TestErrorsComeThrough(t *testing.T) {
+	ctx := context.Background()
+	s := &scripted{keys: []accounts.Key{sample}, err: errors.New("berth.yml:3:1: unknown key")}
+	c := serve(t, admin.InFolder(t.TempDir()), s)
+	_, err1 := c.Status(ctx)
+	_, err2 := c.Reload(ctx)
+	_, err3 := c.Environment(ctx)
+	_, err4 := c.Keys(ctx)
+	_, err5 := c.CreateKey(ctx, "")
+	for i, err := range []error{err1, err2, err3, err4, err5, c.DeleteKey(ctx, "x")} {
+		if err == nil || err.Error() != s.err.Error() {
+			t.Errorf("error %d is %v, want the server's own", i+1, err)
+		}
+	}
+}
+
+func TestNobodyThere(t *testing.T) {
+	folder := t.TempDir()
+	killed := t.TempDir()
+	leave(t, killed)
+	for _, p := range []admin.Place{admin.InFolder(folder), admin.InFolder(filepath.Join(folder, "absent")), admin.InFolder(killed), admin.InMemory("127.0.0.1:1")} {
+		_, err := admin.NewClient(p).Status(context.Background())
+		if !errors.Is(err, admin.ErrNotRunning) {
+			t.Errorf("%s: error %v, want ErrNotRunning", p, err)
+		}
+	}
+	serve(t, admin.InFolder(killed), &scripted{}) // takes the place of the dead
+}
+
+// leave makes the socket of a server that was killed.
+func leave(t testing.TB, folder string) {
+	t.Helper()
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(folder, "admin.sock")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.SetUnlinkOnClose(false)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestSocketIsTheOwnersAlone(t *testing.T) {
+	folder := t.TempDir()
+	serve(t, admin.InFolder(folder), &scripted{})
+	info, err := os.Stat(filepath.Join(folder, "admin.sock"))
+	if err != nil || info.Mode() != fs.ModeSocket|0o600 {
+		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+}
+
+func TestLongPath(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), strings.Repeat("long/", 30))
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	l, err := admin.Listen(admin.InFolder(folder))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(folder, "admin.address"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := strings.TrimSpace(string(text))
+	if info, err := os.Stat(filepath.Dir(path)); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("folder of the socket: %v, %v", info.Mode(), err)
+	}
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+	for _, gone := range []string{path, filepath.Dir(path), filepath.Join(folder, "admin.address")} {
+		if _, err := os.Stat(gone); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s is left: %v", gone, err)
+		}
+	}
+	c := serve(t, admin.InFolder(folder), &scripted{status: admin.Status{PID: 9}})
+	if s, err := c.Status(context.Background()); err != nil || s.PID != 9 {
+		t.Errorf("Status = %+v, %v", s, err)
+	}
+}
+
+// setTemp gives the test a folder for temporary files with a short name, as
+// sockets need one.
+func setTemp(t *testing.T) {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	t.Setenv("TMPDIR", dir)
+}
+
+func TestServersInMemory(t *testing.T) {
+	setTemp(t)
+	for i, listen := range []string{"127.0.0.1:5000", "[::1]:5000"} {
+		serve(t, admin.InMemory(listen), &scripted{status: admin.Status{PID: i + 1}})
+	}
+	for i, listen := range []string{"127.0.0.1:5000", "[::1]:5000"} {
+		s, err := admin.NewClient(admin.InMemory(listen)).Status(context.Background())
+		if err != nil || s.PID != i+1 {
+			t.Errorf("%s: %+v, %v", listen, s, err)
+		}
+	}
+}
+
+func TestFolderThatOthersMayEnterIsRefused(t *testing.T) {
+	setTemp(t)
+	p := admin.InMemory("127.0.0.1:5000")
+	serve(t, p, &scripted{})
+	made, err := filepath.Glob(filepath.Join(os.TempDir(), "berth-*"))
+	if err != nil || len(made) != 1 {
+		t.Fatalf("folders %v, %v", made, err)
+	}
+	if err := os.Chmod(made[0], 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := admin.NewClient(p).Status(context.Background()); err == nil || !strings.Contains(err.Error(), "not a folder of this user alone") {
+		t.Errorf("asked: %v", err)
+	}
+	if l, err := admin.Listen(p); err == nil {
+		_ = l.Close()
+		t.Error("listened")
+	}
+}
