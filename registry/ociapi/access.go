@@ -1,0 +1,141 @@
+package ociapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"github.com/distribution/distribution/v3/registry/api/errcode"
+
+	"github.com/seed-78150930/berth/auth"
+	"github.com/seed-78150930/berth/auth/credentials"
+	"github.com/seed-78150930/berth/registry"
+	"github.com/seed-78150930/berth/registry/endpoint"
+)
+
+// target is what a request is about.
+type target struct {
+	site   endpoint.Site
+	by     auth.Principal
+	id     registry.ID
+	prefix string        // "<account>/<region>/" where the path names the registry, else ""
+	name   registry.Name // zero for root and catalog
+	ref    string        // as in route
+	query  url.Values
+}
+
+// url is the address of something below the repository, in the form in which
+// the client named it.
+func (t target) url(below string) string {
+	return t.site.URL("/v2/" + t.prefix + t.name.String() + below)
+}
+
+// site reads the Host header.
+func (s *Server) site(r *http.Request) (endpoint.Site, error) {
+	site, err := s.names.Site(r)
+	if errors.Is(err, endpoint.ErrMisdirected) {
+		return site, refuse(http.StatusMisdirectedRequest, errcode.ErrorCodeDenied, "this server does not go by that host name")
+	}
+	return site, err
+}
+
+// errUnauthorized asks for credentials, or for others than were shown.
+var errUnauthorized = refuse(http.StatusUnauthorized, errcode.ErrorCodeUnauthorized,
+	"log in with the user AWS and a password from GetAuthorizationToken")
+
+// authenticate verifies the one Authorization header of a request.
+func (s *Server) authenticate(r *http.Request) (auth.Principal, error) {
+	user, password, ok := r.BasicAuth()
+	if !ok || len(r.Header.Values("Authorization")) != 1 {
+		return auth.Principal{}, errUnauthorized
+	}
+	p, err := s.credentials.Basic(r.Context(), user, password)
+	if errors.Is(err, credentials.ErrBadPassword) {
+		return auth.Principal{}, errUnauthorized
+	}
+	return p, err
+}
+
+// challenge says how to log in, if that is what err is about.
+func challenge(w http.ResponseWriter, site endpoint.Site, err error) error {
+	var e *refusal
+	if errors.As(err, &e) && e.status == http.StatusUnauthorized {
+		w.Header().Set("Www-Authenticate", fmt.Sprintf(`Basic realm="%s",service="ecr.amazonaws.com"`, site.AbsoluteURL("/")))
+	}
+	return err
+}
+
+// target works out which registry and repository a request means.
+func (s *Server) target(r *http.Request, site endpoint.Site, by auth.Principal, at route) (target, error) {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return target{}, refuse(http.StatusBadRequest, errcode.ErrorCodeUnsupported, "the query cannot be read")
+	}
+	id, prefix, path, err := s.locate(site, by, at.path)
+	if err != nil {
+		return target{}, err
+	}
+	to := target{site: site, by: by, id: id, prefix: prefix, ref: at.ref, query: query}
+	switch {
+	case at.kind == root || at.kind == catalog && path == catalogPath:
+		return to, nil
+	case at.kind == catalog:
+		return target{}, noRoute()
+	}
+	to.name, err = registry.ParseName(id, path)
+	return to, err
+}
+
+// locate says which registry a path is in, and what is left of the path. The
+// registry is that of the host name, else that at the beginning of the path,
+// else the caller's own. A password opens one region alone.
+func (s *Server) locate(site endpoint.Site, by auth.Principal, path string) (id registry.ID, prefix, rest string, err error) {
+	account, region, rest := site.Account, site.Region, path
+	if account == "" {
+		a, r, name, ok := s.names.SplitPath(path)
+		if ok {
+			account, region, rest = a, r, name
+			prefix = a + "/" + r + "/"
+		}
+	}
+	if account == "" {
+		account = by.Account
+	}
+	if region == "" {
+		region = by.Region
+	}
+	if region != by.Region || !s.names.HasRegion(region) {
+		return registry.ID{}, "", "", refuse(http.StatusUnauthorized, errcode.ErrorCodeUnauthorized,
+			"a registry password opens the region that issued it: log in to the region %s", region)
+	}
+	id, err = registry.ParseID(account, region)
+	return id, prefix, rest, err
+}
+
+// authorize asks for each action whether the caller may do it to the target.
+func (s *Server) authorize(ctx context.Context, to target, actions ...string) error {
+	resource := to.id.ARN("*")
+	if !to.name.IsZero() {
+		resource = to.name.ARN()
+	}
+	for _, action := range actions {
+		c := auth.Check{Principal: to.by, Action: action, Resource: resource, Account: to.id.Account}
+		if err := s.authorizer.Authorize(ctx, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// may says whether the caller may do all actions to the target. The error is
+// the fault that kept it from being decided.
+func (s *Server) may(ctx context.Context, to target, actions ...string) (bool, error) {
+	err := s.authorize(ctx, to, actions...)
+	var denied *auth.Denied
+	if errors.As(err, &denied) {
+		return false, nil
+	}
+	return err == nil, err
+}

@@ -1,0 +1,54 @@
+package ociapi
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/distribution/distribution/v3/registry/api/errcode"
+
+	"github.com/seed-78150930/berth/registry/digest"
+)
+
+// etag is the entity tag of content: its digest in quotes.
+func etag(d digest.Digest) string { return `"` + d.String() + `"` }
+
+// setIdentity says which content an answer has.
+func setIdentity(h http.Header, d digest.Digest) {
+	h.Set("Docker-Content-Digest", d.String())
+	h.Set("Etag", etag(d))
+	// The media type of a manifest is its pusher's choice: a browser must not
+	// run what it is led to.
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Security-Policy", "sandbox")
+}
+
+// checkConditions looks at If-Match and If-None-Match (RFC 9110, section 13).
+// done says that the request is answered, or refused with err.
+func checkConditions(w http.ResponseWriter, r *http.Request, d digest.Digest) (done bool, err error) {
+	if list := r.Header.Values("If-Match"); len(list) > 0 && !names(list, d, false) {
+		return true, refuse(http.StatusPreconditionFailed, errcode.ErrorCodeUnsupported, "the content is not the one that If-Match names")
+	}
+	if list := r.Header.Values("If-None-Match"); len(list) > 0 && names(list, d, true) {
+		setIdentity(w.Header(), d)
+		w.WriteHeader(http.StatusNotModified)
+		return true, nil
+	}
+	return false, nil
+}
+
+// names says whether a list of entity tags has that of d. Ours hold no comma,
+// so it does no harm to cut a stranger's at one.
+func names(headers []string, d digest.Digest, weak bool) bool {
+	for _, h := range headers {
+		for tag := range strings.SplitSeq(h, ",") {
+			tag = strings.TrimSpace(tag)
+			if weak {
+				tag = strings.TrimPrefix(tag, "W/")
+			}
+			if tag == "*" || tag == etag(d) {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,71 @@
+package ociapi
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/distribution/distribution/v3/registry/api/errcode"
+
+	"github.com/seed-78150930/berth/auth"
+	"github.com/seed-78150930/berth/auth/credentials"
+	"github.com/seed-78150930/berth/registry"
+	"github.com/seed-78150930/berth/registry/digest"
+)
+
+// LayerLinks is the handler of the signed links to layers that the JSON API
+// hands out, "/layers/<account>/<region>/<digest>/<repository>?…". A link opens
+// its layer to GET and HEAD, without further credentials, for as long as whoever
+// asked for it may read the layer.
+func (s *Server) LayerLinks() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := s.serveLink(w, r); err != nil {
+			s.writeError(w, r, err)
+		}
+	})
+}
+
+func (s *Server) serveLink(w http.ResponseWriter, r *http.Request) error {
+	if _, err := s.site(r); err != nil {
+		return err
+	}
+	name, d, ok := parseLink(r.URL.EscapedPath())
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if !ok || err != nil {
+		return refuse(http.StatusForbidden, errcode.ErrorCodeDenied, "The link is not valid.")
+	}
+	by, err := s.credentials.VerifyLink(r.Context(), credentials.Link{
+		Account: name.ID().Account, Region: name.ID().Region, Repository: name.String(), Digest: d.String(), Method: r.Method,
+	}, query)
+	if err != nil {
+		return err
+	}
+	to := target{by: by, id: name.ID(), name: name, ref: d.String()}
+	r = r.WithContext(auth.WithPrincipal(r.Context(), by))
+	if err := s.authorize(r.Context(), to, getLayer); err != nil {
+		return err
+	}
+	if r.Method == http.MethodHead {
+		return s.headBlob(w, r, to)
+	}
+	return s.getBlob(w, r, to)
+}
+
+// parseLink takes the path of a link apart. Like that of a route it is never
+// decoded, but for the colon of the digest.
+func parseLink(escaped string) (name registry.Name, d digest.Digest, ok bool) {
+	rest, ok := strings.CutPrefix(escaped, "/layers/")
+	parts := strings.SplitN(rest, "/", 4)
+	if !ok || len(parts) != 4 {
+		return name, d, false
+	}
+	id, err := registry.ParseID(parts[0], parts[1])
+	if err != nil {
+		return name, d, false
+	}
+	if d, err = digest.Parse(decodeColon(parts[2])); err != nil {
+		return name, d, false
+	}
+	name, err = registry.ParseName(id, parts[3])
+	return name, d, err == nil
+}

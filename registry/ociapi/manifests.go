@@ -1,0 +1,143 @@
+package ociapi
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/distribution/distribution/v3/registry/api/errcode"
+
+	"github.com/seed-78150930/berth/registry"
+)
+
+// reference reads a tag, a digest or "tag@digest", where the digest
+// counts and the tag does not.
+func (t target) reference() (registry.Ref, error) {
+	_, after, both := strings.Cut(t.ref, "@")
+	if !both {
+		after = t.ref
+	}
+	if both || strings.Contains(t.ref, ":") {
+		d, err := parseDigest(after)
+		return registry.Ref{Digest: d}, err
+	}
+	tag, err := registry.ParseTag(t.ref)
+	return registry.Ref{Tag: tag}, err
+}
+
+// existing is reference for what should be there. A tag that no image can have
+// names none: 404, as the specification demands for what is not found.
+func (t target) existing() (registry.Ref, error) {
+	ref, err := t.reference()
+	if registry.CodeOf(err) == registry.TagInvalid {
+		err = refuse(http.StatusNotFound, errcode.ErrorCodeManifestUnknown, "%s", err)
+	}
+	return ref, err
+}
+
+func (s *Server) headManifest(w http.ResponseWriter, r *http.Request, to target) error {
+	ref, err := to.existing()
+	if err != nil {
+		return err
+	}
+	img, err := s.registry.Image(r.Context(), to.name, ref)
+	if err != nil {
+		return err
+	}
+	return sendManifest(w, r, ref, img, nil)
+}
+
+func (s *Server) getManifest(w http.ResponseWriter, r *http.Request, to target) error {
+	ref, err := to.existing()
+	if err != nil {
+		return err
+	}
+	img, body, err := s.registry.Manifest(r.Context(), to.name, ref)
+	if err != nil {
+		return err
+	}
+	return sendManifest(w, r, ref, img, body)
+}
+
+// sendManifest answers a GET or, without body, a HEAD.
+func sendManifest(w http.ResponseWriter, r *http.Request, ref registry.Ref, img registry.Image, body []byte) error {
+	if done, err := checkConditions(w, r, img.Digest); done {
+		return err
+	}
+	h := w.Header()
+	setIdentity(h, img.Digest)
+	h.Set("Content-Type", img.MediaType)
+	h.Set("Content-Length", strconv.FormatInt(img.ManifestSize, 10))
+	h.Set("Cache-Control", cacheForever)
+	if !ref.Tag.IsZero() {
+		h.Set("Cache-Control", "private, no-cache") // tags move
+	}
+	w.WriteHeader(http.StatusOK)
+	w.Write(body)
+	return nil
+}
+
+func (s *Server) putManifest(w http.ResponseWriter, r *http.Request, to target) error {
+	ref, err := to.reference()
+	if err != nil {
+		return err
+	}
+	body, err := s.readManifest(r)
+	if err != nil {
+		return err
+	}
+	create, err := s.may(r.Context(), to, createRepository)
+	if err != nil {
+		return err
+	}
+	got, err := s.registry.PutImage(r.Context(), to.name, registry.Push{
+		Tag: ref.Tag, Want: ref.Digest, MediaType: r.Header.Get("Content-Type"), Body: body, MayCreate: create,
+	})
+	if err != nil {
+		return err
+	}
+	h := w.Header()
+	h.Set("Location", to.url("/manifests/"+got.Image.Digest.String()))
+	h.Set("Docker-Content-Digest", got.Image.Digest.String())
+	if !got.Image.Subject.IsZero() {
+		h.Set("OCI-Subject", got.Image.Subject.String())
+	}
+	w.WriteHeader(http.StatusCreated)
+	return nil
+}
+
+// readManifest reads a body of as many bytes as a manifest may have.
+func (s *Server) readManifest(r *http.Request) ([]byte, error) {
+	limit := s.registry.Limits().Manifest
+	tooLarge := refuse(http.StatusRequestEntityTooLarge, errcode.ErrorCodeSizeInvalid, "a manifest has at most %d bytes", limit)
+	if r.ContentLength > limit {
+		return nil, tooLarge
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, limit+1))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", registry.ErrBody, err)
+	}
+	if int64(len(body)) > limit {
+		return nil, tooLarge
+	}
+	return body, nil
+}
+
+func (s *Server) deleteManifest(w http.ResponseWriter, r *http.Request, to target) error {
+	ref, err := to.existing()
+	if err != nil {
+		return err
+	}
+	if ref.Tag.IsZero() {
+		_, err = s.registry.DeleteImage(r.Context(), to.name, ref)
+	} else {
+		_, err = s.registry.Untag(r.Context(), to.name, ref.Tag, registry.KeepImage)
+	}
+	if err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusAccepted)
+	return nil
+}

@@ -1,0 +1,123 @@
+// Package ociapi is the door that speaks the OCI distribution specification,
+// version 1.1, over HTTP: it turns requests below /v2/ into calls of the
+// domain, and answers into status codes, headers and error envelopes.
+//
+// Where the specification leaves a choice:
+//
+//   - A manifest is always served as it was pushed, whatever Accept says: its
+//     digest is what clients know it by, and never changes. A client that does
+//     not take the stored type learns it from Content-Type.
+//   - Lists are in byte order. Without n they are whole, however long, because
+//     who sent no n does not look for a Link either.
+//   - Digests are sha256 or sha512.
+//   - Unknown members of a query are ignored; a known one that stands twice is
+//     refused.
+//   - A tag that no image can have is not found when read, and refused when
+//     written.
+//
+// Credentials are a registry password in a Basic header. They are asked for
+// before anything else is looked at, on known and unknown paths alike, so that
+// nobody learns from a refusal what is there.
+package ociapi
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"net/http"
+
+	"github.com/seed-78150930/berth/auth"
+	"github.com/seed-78150930/berth/auth/credentials"
+	"github.com/seed-78150930/berth/registry"
+	"github.com/seed-78150930/berth/registry/endpoint"
+)
+
+// Options say what the door opens on. All but Log and RequestID are required.
+type Options struct {
+	Registry    *registry.Service
+	Credentials *credentials.Verifier
+	Authorizer  auth.Authorizer
+	Names       *endpoint.Names
+	// Log takes the faults; nil means nowhere.
+	Log *slog.Logger
+	// RequestID returns the id that a request was given. With nil the door
+	// makes one for each fault.
+	RequestID func(context.Context) string
+}
+
+// Server is the door: an http.Handler for "/v2" and all that is below "/v2/",
+// which must come with its path as the client sent it. It is safe for use by
+// several goroutines.
+//
+// A ResponseWriter that wraps the server's own must pass ReadFrom on, or layers
+// do not go by sendfile. An answer that breaks off in its middle ends with
+// panic(http.ErrAbortHandler), so that the client sees it break.
+type Server struct {
+	registry    *registry.Service
+	credentials *credentials.Verifier
+	authorizer  auth.Authorizer
+	names       *endpoint.Names
+	log         *slog.Logger
+	requestID   func(context.Context) string
+}
+
+// New returns a door.
+func New(o Options) (*Server, error) {
+	if o.Registry == nil || o.Credentials == nil || o.Authorizer == nil || o.Names == nil {
+		return nil, errors.New("ociapi: Registry, Credentials, Authorizer and Names are required")
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.RequestID == nil {
+		o.RequestID = func(context.Context) string { return rand.Text() }
+	}
+	return &Server{o.Registry, o.Credentials, o.Authorizer, o.Names, o.Log, o.RequestID}, nil
+}
+
+// ServeHTTP answers one request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
+	if err := s.serve(w, r); err != nil {
+		s.writeError(w, r, err)
+	}
+}
+
+// serve finds out who asks, for what, and whether they may; then it calls the
+// handler.
+func (s *Server) serve(w http.ResponseWriter, r *http.Request) error {
+	site, err := s.site(r)
+	if err != nil {
+		return err
+	}
+	by, err := s.authenticate(r)
+	if err != nil {
+		return challenge(w, site, err)
+	}
+	at, err := parseRoute(r.URL.EscapedPath())
+	if err != nil {
+		return err
+	}
+	op, err := operationFor(w, at.kind, r.Method)
+	if err != nil {
+		return err
+	}
+	to, err := s.target(r, site, by, at)
+	if err != nil {
+		return challenge(w, site, err)
+	}
+	r = r.WithContext(auth.WithPrincipal(r.Context(), by))
+	if err := s.authorize(r.Context(), to, op.actions(r, to.query)...); err != nil {
+		return err
+	}
+	if err := checkEncoding(r); err != nil {
+		return err
+	}
+	return op.serve(s, w, r, to)
+}
+
+func (s *Server) ping(w http.ResponseWriter, r *http.Request, _ target) error {
+	writeJSON(w, r, http.StatusOK, struct{}{})
+	return nil
+}

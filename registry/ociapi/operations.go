@@ -1,0 +1,121 @@
+package ociapi
+
+import (
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/distribution/distribution/v3/registry/api/errcode"
+)
+
+// operation is what a method does to a kind of path.
+type operation struct {
+	// actions are the IAM actions that the caller must be allowed (ECR
+	// reference, registry-http.md, "Action needed per request").
+	actions func(*http.Request, url.Values) []string
+	serve   func(*Server, http.ResponseWriter, *http.Request, target) error
+}
+
+// The IAM actions of this door.
+const (
+	describeRepositories = "ecr:DescribeRepositories"
+	createRepository     = "ecr:CreateRepository"
+	listImages           = "ecr:ListImages"
+	batchGetImage        = "ecr:BatchGetImage"
+	putImage             = "ecr:PutImage"
+	batchDeleteImage     = "ecr:BatchDeleteImage"
+	checkLayer           = "ecr:BatchCheckLayerAvailability"
+	getLayer             = "ecr:GetDownloadUrlForLayer"
+	initiateUpload       = "ecr:InitiateLayerUpload"
+	uploadPart           = "ecr:UploadLayerPart"
+	completeUpload       = "ecr:CompleteLayerUpload"
+)
+
+// operations are all that the door does.
+var operations = map[kind]map[string]operation{
+	root: {
+		http.MethodGet:  {needs(), (*Server).ping},
+		http.MethodHead: {needs(), (*Server).ping},
+	},
+	catalog: {
+		http.MethodGet:  {needs(describeRepositories), (*Server).listRepositories},
+		http.MethodHead: {needs(describeRepositories), (*Server).listRepositories},
+	},
+	tags: {
+		http.MethodGet:  {needs(listImages), (*Server).listTags},
+		http.MethodHead: {needs(listImages), (*Server).listTags},
+	},
+	manifests: {
+		http.MethodGet:    {needs(batchGetImage), (*Server).getManifest},
+		http.MethodHead:   {needs(batchGetImage), (*Server).headManifest},
+		http.MethodPut:    {needs(putImage), (*Server).putManifest},
+		http.MethodDelete: {needs(batchDeleteImage), (*Server).deleteManifest},
+	},
+	blobs: {
+		http.MethodGet:    {needs(getLayer), (*Server).getBlob},
+		http.MethodHead:   {needs(checkLayer), (*Server).headBlob},
+		http.MethodDelete: {needs(batchDeleteImage), (*Server).deleteBlob},
+	},
+	uploads: {
+		http.MethodPost: {forStart, (*Server).startUpload},
+	},
+	upload: {
+		http.MethodGet:    {needs(uploadPart), (*Server).uploadStatus},
+		http.MethodHead:   {needs(uploadPart), (*Server).uploadStatus},
+		http.MethodPatch:  {needs(uploadPart), (*Server).patchUpload},
+		http.MethodPut:    {forFinish, (*Server).finishUpload},
+		http.MethodDelete: {needs(uploadPart), (*Server).cancelUpload},
+	},
+	referrers: {
+		// The ECR model authorises ListImageReferrers as this action.
+		http.MethodGet:  {needs(batchGetImage), (*Server).listReferrers},
+		http.MethodHead: {needs(batchGetImage), (*Server).listReferrers},
+	},
+}
+
+func needs(actions ...string) func(*http.Request, url.Values) []string {
+	return func(*http.Request, url.Values) []string { return actions }
+}
+
+// forStart: a POST with a digest is a whole upload.
+func forStart(_ *http.Request, q url.Values) []string {
+	if q.Has("digest") {
+		return []string{initiateUpload, uploadPart, completeUpload}
+	}
+	return []string{initiateUpload}
+}
+
+// forFinish: a PUT with a body brings a part.
+func forFinish(r *http.Request, _ url.Values) []string {
+	if r.ContentLength != 0 {
+		return []string{completeUpload, uploadPart}
+	}
+	return []string{completeUpload}
+}
+
+// operationFor finds what a method does to a kind of path, or says in the
+// Allow header what could be done.
+func operationFor(w http.ResponseWriter, k kind, method string) (operation, error) {
+	op, ok := operations[k][method]
+	if ok {
+		return op, nil
+	}
+	allow := slices.Sorted(maps.Keys(operations[k]))
+	w.Header().Set("Allow", strings.Join(allow, ", "))
+	return operation{}, refuse(http.StatusMethodNotAllowed, errcode.ErrorCodeUnsupported,
+		"this resource has no such method")
+}
+
+// checkEncoding refuses bodies that would have to be unpacked: their digest is
+// that of the bytes as they come.
+func checkEncoding(r *http.Request) error {
+	for _, e := range r.Header.Values("Content-Encoding") {
+		if e != "" && !strings.EqualFold(e, "identity") {
+			return refuse(http.StatusUnsupportedMediaType, errcode.ErrorCodeUnsupported,
+				"bodies are taken as they are: send no Content-Encoding")
+		}
+	}
+	return nil
+}
