@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"slices"
 	"testing"
 
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
@@ -86,75 +87,107 @@ type operation struct {
 	do   func(ctx context.Context, s *registry.Service) error
 }
 
-// operations are all that a service can do, in an order in which they succeed.
-func operations(t *testing.T, n, other registry.Name) []operation {
+// subjects are what operations work on.
+type subjects struct {
+	name, other registry.Name
+	layer       digest.Digest // of the bytes "one"
+	image       []byte        // its manifest
+	index       []byte        // one of that image
+	latest      registry.Tag
+	upload      registry.Upload // the one under way
+}
+
+func newSubjects(t *testing.T) *subjects {
 	layer := descriptor(v1.MediaTypeImageLayer, []byte("one"))
 	subject := v1.Descriptor{MediaType: v1.MediaTypeImageManifest, Digest: layer.Digest, Size: 1}
 	body := imageOf(t, v1.Manifest{Config: layer, Layers: []v1.Descriptor{layer}, Subject: &subject})
 	img := registry.Image{MediaType: v1.MediaTypeImageManifest, Digest: sha256Of(body), ManifestSize: int64(len(body))}
-	index, latest := indexOf(t, img), tag(t, "latest")
-	ref := registry.Ref{Digest: img.Digest}
-	one := sha256Of([]byte("one"))
-	var u registry.Upload
+	return &subjects{
+		name: name(t, "team/app"), other: name(t, "team/other"), latest: tag(t, "latest"),
+		layer: sha256Of([]byte("one")), image: body, index: indexOf(t, img),
+	}
+}
+
+// building operations come first, those for reading next, removing ones last:
+// in that order all succeed.
+func (x *subjects) building() []operation {
+	put := func(tag registry.Tag, body []byte) func(context.Context, *registry.Service) error {
+		return func(ctx context.Context, s *registry.Service) error {
+			_, err := s.PutImage(ctx, x.name, registry.Push{Tag: tag, Body: body})
+			return err
+		}
+	}
 	return []operation{
-		{"Ready", func(ctx context.Context, s *registry.Service) error { return s.Ready(ctx) }},
 		{"CreateRepository", func(ctx context.Context, s *registry.Service) error {
-			_, err := s.CreateRepository(ctx, n, registry.Settings{})
+			_, err := s.CreateRepository(ctx, x.name, registry.Settings{})
 			return err
 		}},
 		{"TagRepository", func(ctx context.Context, s *registry.Service) error {
-			return s.TagRepository(ctx, n, map[string]string{"a": "b"})
+			return s.TagRepository(ctx, x.name, map[string]string{"a": "b"})
 		}},
 		{"StartUpload", func(ctx context.Context, s *registry.Service) (err error) {
-			u, err = s.StartUpload(ctx, n, registry.NewUpload{Durable: true})
+			x.upload, err = s.StartUpload(ctx, x.name, registry.NewUpload{Durable: true})
 			return err
 		}},
 		{"AppendUpload", func(ctx context.Context, s *registry.Service) error {
-			_, err := s.AppendUpload(ctx, n, u.ID, whole(0, "one"))
+			_, err := s.AppendUpload(ctx, x.name, x.upload.ID, whole(0, "one"))
 			return err
 		}},
 		{"FinishUpload", func(ctx context.Context, s *registry.Service) error {
-			_, err := s.FinishUpload(ctx, n, u.ID, registry.Finish{Digests: []digest.Digest{one}, Parts: true})
+			_, err := s.FinishUpload(ctx, x.name, x.upload.ID, registry.Finish{Digests: []digest.Digest{x.layer}, Parts: true})
 			return err
 		}},
 		{"StartUpload, creating", func(ctx context.Context, s *registry.Service) (err error) {
-			u, err = s.StartUpload(ctx, other, registry.NewUpload{MayCreate: true})
+			x.upload, err = s.StartUpload(ctx, x.other, registry.NewUpload{MayCreate: true})
 			return err
 		}},
-		{"CancelUpload", func(ctx context.Context, s *registry.Service) error { return s.CancelUpload(ctx, other, u.ID) }},
+		{"CancelUpload", func(ctx context.Context, s *registry.Service) error {
+			return s.CancelUpload(ctx, x.other, x.upload.ID)
+		}},
 		{"Mount", func(ctx context.Context, s *registry.Service) error {
-			_, err := s.Mount(ctx, other, one, registry.Mount{MayRead: anyone})
+			_, err := s.Mount(ctx, x.other, x.layer, registry.Mount{MayRead: anyone})
 			return err
 		}},
-		{"Layer", func(ctx context.Context, s *registry.Service) error { _, err := s.Layer(ctx, other, one); return err }},
+		{"PutImage", put(x.latest, x.image)},
+		{"PutImage, moving a tag", put(x.latest, x.index)},
+		{"PutImage, nothing new", put(registry.Tag{}, x.image)},
+	}
+}
+
+func (x *subjects) reading() []operation {
+	img := registry.Ref{Digest: sha256Of(x.image)}
+	return []operation{
+		{"Ready", func(ctx context.Context, s *registry.Service) error { return s.Ready(ctx) }},
+		{"Layer", func(ctx context.Context, s *registry.Service) error {
+			_, err := s.Layer(ctx, x.name, x.layer)
+			return err
+		}},
 		{"OpenLayer", func(ctx context.Context, s *registry.Service) error {
-			_, _, err := s.OpenLayer(ctx, other, one)
-			return err
-		}},
-		{"PutImage", func(ctx context.Context, s *registry.Service) error {
-			_, err := s.PutImage(ctx, n, registry.Push{Tag: latest, Body: body})
-			return err
-		}},
-		{"PutImage, moving a tag", func(ctx context.Context, s *registry.Service) error {
-			_, err := s.PutImage(ctx, n, registry.Push{Tag: latest, Body: index})
+			_, _, err := s.OpenLayer(ctx, x.other, x.layer)
 			return err
 		}},
 		{"DescribeImage", func(ctx context.Context, s *registry.Service) error {
-			_, err := s.DescribeImage(ctx, n, ref)
+			_, err := s.DescribeImage(ctx, x.name, img)
 			return err
 		}},
-		{"Manifest", func(ctx context.Context, s *registry.Service) error { _, _, err := s.Manifest(ctx, n, ref); return err }},
+		{"Manifest", func(ctx context.Context, s *registry.Service) error {
+			_, _, err := s.Manifest(ctx, x.name, img)
+			return err
+		}},
 		{"Images", func(ctx context.Context, s *registry.Service) error {
-			_, _, err := s.Images(ctx, n, "", "", 9)
+			_, _, err := s.Images(ctx, x.name, "", "", 9)
 			return err
 		}},
 		{"ImageIDs", func(ctx context.Context, s *registry.Service) error {
-			_, _, err := s.ImageIDs(ctx, n, "", "", 9)
+			_, _, err := s.ImageIDs(ctx, x.name, "", "", 9)
 			return err
 		}},
-		{"Tags", func(ctx context.Context, s *registry.Service) error { _, _, err := s.Tags(ctx, n, "", 9); return err }},
+		{"Tags", func(ctx context.Context, s *registry.Service) error {
+			_, _, err := s.Tags(ctx, x.name, "", 9)
+			return err
+		}},
 		{"Referrers", func(ctx context.Context, s *registry.Service) error {
-			_, _, err := s.Referrers(ctx, n, one, nil, "", 9)
+			_, _, err := s.Referrers(ctx, x.name, x.layer, nil, "", 9)
 			return err
 		}},
 		{"Repositories", func(ctx context.Context, s *registry.Service) error {
@@ -162,22 +195,30 @@ func operations(t *testing.T, n, other registry.Name) []operation {
 			return err
 		}},
 		{"Events", func(ctx context.Context, s *registry.Service) error { _, err := s.Events(ctx, 0, 9); return err }},
+	}
+}
+
+func (x *subjects) removing() []operation {
+	remove := func(body []byte) func(context.Context, *registry.Service) error {
+		return func(ctx context.Context, s *registry.Service) error {
+			_, err := s.DeleteImage(ctx, x.name, registry.Ref{Digest: sha256Of(body)})
+			return err
+		}
+	}
+	return []operation{
 		{"Untag", func(ctx context.Context, s *registry.Service) error {
-			_, err := s.Untag(ctx, n, latest, registry.KeepImage)
+			_, err := s.Untag(ctx, x.name, x.latest, registry.KeepImage)
 			return err
 		}},
-		{"DeleteImage, an index", func(ctx context.Context, s *registry.Service) error {
-			_, err := s.DeleteImage(ctx, n, registry.Ref{Digest: sha256Of(index)})
-			return err
-		}},
+		{"DeleteImage, an index", remove(x.index)},
 		{"PutImage, tagging", func(ctx context.Context, s *registry.Service) error {
-			_, err := s.PutImage(ctx, n, registry.Push{Tag: latest, Body: body})
+			_, err := s.PutImage(ctx, x.name, registry.Push{Tag: x.latest, Body: x.image})
 			return err
 		}},
-		{"DeleteImage", func(ctx context.Context, s *registry.Service) error { _, err := s.DeleteImage(ctx, n, ref); return err }},
-		{"DeleteLayer", func(ctx context.Context, s *registry.Service) error { return s.DeleteLayer(ctx, n, one) }},
+		{"DeleteImage", remove(x.image)},
+		{"DeleteLayer", func(ctx context.Context, s *registry.Service) error { return s.DeleteLayer(ctx, x.name, x.layer) }},
 		{"DeleteRepository", func(ctx context.Context, s *registry.Service) error {
-			_, err := s.DeleteRepository(ctx, other, true)
+			_, err := s.DeleteRepository(ctx, x.other, true)
 			return err
 		}},
 		{"clear away", registry.Tidy},
@@ -187,7 +228,8 @@ func operations(t *testing.T, n, other registry.Name) []operation {
 func TestEveryFaultIsAFault(t *testing.T) {
 	index := &brokenIndex{Index: memory.NewIndex(), left: -1}
 	s := open(t, registry.Options{Index: index, CreateOnPush: true})
-	for _, op := range operations(t, name(t, "team/app"), name(t, "team/other")) {
+	x := newSubjects(t)
+	for _, op := range slices.Concat(x.building(), x.reading(), x.removing()) {
 		for n := 1; ; n++ {
 			index.left = n
 			err := op.do(alice(t), s)

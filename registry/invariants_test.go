@@ -249,6 +249,7 @@ func (a *audit) tags() {
 		}
 	}
 	for _, f := range rows(a, imageTags) {
+		a.ofImage("tag "+f.Key[4], f.Key[:3], f.Key[3])
 		if _, ok := a.alive[join(f.Key[:3])]; ok {
 			mirror--
 		}

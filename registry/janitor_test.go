@@ -257,18 +257,41 @@ func TestWhatFailsIsTriedAgain(t *testing.T) {
 func TestIdleUploadOnAFaultyIndex(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		index := &faultyIndex{Index: memory.NewIndex()}
-		o := registry.Options{Index: index, Blobs: memory.NewBlobs()}
+		o := registry.Options{Index: index, Blobs: memory.NewBlobs(), UploadExpiry: time.Hour}
 		s := open(t, o)
 		run(t, s)
 		n := create(t, s, "team/app")
 		id := start(t, s, n)
 		send(t, s, n, id, "one")
 		index.fail(errors.New("broken disk"))
-		time.Sleep(10 * time.Second)
+		time.Sleep(3 * time.Hour) // its blob has no owner yet, and is old
 		index.heal()
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
 		wantOffset(t, open(t, o), n, id, 3)
+	})
+}
+
+func TestUploadTakenUpElsewhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log logged
+		o := registry.Options{Index: memory.NewIndex(), Blobs: memory.NewBlobs(), Log: slog.New(slog.NewTextHandler(&log, nil))}
+		s := open(t, o)
+		run(t, s)
+		n := create(t, s, "team/app")
+		id := start(t, s, n)
+		send(t, s, n, id, "one")
+		time.Sleep(2 * time.Second) // now others can see it
+		send(t, s, n, id, "two")
+		_, err := finish(t, open(t, o), n, id, sha256Of([]byte("one")))
+		must(t, err)
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		_, err = s.AppendUpload(alice(t), n, id, stream("three"))
+		wantCode(t, "go on where it began", err, registry.UploadNotFound)
+		if lines := strings.Count(log.String(), "\n"); lines > 1 {
+			t.Errorf("the log says it %d times", lines)
+		}
 	})
 }
 
