@@ -37,14 +37,12 @@ func unmarshal(b []byte, in any) error {
 		return serialization("The body of the request is not a JSON object")
 	case !utf8.Valid(b):
 		return serialization("The body of the request is not UTF-8")
-	case !json.Valid(b):
-		return serialization("The body of the request is not JSON, or nested too deep")
 	}
 	return fill(reflect.ValueOf(in).Elem(), b, "")
 }
 
-// fill sets v to what the valid JSON raw says; at is where in the request that
-// is.
+// fill sets v to what raw says, which is JSON unless it is the whole request;
+// at is where in the request that is.
 func fill(v reflect.Value, raw []byte, at string) error {
 	if string(raw) == "null" {
 		return nil
@@ -75,6 +73,9 @@ func fillStruct(v reflect.Value, raw []byte, at string) error {
 	}
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &members); err != nil {
+		if at == "" {
+			return serialization("The body of the request is not JSON, or nested too deep")
+		}
 		return mistyped(at, "an object")
 	}
 	for i := range v.NumField() {

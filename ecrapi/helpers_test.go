@@ -222,12 +222,18 @@ func (b *bench) invalid(op string, in any, at, reason string) {
 // same compares two pieces of JSON.
 func (b *bench) same(what string, got, want any) {
 	b.Helper()
-	var g, w any
-	b.must(json.Unmarshal([]byte(b.encode(got)), &g))
-	b.must(json.Unmarshal([]byte(b.encode(want)), &w))
-	if diff := cmp.Diff(w, g); diff != "" {
+	if diff := cmp.Diff(b.plain(want), b.plain(got)); diff != "" {
 		b.Errorf("%s (-want +got):\n%s", what, diff)
 	}
+}
+
+// plain is v as JSON reads it.
+func (b *bench) plain(v any) (out any) {
+	b.Helper()
+	j, err := json.Marshal(v)
+	b.must(err)
+	b.must(json.Unmarshal(j, &out))
+	return out
 }
 
 func (b *bench) repository(name string) {
