@@ -12,6 +12,7 @@ import (
 
 	"github.com/seed-78150930/berth/registry"
 	"github.com/seed-78150930/berth/registry/digest"
+	"github.com/seed-78150930/berth/storage"
 	"github.com/seed-78150930/berth/storage/memory"
 )
 
@@ -264,13 +265,14 @@ func TestLayerThatChangesWhileItIsOpened(t *testing.T) {
 			s := open(t, registry.Options{Blobs: blobs})
 			n, d := create(t, s, "team/app"), sha256Of([]byte("one"))
 			addLayer(t, s, n, "one")
-			blobs.open = func(string) {
+			blobs.open = func(string) error {
 				blobs.open = nil
 				must(t, s.DeleteLayer(alice(t), n, d))
 				must(t, registry.Tidy(t.Context(), s))
 				if tt.again {
 					addLayer(t, s, n, "one")
 				}
+				return nil
 			}
 			if tt.again {
 				if got := readLayer(t, s, n, d); got != "one" {
@@ -281,5 +283,20 @@ func TestLayerThatChangesWhileItIsOpened(t *testing.T) {
 			_, _, err := s.OpenLayer(alice(t), n, d)
 			wantCode(t, "open", err, registry.LayerNotFound)
 		})
+	}
+}
+
+func TestSealThatAPowerCutUndid(t *testing.T) {
+	blobs := &faultyBlobs{Blobs: memory.NewBlobs()}
+	s := open(t, registry.Options{Blobs: blobs})
+	n := create(t, s, "team/app")
+	addLayer(t, s, n, "one")
+	blobs.open = func(string) error { return storage.ErrNotFound }
+	blobs.seal = func(string) error {
+		blobs.open = nil
+		return nil
+	}
+	if got := readLayer(t, s, n, sha256Of([]byte("one"))); got != "one" {
+		t.Errorf("it reads %q", got)
 	}
 }

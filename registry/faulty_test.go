@@ -8,12 +8,14 @@ import (
 	"github.com/seed-78150930/berth/storage"
 )
 
-// faultyBlobs are blobs whose methods fail when they are told to.
+// faultyBlobs are blobs with functions that come before methods, and may fail
+// in their place; append does instead of the method.
 type faultyBlobs struct {
 	storage.Blobs
-	append func(id string, off int64, r io.Reader) (int64, error) // nil: no fault
-	open   func(id string)                                        // called before an Open
-	delete func(id string) error                                  // nil: no fault
+	append func(id string, off int64, r io.Reader) (int64, error)
+	open   func(id string) error
+	seal   func(id string) error
+	delete func(id string) error
 }
 
 func (b *faultyBlobs) Append(ctx context.Context, id string, off int64, r io.Reader) (int64, error) {
@@ -25,9 +27,20 @@ func (b *faultyBlobs) Append(ctx context.Context, id string, off int64, r io.Rea
 
 func (b *faultyBlobs) Open(ctx context.Context, id string) (io.ReadSeekCloser, error) {
 	if b.open != nil {
-		b.open(id)
+		if err := b.open(id); err != nil {
+			return nil, err
+		}
 	}
 	return b.Blobs.Open(ctx, id)
+}
+
+func (b *faultyBlobs) Seal(ctx context.Context, id string) error {
+	if b.seal != nil {
+		if err := b.seal(id); err != nil {
+			return err
+		}
+	}
+	return b.Blobs.Seal(ctx, id)
 }
 
 func (b *faultyBlobs) Delete(ctx context.Context, id string) error {

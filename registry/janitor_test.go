@@ -86,6 +86,24 @@ func TestRunCheckpointsIdleUploads(t *testing.T) {
 	})
 }
 
+func TestUploadsInUseAreNotIdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := registry.Options{Index: memory.NewIndex(), Blobs: memory.NewBlobs()}
+		s := open(t, o)
+		run(t, s)
+		n := create(t, s, "team/app")
+		id := start(t, s, n)
+		for range 10 {
+			send(t, s, n, id, "x")
+			time.Sleep(600 * time.Millisecond)
+		}
+		synctest.Wait()
+		_, err := open(t, o).Upload(alice(t), n, id)
+		wantCode(t, "find it after a crash", err, registry.UploadNotFound)
+		wantOffset(t, s, n, id, 10)
+	})
+}
+
 func TestBusyUploadsAreNotIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := registry.Options{Index: memory.NewIndex(), Blobs: memory.NewBlobs(), UploadExpiry: time.Minute}
@@ -268,7 +286,10 @@ func TestIdleUploadOnAFaultyIndex(t *testing.T) {
 		index.heal()
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
-		wantOffset(t, open(t, o), n, id, 3)
+		after := open(t, o)
+		wantOffset(t, after, n, id, 3)
+		_, err := finish(t, after, n, id, sha256Of([]byte("one")))
+		must(t, err)
 	})
 }
 

@@ -1,6 +1,7 @@
 package registry_test
 
 import (
+	"context"
 	"errors"
 	"io"
 	"strings"
@@ -153,6 +154,39 @@ func TestBodyThatFails(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestClientThatGoesAway(t *testing.T) {
+	s := open(t, registry.Options{})
+	n := create(t, s, "team/app")
+	for _, end := range []error{io.EOF, io.ErrUnexpectedEOF} {
+		id := start(t, s, n)
+		ctx, hangUp := context.WithCancel(alice(t))
+		body := &hanger{hangUp, strings.NewReader("abc"), end}
+		_, err := s.AppendUpload(ctx, n, id, registry.Part{Offset: 0, Length: -1, Body: body})
+		if errors.Is(err, registry.ErrBody) != (end != io.EOF) || err != nil && end == io.EOF {
+			t.Errorf("append of a body that ends with %v: %v", end, err)
+		}
+		wantOffset(t, s, n, id, 3)
+		_, err = finish(t, s, n, id, sha256Of([]byte("abc")))
+		must(t, err)
+	}
+}
+
+// hanger is the body of a client whose request has ended when it is read.
+type hanger struct {
+	hangUp context.CancelFunc
+	body   io.Reader
+	end    error
+}
+
+func (h *hanger) Read(p []byte) (int, error) {
+	h.hangUp()
+	n, err := h.body.Read(p)
+	if err == io.EOF {
+		err = h.end
+	}
+	return n, err
 }
 
 func TestWholePartOfAnotherLength(t *testing.T) {
