@@ -50,9 +50,12 @@ var floors = map[string]floor{
 	"cmd/internal/config":  {level: 6},
 	"cmd/internal/datadir": {level: 6},
 	"cmd/internal/admin":   {level: 6},
-	"cmd/internal/server":  {level: 6, sideways: []string{"cmd/internal/config", "cmd/internal/datadir", "cmd/internal/admin"}},
+	"cmd/internal/shell":   {level: 6},
+	"cmd/internal/server": {level: 6, sideways: []string{
+		"cmd/internal/config", "cmd/internal/datadir", "cmd/internal/admin", "cmd/internal/shell",
+	}},
 	"cmd/berth": {level: 6, sideways: []string{
-		"cmd/internal/config", "cmd/internal/datadir", "cmd/internal/admin", "cmd/internal/server",
+		"cmd/internal/config", "cmd/internal/datadir", "cmd/internal/admin", "cmd/internal/shell", "cmd/internal/server",
 	}},
 
 	// Beside the house: what no program links.

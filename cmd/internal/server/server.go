@@ -1,3 +1,186 @@
 // Package server is the house: it opens the backends, builds the services over
 // them, mounts the doors, starts the workers and stops all of it in order.
 package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/seed-78150930/berth/auth/accounts"
+	"github.com/seed-78150930/berth/auth/credentials"
+	"github.com/seed-78150930/berth/cmd/internal/admin"
+	"github.com/seed-78150930/berth/cmd/internal/config"
+	"github.com/seed-78150930/berth/registry"
+	"github.com/seed-78150930/berth/registry/endpoint"
+)
+
+// Options are what a server is made of.
+type Options struct {
+	Config *config.Config
+	// Reload reads the configuration again; nil means that it stays.
+	Reload func() (*config.Config, error)
+	// Version is that of the program, and Program what people type to run it.
+	Version, Program string
+	// Out takes what is said to people at the start. It alone is shown a
+	// secret, once.
+	Out io.Writer
+	// Log takes the log.
+	Log io.Writer
+}
+
+// Server is a whole server, from New until Run returns. It is an admin.Server
+// and, for its clients, an http.Handler.
+type Server struct {
+	options     Options
+	log         *slog.Logger
+	level       *slog.LevelVar
+	started     time.Time
+	keeper      *Keeper
+	registry    *registry.Service
+	credentials *credentials.Verifier
+	listener    net.Listener
+	admin       net.Listener
+	root        accounts.Key // made at this start, zero if there was one
+
+	config    atomic.Pointer[config.Config] // in force
+	doors     atomic.Pointer[doors]         // for the names in force
+	gate      sync.RWMutex                  // held by requests under way; shut at the end
+	reloading sync.Mutex
+	shown     atomic.Pointer[admin.Config] // what status says of the configuration
+}
+
+// New opens all that a server needs and listens, but answers nobody yet. The
+// caller must call Run.
+func New(ctx context.Context, o Options) (*Server, error) {
+	s := &Server{options: o, level: new(slog.LevelVar), started: time.Now()}
+	s.log = newLog(o.Log, o.Config.LogFormat, s.level)
+	store, err := openStore(o.Config, s.log)
+	if err != nil {
+		return nil, err
+	}
+	if s.keeper, err = newKeeper(ctx, o.Config, store); err != nil {
+		return nil, err
+	}
+	if err := s.open(ctx); err != nil {
+		return nil, errors.Join(err, s.abandon())
+	}
+	return s, nil
+}
+
+func newLog(w io.Writer, format string, level slog.Leveler) *slog.Logger {
+	o := &slog.HandlerOptions{Level: level}
+	if format == "json" {
+		return slog.New(slog.NewJSONHandler(w, o))
+	}
+	return slog.New(slog.NewTextHandler(w, o))
+}
+
+// open builds everything over the store.
+func (s *Server) open(ctx context.Context) (err error) {
+	o := s.registryOptions(s.options.Config)
+	o.Index, o.Blobs, o.Log = s.keeper.store.index, s.keeper.store.blobs, s.log
+	if s.registry, err = registry.New(ctx, o); err != nil {
+		return err
+	}
+	s.credentials, err = credentials.New(credentials.Options{
+		Accounts: s.keeper.accounts, TokenKeys: [][]byte{s.keeper.store.key.Derive("tokens")},
+		SpoolDir:  s.keeper.store.spool,
+		HasRegion: func(region string) bool { return s.doors.Load().names.HasRegion(region) },
+	})
+	if err != nil {
+		return err
+	}
+	if err := s.listen(); err != nil {
+		return err
+	}
+	if err := s.take(s.options.Config); err != nil {
+		return err
+	}
+	s.shown.Store(&admin.Config{File: s.options.Config.File, Loaded: s.started})
+	// The root key comes last: a start that fails after it was made would
+	// never show it.
+	s.root, _, err = s.keeper.accounts.EnsureRoot(ctx, s.options.Config.Account)
+	return err
+}
+
+// listen opens the port and the admin socket.
+func (s *Server) listen() (err error) {
+	c := s.options.Config
+	if s.listener, err = net.Listen("tcp", c.Listen); err != nil {
+		return err
+	}
+	if c.Dev && !isLoopback(s.listener.Addr()) {
+		return fmt.Errorf("%s leads to %s, which others can reach; with dev that is refused", c.Listen, s.listener.Addr())
+	}
+	s.keeper.listen = withPort(c.Listen, s.listener.Addr())
+	s.admin, err = admin.Listen(s.place())
+	return err
+}
+
+// place is where commands find the server.
+func (s *Server) place() admin.Place {
+	if s.keeper.store.dir == nil {
+		return admin.InMemory(s.keeper.listen)
+	}
+	return admin.InFolder(s.keeper.store.dir.Path())
+}
+
+func isLoopback(a net.Addr) bool {
+	at, err := netip.ParseAddrPort(a.String())
+	return err == nil && at.Addr().Unmap().IsLoopback()
+}
+
+// withPort is the address that was asked for with the port that it got.
+func withPort(listen string, got net.Addr) string {
+	host, _, err := net.SplitHostPort(listen)
+	_, port, err2 := net.SplitHostPort(got.String())
+	if err != nil || err2 != nil {
+		return got.String()
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// take puts a configuration in force.
+func (s *Server) take(c *config.Config) error {
+	names, err := endpoint.New(c.Names(s.keeper.listen))
+	if err != nil {
+		return err
+	}
+	d, err := s.openDoors(names)
+	if err != nil {
+		return err
+	}
+	s.doors.Store(d)
+	s.config.Store(c)
+	s.registry.Configure(s.registryOptions(c))
+	return s.level.UnmarshalText([]byte(c.LogLevel))
+}
+
+func (s *Server) registryOptions(c *config.Config) registry.Options {
+	return registry.Options{
+		CreateOnPush: c.CreatesOnPush(), UploadExpiry: c.UploadExpiry, EventRetention: c.EventRetention,
+		Limits: registry.Limits{
+			Manifest: int64(c.Limits.Manifest), Layer: int64(c.Limits.Layer), Parts: c.Limits.Parts, Tags: c.Limits.Tags,
+			Images: c.Limits.Images, ResourceTags: c.Limits.ResourceTags, Uploads: c.Limits.Uploads,
+		},
+	}
+}
+
+// abandon closes what New has opened.
+func (s *Server) abandon() error {
+	var errs []error
+	for _, l := range []net.Listener{s.listener, s.admin} {
+		if l != nil {
+			errs = append(errs, l.Close())
+		}
+	}
+	return errors.Join(append(errs, s.keeper.Close())...)
+}

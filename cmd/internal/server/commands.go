@@ -1,0 +1,81 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"os"
+	"time"
+
+	"github.com/seed-78150930/berth/auth/accounts"
+	"github.com/seed-78150930/berth/cmd/internal/admin"
+)
+
+// CreateKey implements admin.Keeper.
+func (s *Server) CreateKey(ctx context.Context, account string) (accounts.Key, error) {
+	k, err := s.keeper.CreateKey(ctx, account)
+	if err == nil {
+		s.log.Info("access key made", "key", k.ID, "account", k.Account)
+	}
+	return k, err
+}
+
+// Keys implements admin.Keeper.
+func (s *Server) Keys(ctx context.Context) ([]accounts.Key, error) { return s.keeper.Keys(ctx) }
+
+// DeleteKey implements admin.Keeper.
+func (s *Server) DeleteKey(ctx context.Context, id string) error {
+	err := s.keeper.DeleteKey(ctx, id)
+	if err == nil {
+		s.log.Info("access key deleted", "key", id)
+	}
+	return err
+}
+
+// Environment implements admin.Keeper.
+func (s *Server) Environment(ctx context.Context) (admin.Environment, error) {
+	return s.keeper.Environment(ctx)
+}
+
+// Status implements admin.Server.
+func (s *Server) Status(ctx context.Context) (admin.Status, error) {
+	c := s.config.Load()
+	st := admin.Status{
+		Version: s.options.Version, PID: os.Getpid(), Started: s.started,
+		Address: s.listener.Addr().String(), URL: "http://" + localHost(s.keeper.listen),
+		Data: s.keeper.store.name(), Account: c.Account, Region: c.Region, Dev: c.Dev,
+		Ready: true, Config: *s.shown.Load(),
+	}
+	if err := s.registry.Ready(ctx); err != nil {
+		st.Ready, st.Fault = false, err.Error()
+	}
+	return st, nil
+}
+
+// Reload implements admin.Server.
+func (s *Server) Reload(context.Context) (admin.Reloaded, error) {
+	s.reloading.Lock()
+	defer s.reloading.Unlock()
+	done, err := s.reload()
+	if err != nil {
+		bad := *s.shown.Load()
+		bad.Error = err.Error()
+		s.shown.Store(&bad)
+		s.log.Error("configuration refused, the old one stays in force", "error", err)
+		return admin.Reloaded{}, err
+	}
+	s.shown.Store(&admin.Config{File: s.options.Config.File, Loaded: time.Now(), Waiting: done.Waiting})
+	s.log.Info("configuration taken", "changed", done.Changed, "waiting", done.Waiting)
+	return done, nil
+}
+
+func (s *Server) reload() (admin.Reloaded, error) {
+	if s.options.Reload == nil {
+		return admin.Reloaded{}, errors.New("this server has no configuration to read again")
+	}
+	next, err := s.options.Reload()
+	if err != nil {
+		return admin.Reloaded{}, err
+	}
+	renewed, changed, waiting := s.config.Load().Renew(next)
+	return admin.Reloaded{Changed: changed, Waiting: waiting}, s.take(renewed)
+}

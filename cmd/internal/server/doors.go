@@ -1,0 +1,99 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"github.com/seed-78150930/berth/auth"
+	"github.com/seed-78150930/berth/auth/stsapi"
+	"github.com/seed-78150930/berth/ecrapi"
+	"github.com/seed-78150930/berth/registry/endpoint"
+	"github.com/seed-78150930/berth/registry/ociapi"
+)
+
+// doors are what requests come in by. They hold no state, and are made anew
+// when names change.
+type doors struct {
+	names *endpoint.Names
+	oci   http.Handler // /v2 and below
+	links http.Handler // /layers/
+	ecr   http.Handler // /
+	sts   http.Handler // / too: see stsapi.Wants
+	ready func(context.Context) error
+}
+
+func (s *Server) openDoors(names *endpoint.Names) (*doors, error) {
+	oci, err := ociapi.New(ociapi.Options{
+		Registry: s.registry, Credentials: s.credentials, Authorizer: auth.RootOnly{}, Names: names,
+		Log: s.log, RequestID: requestID,
+	})
+	if err != nil {
+		return nil, err
+	}
+	ecr, err := ecrapi.New(ecrapi.Options{
+		Registry: s.registry, Credentials: s.credentials, Authorizer: auth.RootOnly{}, Names: names,
+		PageKey: s.keeper.store.key.Derive("page tokens"), Log: s.log, RequestID: requestID,
+	})
+	if err != nil {
+		return nil, err
+	}
+	sts, err := stsapi.New(stsapi.Options{
+		Credentials: s.credentials, Authorizer: auth.RootOnly{}, Log: s.log, RequestID: requestID,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &doors{names, oci, oci.LayerLinks(), ecr, sts, s.registry.Ready}, nil
+}
+
+// ServeHTTP routes by the path as it was sent: what is escaped stays so, and
+// two slashes are two. A mux would tidy the path by a redirect, and a
+// repository's name may hold anything that looks like a route.
+func (d *doors) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	path := r.URL.EscapedPath()
+	switch {
+	case path == "/v2", strings.HasPrefix(path, "/v2/"):
+		d.oci.ServeHTTP(w, r)
+	case strings.HasPrefix(path, "/layers/"):
+		d.links.ServeHTTP(w, r)
+	case path == "/":
+		d.serveAPI(w, r)
+	case path == "/healthz":
+		writePlain(w, http.StatusOK, "ok")
+	case path == "/readyz":
+		d.serveReady(w, r)
+	default:
+		writePlain(w, http.StatusNotFound, "not found")
+	}
+}
+
+// serveAPI tells the two protocols of AWS apart. STS knows nothing of names,
+// so those that are not ours are refused for it.
+func (d *doors) serveAPI(w http.ResponseWriter, r *http.Request) {
+	if !stsapi.Wants(r) {
+		d.ecr.ServeHTTP(w, r)
+		return
+	}
+	if _, err := d.names.Site(r); err != nil {
+		writePlain(w, http.StatusMisdirectedRequest, "this is not a host of this server")
+		return
+	}
+	d.sts.ServeHTTP(w, r)
+}
+
+func (d *doors) serveReady(w http.ResponseWriter, r *http.Request) {
+	if err := d.ready(r.Context()); err != nil {
+		writePlain(w, http.StatusServiceUnavailable, "not ready")
+		return
+	}
+	writePlain(w, http.StatusOK, "ready")
+}
+
+func writePlain(w http.ResponseWriter, status int, text string) {
+	h := w.Header()
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte(text + "\n")) // a client that is gone reads nothing
+}

@@ -1,0 +1,117 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+
+	"github.com/seed-78150930/berth/auth/accounts"
+	"github.com/seed-78150930/berth/cmd/internal/admin"
+	"github.com/seed-78150930/berth/cmd/internal/config"
+	"github.com/seed-78150930/berth/cmd/internal/datadir"
+)
+
+// Keeper is an opened store with its access keys: all that commands need of a
+// server that does not run. It is an admin.Keeper.
+type Keeper struct {
+	config   *config.Config
+	store    *store
+	accounts *accounts.Store
+	listen   string // address that a server of it has or would have
+}
+
+// OpenKeeper opens the store of a server that does not run. The error is
+// datadir.ErrAbsent where there is none, a *datadir.InUseError while a server
+// runs after all.
+func OpenKeeper(ctx context.Context, c *config.Config) (*Keeper, error) {
+	if c.InMemory() {
+		return nil, fmt.Errorf("%w: a server that keeps nothing leaves nothing", datadir.ErrAbsent)
+	}
+	dir, err := datadir.OpenExisting(c.Data)
+	if err != nil {
+		return nil, err
+	}
+	s, err := openFolder(dir, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil, err
+	}
+	return newKeeper(ctx, c, s)
+}
+
+// newKeeper takes a store over.
+func newKeeper(ctx context.Context, c *config.Config, s *store) (*Keeper, error) {
+	o := accounts.Options{Index: s.index, SealingKey: s.key.Derive("access keys"), Dev: c.Dev}
+	if !c.Root.IsZero() {
+		o.Static = []accounts.Static{c.Root}
+	}
+	keys, err := accounts.Open(ctx, o)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open access keys: %w", err), s.close())
+	}
+	return &Keeper{c, s, keys, c.Listen}, nil
+}
+
+// Close lets go of the store.
+func (k *Keeper) Close() error { return k.store.close() }
+
+// CreateKey implements admin.Keeper.
+func (k *Keeper) CreateKey(ctx context.Context, account string) (accounts.Key, error) {
+	if account == "" {
+		account = k.config.Account
+	}
+	return k.accounts.Create(ctx, account)
+}
+
+// Keys implements admin.Keeper.
+func (k *Keeper) Keys(ctx context.Context) ([]accounts.Key, error) { return k.accounts.List(ctx) }
+
+// DeleteKey implements admin.Keeper.
+func (k *Keeper) DeleteKey(ctx context.Context, id string) error { return k.accounts.Delete(ctx, id) }
+
+// Environment implements admin.Keeper.
+func (k *Keeper) Environment(ctx context.Context) (admin.Environment, error) {
+	key, err := k.clientKey(ctx)
+	return admin.Environment{Endpoint: "http://" + localHost(k.listen), Region: k.config.Region, Key: key}, err
+}
+
+// clientKey is the key that clients on this machine are given: one that is
+// known anyway, or one of their own.
+func (k *Keeper) clientKey(ctx context.Context) (accounts.Key, error) {
+	switch {
+	case k.config.Dev:
+		return k.accounts.Key(ctx, devKeyID(k.config.Account))
+	case !k.config.Root.IsZero():
+		return k.accounts.Key(ctx, k.config.Root.ID)
+	}
+	key, _, err := k.accounts.Ensure(ctx, k.config.Account, "berth env")
+	return key, err
+}
+
+// devKeyID is a development server's key of an account.
+func devKeyID(account string) string {
+	switch account {
+	case "000000000000":
+		return "test"
+	case "123456789012":
+		return "testing"
+	}
+	return account
+}
+
+// localHost is the host and port by which clients on this machine reach a
+// listening address. It is localhost where that leads there: Docker takes it
+// for a registry without TLS.
+func localHost(listen string) string {
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return listen
+	}
+	ip, err := netip.ParseAddr(host)
+	if host == "" || err == nil && (ip.IsUnspecified() || ip == netip.AddrFrom4([4]byte{127, 0, 0, 1})) {
+		host = "localhost"
+	}
+	return net.JoinHostPort(host, port)
+}

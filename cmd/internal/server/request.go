@@ -1,0 +1,108 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"time"
+)
+
+// requestKey is under which a request's context has its id.
+type requestKey struct{}
+
+// requestID is the id of the request whose context it is given. The doors put
+// it into their errors.
+func requestID(ctx context.Context) string {
+	id, _ := ctx.Value(requestKey{}).(string)
+	return id
+}
+
+// newRequestID is a random UUID (RFC 9562, version 4), the form of AWS's.
+func newRequestID() string {
+	var b [16]byte
+	rand.Read(b[:]) // does not fail: crypto/rand
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}
+
+// ServeHTTP gives a request its id and its deadlines, has the doors answer it,
+// and logs it.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !s.gate.TryRLock() {
+		panic(http.ErrAbortHandler) // the store is about to be closed
+	}
+	defer s.gate.RUnlock()
+	noteBusy(r.Context())
+	began, id, timeouts := time.Now(), newRequestID(), s.config.Load().Timeouts
+	w.Header().Set("x-amzn-RequestId", id)
+	r = r.WithContext(context.WithValue(r.Context(), requestKey{}, id))
+	body := paceBody(w, r, timeouts.Body)
+	a := newAnswer(w, timeouts.Answer)
+	broken := s.serve(a, r)
+	a.end()
+	body.end()
+	s.logRequest(r, a, body, began)
+	if broken {
+		panic(http.ErrAbortHandler) // the client must see that the answer is not whole
+	}
+}
+
+// serve has the doors answer. A panic of theirs is answered with 500; broken
+// says that it came too late for that.
+func (s *Server) serve(a *answer, r *http.Request) (broken bool) {
+	defer func() {
+		p := recover()
+		if p == nil {
+			return
+		}
+		broken = p == http.ErrAbortHandler || a.status != 0
+		if p != http.ErrAbortHandler { // a door's way to say that an answer broke off
+			s.log.ErrorContext(r.Context(), "panic", "id", requestID(r.Context()), "panic", p, "stack", string(debug.Stack()))
+		}
+		if !broken {
+			writePlain(a, http.StatusInternalServerError, "internal error, request "+requestID(r.Context()))
+		}
+	}()
+	s.doors.Load().ServeHTTP(a, r)
+	return false
+}
+
+// longestLogged is how much of a text that a client chose goes into the log.
+const longestLogged = 512
+
+// logRequest writes a line of the access log. Queries and headers hold
+// signatures and tokens, so that of those only the name of an operation and of
+// the client are logged. The address is that of the socket: what headers say
+// of others before it anybody may write.
+func (s *Server) logRequest(r *http.Request, a *answer, body *pacedBody, began time.Time) {
+	level := slog.LevelInfo
+	if path := r.URL.Path; path == "/healthz" || path == "/readyz" {
+		level = slog.LevelDebug // asked every few seconds by those who watch
+	}
+	if !s.log.Enabled(r.Context(), level) {
+		return
+	}
+	attrs := []slog.Attr{
+		slog.String("id", requestID(r.Context())), slog.String("remote", r.RemoteAddr),
+		slog.String("method", clip(r.Method)), slog.String("path", clip(r.URL.EscapedPath())),
+		slog.Int("status", a.status), slog.Int64("received", body.bytes()), slog.Int64("sent", a.bytes),
+		slog.Duration("took", time.Since(began)),
+	}
+	if target := r.Header.Get("X-Amz-Target"); target != "" {
+		attrs = append(attrs, slog.String("target", clip(target)))
+	}
+	if agent := r.UserAgent(); agent != "" {
+		attrs = append(attrs, slog.String("agent", clip(agent)))
+	}
+	s.log.LogAttrs(r.Context(), level, "request", attrs...)
+}
+
+func clip(text string) string {
+	if len(text) <= longestLogged {
+		return text
+	}
+	return text[:longestLogged] + "…"
+}

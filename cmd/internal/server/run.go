@@ -1,0 +1,93 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/seed-78150930/berth/cmd/internal/admin"
+)
+
+// lastGrace is for requests whose connections were cut to notice that.
+const lastGrace = 5 * time.Second
+
+// Run serves until ctx ends, or a listener fails. Then it lets requests under
+// way go on for the time that is set, cuts off the rest, keeps how far uploads
+// came, and closes everything. It returns nil after a stop that was asked for.
+func (s *Server) Run(ctx context.Context) error {
+	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWork()
+	requests, cutRequests := context.WithCancel(context.WithoutCancel(ctx))
+	defer cutRequests()
+	var workers sync.WaitGroup
+	failed := make(chan error, 3)
+	start := func(what string, run func() error) {
+		workers.Go(func() {
+			if err := run(); err != nil && !errors.Is(err, http.ErrServerClosed) {
+				failed <- fmt.Errorf("%s: %w", what, err)
+			}
+		})
+	}
+	public, private := s.publicServer(requests), s.adminServer()
+	start("work in the background", func() error { return s.registry.Run(work) })
+	start("answer clients", func() error { return public.Serve(framedListener{s.listener}) })
+	start("answer commands", func() error { return private.Serve(s.admin) })
+	s.greet()
+
+	var err error
+	select {
+	case <-ctx.Done():
+		s.log.Info("stopping", "patience", s.config.Load().ShutdownTimeout)
+	case err = <-failed:
+	}
+	err = errors.Join(err, s.drain(ctx, public, cutRequests), private.Close())
+	stopWork()
+	workers.Wait()
+	err = errors.Join(err, s.registry.Close(context.WithoutCancel(ctx)), s.keeper.Close())
+	s.log.Info("stopped")
+	return err
+}
+
+// publicServer is what clients reach. Its requests end with ctx.
+func (s *Server) publicServer(ctx context.Context) *http.Server {
+	c := s.options.Config
+	open := newConnections(func() int { return s.config.Load().Limits.Connections })
+	return &http.Server{
+		Handler:           s,
+		ReadHeaderTimeout: c.Timeouts.Header,
+		IdleTimeout:       c.Timeouts.Idle,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+		ConnState:         open.state,
+		ConnContext:       open.context,
+	}
+}
+
+func (s *Server) adminServer() *http.Server {
+	return &http.Server{Handler: admin.Handler(s), ReadHeaderTimeout: s.options.Config.Timeouts.Header}
+}
+
+// drain lets requests end, and ends those that do not by cut.
+func (s *Server) drain(ctx context.Context, public *http.Server, cut func()) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.config.Load().ShutdownTimeout)
+	defer cancel()
+	err := public.Shutdown(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		s.log.Warn("requests under way are cut off")
+		cut()
+		err = public.Close()
+	}
+	closed := make(chan struct{})
+	go func() { s.gate.Lock(); close(closed) }()
+	select {
+	case <-closed:
+	case <-time.After(lastGrace):
+		s.log.Warn("requests go on that should have ended")
+	}
+	return err
+}
