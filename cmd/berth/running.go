@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/seed-78150930/berth/cmd/internal/admin"
+	"github.com/seed-78150930/berth/cmd/internal/config"
+)
+
+func newStatus() *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "status",
+		Short: "Say how the running server is",
+		Args:  withUsage(cobra.NoArgs),
+	}
+	src := addPlace(c)
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		client, err := findServer(src)
+		if err != nil {
+			return err
+		}
+		st, err := client.Status(c.Context())
+		switch {
+		case err != nil:
+			return err
+		case asJSON:
+			return printJSON(c.OutOrStdout(), st)
+		}
+		return printStatus(c.OutOrStdout(), st)
+	}
+	return c
+}
+
+func printStatus(w io.Writer, st admin.Status) error {
+	var b strings.Builder
+	line := func(name, format string, args ...any) {
+		fmt.Fprintf(&b, "%-14s "+format+"\n", append([]any{name}, args...)...)
+	}
+	line("server", "process %d since %s, version %s", st.PID, st.Started.Format(time.RFC3339), st.Version)
+	line("address", "%s (%s)", st.Address, st.URL)
+	line("data folder", "%s", st.Data)
+	line("registry", "account %s in %s", st.Account, st.Region)
+	if st.Dev {
+		line("development", "anybody on this machine may do everything")
+	}
+	file := st.Config.File
+	if file == "" {
+		file = "no file"
+	}
+	line("configuration", "%s, read %s", file, st.Config.Loaded.Format(time.RFC3339))
+	for text := range strings.Lines(st.Config.Error) {
+		line("  refused", "%s", strings.TrimSpace(text))
+	}
+	if len(st.Config.Waiting) > 0 {
+		line("  waiting", "%s: changed, and in force with the next start", strings.Join(st.Config.Waiting, ", "))
+	}
+	state := "ready"
+	if !st.Ready {
+		state = "not ready: " + st.Fault
+	}
+	line("state", "%s", state)
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func newReload() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "reload",
+		Short: "Have the running server read its configuration again",
+		Args:  withUsage(cobra.NoArgs),
+	}
+	src := addPlace(c)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		client, err := findServer(src)
+		if err != nil {
+			return err
+		}
+		done, err := client.Reload(c.Context())
+		if errors.Is(err, admin.ErrNotRunning) {
+			return err
+		}
+		if err != nil {
+			return fmt.Errorf("refused, the old configuration stays in force:\n%w", err)
+		}
+		return printReloaded(c.OutOrStdout(), done)
+	}
+	return c
+}
+
+func printReloaded(w io.Writer, done admin.Reloaded) error {
+	text := "nothing changed\n"
+	if len(done.Changed) > 0 {
+		text = "in force now: " + strings.Join(done.Changed, ", ") + "\n"
+	}
+	if len(done.Waiting) > 0 {
+		text += "in force with the next start: " + strings.Join(done.Waiting, ", ") + "\n"
+	}
+	_, err := io.WriteString(w, text)
+	return err
+}
+
+func newHealthcheck() *cobra.Command {
+	var url string
+	var wait time.Duration
+	c := &cobra.Command{
+		Use:   "healthcheck",
+		Short: "Exit with 0 if the server is ready, else with 1",
+		Args:  withUsage(cobra.NoArgs),
+	}
+	src := addPlace(c)
+	c.Flags().StringVar(&url, "url", "", "address of the server, such as http://127.0.0.1:5000 (default: found by its data folder)")
+	c.Flags().DurationVar(&wait, "wait", 0, "how long to wait for it to be ready")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		if err := awaitHealth(c.Context(), src, url, wait); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintln(c.OutOrStdout(), "ready")
+		return err
+	}
+	return c
+}
+
+// awaitHealth asks until the server is ready or the time is over, once at
+// least.
+func awaitHealth(ctx context.Context, src config.Sources, url string, wait time.Duration) error {
+	over := time.After(wait)
+	for {
+		err := checkHealth(ctx, src, url)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-over:
+			return err
+		case <-time.After(pause):
+		}
+	}
+}
+
+func checkHealth(ctx context.Context, src config.Sources, url string) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if url == "" {
+		client, err := findServer(src)
+		if err != nil {
+			return err
+		}
+		st, err := client.Status(ctx)
+		if err != nil {
+			return err
+		}
+		url = st.URL
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(url, "/")+"/readyz", nil)
+	if err != nil {
+		return usageError{err}
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return fmt.Errorf("not ready: %w", err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("not ready: %s answers %s", url, resp.Status)
+	}
+	return nil
+}
