@@ -3,7 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
-	"regexp"
+	"maps"
 	"slices"
 	"strings"
 
@@ -88,13 +88,15 @@ func (l *loader) set(s Setting, text string, from origin) {
 
 func (l *loader) complain(from origin, err error) { l.wrong = append(l.wrong, from.wrap(err)) }
 
-// environ returns the variables that are Berth's and complains of those that
-// mean nothing.
+// environ returns the variables that are Berth's, and complains of those that
+// are one but for a slip. Others that begin with its name are not its business:
+// scripts keep things of their own there (BERTH_BIN), and Kubernetes sets
+// BERTH_PORT and more in every pod beside a Service that is called "berth".
 func (l *loader) environ(environ []string) map[string]string {
 	env := map[string]string{}
 	for _, kv := range environ {
 		name, value, _ := strings.Cut(kv, "=")
-		if strings.HasPrefix(name, envPrefix) && !fromKubernetes.MatchString(name) {
+		if strings.HasPrefix(name, envPrefix) {
 			env[name] = value
 		}
 	}
@@ -102,17 +104,29 @@ func (l *loader) environ(environ []string) map[string]string {
 	for _, s := range l.settings {
 		known = append(known, s.Env())
 	}
-	for name := range env {
-		if !slices.Contains(known, name) {
-			l.complain(origin(name), fmt.Errorf("no such setting%s", mean(nearest(name, known))))
+	for _, name := range slices.Sorted(maps.Keys(env)) {
+		if meant := slip(strings.TrimPrefix(name, envPrefix), known); meant != "" {
+			l.complain(origin(name), fmt.Errorf("no such setting%s", mean(meant)))
 		}
 	}
 	return env
 }
 
-// fromKubernetes matches the variables that Kubernetes sets in every pod beside
-// a Service that is called "berth".
-var fromKubernetes = regexp.MustCompile(`^BERTH_(PORT|SERVICE_HOST|SERVICE_PORT)(_|$)`)
+// slip is the variable that was meant by a name without its prefix that is not
+// one itself, or "". In short names a slip cannot be told from another word.
+func slip(name string, known []string) string {
+	const least, most = 5, 2 // letters of the name, wrong ones among them
+	best, bestAway := "", most+1
+	for _, k := range known {
+		if away := distance(name, strings.TrimPrefix(k, envPrefix)); away < bestAway {
+			best, bestAway = k, away
+		}
+	}
+	if bestAway == 0 || len(name) < least {
+		return ""
+	}
+	return best
+}
 
 func (l *loader) fileName(flags, env map[string]string) string {
 	if name, ok := flags["config"]; ok {

@@ -123,9 +123,11 @@ func TestFlagsAndVariablesRefused(t *testing.T) {
 	}
 }
 
-func TestKubernetesVariablesAreNotSettings(t *testing.T) {
-	env := []string{"BERTH_PORT=tcp://10.0.0.1:5000", "BERTH_PORT_5000_TCP_ADDR=10.0.0.1", "BERTH_SERVICE_HOST=10.0.0.1", "BERTH_SERVICE_PORT_HTTP=5000"}
-	load(t, config.Sources{Environ: env})
+func TestVariablesOfOthersAreNotSettings(t *testing.T) {
+	load(t, config.Sources{Environ: []string{
+		"BERTH_PORT=tcp://10.0.0.1:5000", "BERTH_PORT_5000_TCP_ADDR=10.0.0.1", "BERTH_SERVICE_HOST=10.0.0.1",
+		"BERTH_SERVICE_PORT_HTTP=5000", "BERTH_BIN=berth", "BERTH_HOST=localhost", "BERTH_URL=x", "BERTH_DIR=.", "BERTH_=",
+	}})
 }
 
 func TestHugeFileIsRefused(t *testing.T) {
