@@ -36,6 +36,10 @@ const (
 	region  = "us-east-1"
 )
 
+// base is the address that clients use in most tests, whatever the port that
+// the server listens on.
+const base = "http://localhost:5000"
+
 var here = registry.ID{Account: account, Region: region}
 
 // setup is what a test may choose of a door.
@@ -223,6 +227,9 @@ func as(password string) option {
 func body(content string) option {
 	return func(r *http.Request) {
 		r.Body, r.ContentLength = io.NopCloser(strings.NewReader(content)), int64(len(content))
+		if content == "" {
+			r.Body = http.NoBody // or the client would not say that it is empty
+		}
 	}
 }
 
@@ -235,7 +242,7 @@ func stream(content io.Reader) option {
 // checks what holds for every answer.
 func (d *door) do(method, path string, options ...option) answer {
 	d.t.Helper()
-	r, err := http.NewRequest(method, "http://localhost:5000", nil)
+	r, err := http.NewRequest(method, base, nil)
 	must(d.t, err)
 	r.SetBasicAuth("AWS", d.password)
 	for _, o := range options {
@@ -269,7 +276,7 @@ func (d *door) send(r *http.Request, path string) answer {
 
 // record hands a request to the handler without a network.
 func (d *door) record(r *http.Request, path string) answer {
-	u, err := r.URL.Parse("http://localhost:5000" + path)
+	u, err := r.URL.Parse(base + path)
 	must(d.t, err)
 	r.URL = u
 	if r.Body == nil {
