@@ -145,9 +145,10 @@ func awsECR(sh *harness.Shell, args ...string) string {
 
 // awsInShell are bash's arguments to run an ECR command of the CLI as a person
 // would. An old CLI needs the function that `berth env` defines, so the
-// variables alone would not do.
+// variables alone would not do; what it printed is kept for the commands after.
 func awsInShell(args ...string) []string {
-	return append([]string{"-euc", `eval "$(berth env)"; aws ecr "$@"`, "bash"}, args...)
+	const inShell = `test -f ~/env || berth env >~/env; . ~/env; aws ecr "$@"`
+	return append([]string{"-euc", inShell, "bash"}, args...)
 }
 
 // awsJSON runs an ECR command of the CLI and decodes what it prints.

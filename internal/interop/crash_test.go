@@ -113,7 +113,7 @@ func (c *crash) pushBlob(ctx context.Context, repo string, blob []byte) error {
 	if repo == "crash/oci" {
 		return c.door.PushBlob(ctx, repo, blob)
 	}
-	err := uploadLayer(ctx, c.client, repo, blob, digest.FromBytes(blob).String())
+	err := uploadLayer(ctx, c.client, repo, blob)
 	return unlessExists(err)
 }
 

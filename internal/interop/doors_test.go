@@ -61,7 +61,7 @@ func putImage(t *testing.T, client *ecr.Client, repo, tag string, m harness.Imag
 	t.Helper()
 	ctx := t.Context()
 	for _, blob := range m.Blobs() {
-		if err := uploadLayer(ctx, client, repo, blob, digest.FromBytes(blob).String()); err != nil {
+		if err := uploadLayer(ctx, client, repo, blob); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/opencontainers/go-digest"
 
 	"github.com/seed-78150930/berth/internal/interop/harness"
 )
@@ -227,7 +228,7 @@ func TestSDKExceptions(t *testing.T) {
 	wantException[*types.ImageAlreadyExistsException](t, err)
 	_, err = client.CompleteLayerUpload(ctx, &ecr.CompleteLayerUploadInput{
 		RepositoryName: aws.String("team/app"), UploadId: aws.String("00000000-0000-0000-0000-000000000000"),
-		LayerDigests: []string{image.Layers[0].Digest().String()},
+		LayerDigests: []string{digest.FromString("a layer that is nowhere").String()},
 	})
 	wantException[*types.UploadNotFoundException](t, err)
 }
@@ -262,7 +263,7 @@ func unlessExists(err error) error {
 
 // uploadLayer pushes content by the JSON API alone, in parts of the size that
 // the server asks for.
-func uploadLayer(ctx context.Context, client *ecr.Client, repo string, content []byte, digest string) error {
+func uploadLayer(ctx context.Context, client *ecr.Client, repo string, content []byte) error {
 	begun, err := client.InitiateLayerUpload(ctx, &ecr.InitiateLayerUploadInput{RepositoryName: &repo})
 	if err != nil {
 		return err
@@ -275,7 +276,7 @@ func uploadLayer(ctx context.Context, client *ecr.Client, repo string, content [
 		}
 	}
 	_, err = client.CompleteLayerUpload(ctx, &ecr.CompleteLayerUploadInput{
-		RepositoryName: &repo, UploadId: begun.UploadId, LayerDigests: []string{digest},
+		RepositoryName: &repo, UploadId: begun.UploadId, LayerDigests: []string{digest.FromBytes(content).String()},
 	})
 	return err
 }

@@ -26,6 +26,7 @@ type Server struct {
 	t    testing.TB
 	args []string
 	proc *process
+	env  map[string]string // what Env found
 }
 
 // Start runs `berth serve` with args beside its address and data folder, waits
@@ -101,8 +102,16 @@ func (s *Server) URL() string { return "http://" + s.Host }
 func (s *Server) Log() string { return s.proc.out.String() }
 
 // Env is what `berth env` gives to a shell that evaluates it: the variables
-// whose names begin with AWS_.
+// that it exports. It is asked once, since it has to ask aws for its version.
 func (s *Server) Env(t testing.TB) map[string]string {
+	t.Helper()
+	if s.env == nil {
+		s.env = s.readEnv(t)
+	}
+	return s.env
+}
+
+func (s *Server) readEnv(t testing.TB) map[string]string {
 	t.Helper()
 	out := s.Shell(t).Script(`eval "$(berth env)"; env`)
 	vars := map[string]string{}
