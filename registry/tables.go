@@ -73,9 +73,17 @@ func (c *manifestChunk) UnmarshalBinary(b []byte) error {
 	return nil
 }
 
+// tagRow is what a tag names. It is read with each pull, and kept as the bare
+// digest.
 type tagRow struct {
 	Digest digest.Digest
 }
+
+// MarshalBinary implements encoding.BinaryMarshaler.
+func (r tagRow) MarshalBinary() ([]byte, error) { return r.Digest.MarshalText() }
+
+// UnmarshalBinary implements encoding.BinaryUnmarshaler.
+func (r *tagRow) UnmarshalBinary(b []byte) error { return r.Digest.UnmarshalText(b) }
 
 // noRow is the row of a table whose keys say all.
 type noRow struct{}
