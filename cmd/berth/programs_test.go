@@ -1,0 +1,78 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/seed-78150930/berth/auth/sigv4/sigv4test"
+)
+
+// programs are what scripts can run beside berth, so that they need none that
+// a machine may lack.
+var programs = map[string]func(){"berth": main, "fetch": fetch, "whoami": whoami}
+
+// fetch PATH [HEADER: VALUE]... asks the server at $URL, and prints the status
+// and headers of its answer, an empty line and the body.
+func fetch() {
+	req, err := http.NewRequest(http.MethodGet, os.Getenv("URL")+os.Args[1], nil)
+	check(err)
+	for _, h := range os.Args[2:] {
+		name, value, _ := strings.Cut(h, ": ")
+		req.Header.Set(name, value)
+		if name == "Host" {
+			req.Host = value
+		}
+	}
+	show(req)
+}
+
+// whoami ID SECRET asks STS at $URL whose key this is.
+func whoami() {
+	const ask = "Action=GetCallerIdentity&Version=2011-06-15"
+	req, err := http.NewRequest(http.MethodPost, os.Getenv("URL")+"/", strings.NewReader(ask))
+	check(err)
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	sigv4test.Key{ID: os.Args[1], Secret: os.Args[2], Region: "us-east-1", Service: "sts"}.Sign(req, ask, time.Now())
+	show(req)
+}
+
+func show(req *http.Request) {
+	resp, err := http.DefaultClient.Do(req)
+	check(err)
+	defer resp.Body.Close()
+	fmt.Println(resp.Status)
+	check(resp.Header.Write(os.Stdout))
+	fmt.Println()
+	_, err = io.Copy(os.Stdout, resp.Body)
+	check(err)
+}
+
+func check(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// private FOLDER says whether the folder and everything in it is the owner's
+// alone.
+func private(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(filepath.WalkDir(ts.MkAbs(args[0]), func(name string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := e.Info()
+		if err == nil && info.Mode().Perm()&0o077 != 0 {
+			err = fmt.Errorf("%s has mode %v", name, info.Mode())
+		}
+		return err
+	}))
+}
