@@ -51,8 +51,8 @@ func parseRoute(escaped string) (route, error) {
 		end  string
 		kind kind
 	}{{"/tags/list", tags}, {"/blobs/uploads/", uploads}, {"/blobs/uploads", uploads}} {
-		if name, ok := strings.CutSuffix(path, suffix.end); ok {
-			return route{kind: suffix.kind, path: name}, nil
+		if name, ok := strings.CutSuffix("/"+path, suffix.end); ok {
+			return route{kind: suffix.kind, path: strings.TrimPrefix(name, "/")}, nil
 		}
 	}
 	return parseReference(path)
