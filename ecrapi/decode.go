@@ -143,6 +143,9 @@ func element(at string, i int) string {
 // hasLoneSurrogate says whether a JSON string escapes one half of a surrogate
 // pair alone. Package json would put another character in its place.
 func hasLoneSurrogate(raw []byte) bool {
+	if !bytes.Contains(raw, []byte(`\u`)) {
+		return false
+	}
 	high := false // the last thing seen is a high surrogate
 	for len(raw) > 0 {
 		n := 1

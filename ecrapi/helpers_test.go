@@ -92,6 +92,13 @@ func open(t testing.TB, change ...func(*setup)) *bench {
 	return b
 }
 
+// in is b for a part of a test.
+func (b *bench) in(t testing.TB) *bench {
+	inner := *b
+	inner.TB = t
+	return &inner
+}
+
 func (b *bench) must(err error) {
 	b.Helper()
 	if err != nil {

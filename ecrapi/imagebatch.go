@@ -8,8 +8,9 @@ import (
 	"github.com/seed-78150930/berth/registry"
 )
 
-// maxManifests bounds, in bytes, the manifests of one answer.
-const maxManifests = 64 << 20
+// maxManifests bounds the manifests of one answer: to the bytes of this many of
+// the largest. ECR's own bound is unknown.
+const maxManifests = 16
 
 // batchGetImage answers each identifier once. An image is given in the form
 // that it is stored in, or not at all: one that is asked for by a tag and is of
@@ -20,7 +21,7 @@ func (a *API) batchGetImage(ctx context.Context, c *call, in *shape.BatchGetImag
 		return nil, err
 	}
 	out := &shape.BatchGetImageResponse{Images: []shape.Image{}, Failures: []shape.ImageFailure{}}
-	size := 0
+	room := maxManifests * a.registry.Limits().Manifest
 	for _, n := range imageNames(in.ImageIDs) {
 		img, err := a.getImage(ctx, c, n, in.AcceptedMediaTypes)
 		if err != nil {
@@ -31,9 +32,9 @@ func (a *API) batchGetImage(ctx context.Context, c *call, in *shape.BatchGetImag
 			out.Failures = append(out.Failures, *f)
 			continue
 		}
-		if size += len(img.ImageManifest); size > maxManifests {
+		if room -= int64(len(img.ImageManifest)); room < 0 {
 			return nil, except(shape.LimitExceededException,
-				"The requested images exceed the maximum allowed size of manifests in bytes which is '%d'", maxManifests)
+				"The requested images exceed the maximum allowed size of manifests in bytes which is '%d'", maxManifests*a.registry.Limits().Manifest)
 		}
 		out.Images = append(out.Images, *img)
 	}

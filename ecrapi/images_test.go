@@ -129,9 +129,7 @@ func TestPutImageRefusals(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			inner := *b
-			inner.TB = t
-			inner.refused("PutImage", merge(obj{"repositoryName": "app", "imageManifest": m}, tt.in), tt.as, tt.message)
+			b.in(t).refused("PutImage", merge(obj{"repositoryName": "app", "imageManifest": m}, tt.in), tt.as, tt.message)
 		})
 	}
 	b.image("app", "second")
@@ -157,30 +155,34 @@ func TestTagsThatNobodyCouldPull(t *testing.T) {
 	}
 }
 
-// TestManifestsAreKeptByteForByte pushes the largest manifest and one that
-// JSON can write in many ways.
+// TestManifestsAreKeptByteForByte pushes a manifest that JSON can write in many
+// ways.
 func TestManifestsAreKeptByteForByte(t *testing.T) {
 	b := open(t)
 	b.repository("app")
 	b.image("app", "layer")
-	odd := "{\r\n\t\"annotations\":{\"é\\u00e9\\/<&>\u2028\":\"\\ud83d\\ude00😀\"}, " +
-		b.manifest("{}", "layer", nil)[1:] + "\n\n"
-	large := b.manifest("{}", "layer", nil)
-	large += strings.Repeat(" ", 4<<20-len(large))
-	for _, m := range []string{odd, large} {
-		b.call("PutImage", obj{"repositoryName": "app", "imageManifest": m, "imageDigest": sum(m)})
-		got := b.call("BatchGetImage", obj{"repositoryName": "app", "imageIds": arr{obj{"imageDigest": sum(m)}}})["images"].(arr)[0].(obj)
-		if got["imageManifest"] != m {
-			t.Errorf("a manifest of %d bytes came back as another one", len(m))
-		}
+	m := "{\r\n\t\"annotations\":{\"é\\u00e9\\/<&>\u2028\":\"\\ud83d\\ude00😀\"}, " + b.manifest("{}", "layer", nil)[1:] + "\n\n"
+	b.call("PutImage", obj{"repositoryName": "app", "imageManifest": m, "imageDigest": sum(m)})
+	got := b.call("BatchGetImage", obj{"repositoryName": "app", "imageIds": arr{obj{"imageDigest": sum(m)}}})["images"].(arr)[0].(obj)
+	if got["imageManifest"] != m {
+		t.Errorf("%q came back as %q", m, got["imageManifest"])
 	}
-	b.invalid("PutImage", obj{"repositoryName": "app", "imageManifest": large + " "}, "imageManifest", "Member must have length less than or equal to 4194304")
-	wide := strings.Replace(large, "    ", "é", 1) + "  " // as many characters, but more bytes
-	b.invalid("PutImage", obj{"repositoryName": "app", "imageManifest": wide + " "}, "imageManifest", "Member must have length less than or equal to 4194304")
 }
 
-// TestLargestManifestEscaped writes each byte of a manifest as six.
-func TestLargestManifestEscaped(t *testing.T) {
+// TestManifestsOfTooManyBytes: what has no more characters than ECR allows may
+// still be too long.
+func TestManifestsOfTooManyBytes(t *testing.T) {
+	b := open(t, func(s *setup) { s.registry.Limits = registry.Limits{Manifest: 1000} })
+	b.repository("app")
+	m := b.image("app", "layer")
+	m += strings.Repeat(" ", 1000-len(m))
+	b.push("app", m)
+	b.invalid("PutImage", obj{"repositoryName": "app", "imageManifest": strings.Replace(m, "layer", "layér", 1)},
+		"imageManifest", "Member must have length less than or equal to 1000")
+}
+
+// TestLargestManifest writes each byte of the largest manifest as six.
+func TestLargestManifest(t *testing.T) {
 	b := open(t)
 	b.repository("app")
 	b.image("app", "layer")
@@ -192,9 +194,11 @@ func TestLargestManifestEscaped(t *testing.T) {
 	}
 	in.WriteString(strings.Repeat(`\u000a`, 4<<20-len(m)))
 	in.WriteString(`"}`)
-	got := b.call("PutImage", in.String())["image"].(obj)["imageManifest"].(string)
-	if want := m + strings.Repeat("\n", 4<<20-len(m)); got != want {
-		t.Errorf("%d bytes came back, want %d", len(got), len(want))
+	b.call("PutImage", in.String())
+	want := m + strings.Repeat("\n", 4<<20-len(m))
+	got := b.call("BatchGetImage", obj{"repositoryName": "app", "imageIds": arr{obj{"imageDigest": sum(want)}}})["images"].(arr)[0].(obj)
+	if got["imageManifest"] != want {
+		t.Error("it came back as another one")
 	}
 }
 
@@ -257,23 +261,19 @@ func TestAcceptedMediaTypes(t *testing.T) {
 }
 
 func TestAnswersOfManyManifestsAreBounded(t *testing.T) {
-	b := open(t)
+	const largest = 4 << 10
+	b := open(t, func(s *setup) { s.registry.Limits = registry.Limits{Manifest: largest} })
 	b.repository("app")
 	m := b.image("app", "layer")
-	id, err := registry.ParseID(account, region)
-	b.must(err)
-	app, err := registry.ParseName(id, "app")
-	b.must(err)
 	ids := arr{}
 	for i := range 17 {
-		body := strings.Repeat(" ", i) + m + strings.Repeat(" ", 4<<20-len(m)-i)
-		done, err := b.registry.PutImage(t.Context(), app, registry.Push{Body: []byte(body)})
-		b.must(err)
-		ids = append(ids, obj{"imageDigest": done.Image.Digest.String()})
+		m := strings.Repeat(" ", i) + m + strings.Repeat(" ", largest-len(m)-i)
+		b.push("app", m)
+		ids = append(ids, obj{"imageDigest": sum(m)})
 	}
 	b.call("BatchGetImage", obj{"repositoryName": "app", "imageIds": ids[:16]})
 	b.refused("BatchGetImage", obj{"repositoryName": "app", "imageIds": ids}, "LimitExceededException",
-		"The requested images exceed the maximum allowed size of manifests in bytes which is '67108864'")
+		"The requested images exceed the maximum allowed size of manifests in bytes which is '65536'")
 }
 
 func TestBatchDeleteImage(t *testing.T) {

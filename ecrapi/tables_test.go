@@ -1,6 +1,10 @@
 package ecrapi
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"testing"
@@ -10,6 +14,7 @@ import (
 	"github.com/seed-78150930/berth/ecrapi/shape"
 	"github.com/seed-78150930/berth/registry"
 	"github.com/seed-78150930/berth/registry/digest"
+	"github.com/seed-78150930/berth/storage"
 )
 
 func TestOperationsAreThoseOfTheModel(t *testing.T) {
@@ -124,6 +129,29 @@ func TestAnswersInECRsWords(t *testing.T) {
 		tt.e.Name = name
 		if f := answerTo(tt.op, &tt.e); f.Type != string(tt.as) || f.Message != tt.want {
 			t.Errorf("%s: %q is answered with\n%s: %s, want\n%s: %s", tt.op, tt.e.Code, f.Type, f.Message, tt.as, tt.want)
+		}
+	}
+}
+
+// TestFaultsThatClientsSee: a full disk is told, whatever of the request found
+// it; other faults are not.
+func TestFaultsThatClientsSee(t *testing.T) {
+	a := &API{log: slog.New(slog.DiscardHandler)}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	tests := []struct {
+		ctx  context.Context
+		err  error
+		want string
+	}{
+		{t.Context(), fmt.Errorf("hold request body: %w", storage.ErrFull), "No room left on the server"},
+		{t.Context(), errors.New("disk on fire"), "The server failed to carry out the request, and its log says why. Request id: 7"},
+		{gone, gone.Err(), "The server failed to carry out the request, and its log says why. Request id: 7"},
+	}
+	for _, tt := range tests {
+		f := a.failure(tt.ctx, "7", "PutImage", tt.err)
+		if f.Type != "ServerException" || f.Message != tt.want || f.status != 500 {
+			t.Errorf("%v is told as %d %s: %s", tt.err, f.status, f.Type, f.Message)
 		}
 	}
 }
