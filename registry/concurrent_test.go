@@ -23,7 +23,7 @@ type worker struct {
 	rand  *rand.Rand
 }
 
-const layerKinds, tagKinds = 4, 3 // few, so that workers meet
+const layerKinds, tagKinds = 6, 3 // few, so that workers meet
 
 func (w *worker) name() registry.Name { return w.names[w.rand.IntN(len(w.names))] }
 
@@ -34,7 +34,8 @@ func (w *worker) tagName() string { return fmt.Sprintf("tag%d", w.rand.IntN(tagK
 // step does one thing. Refusals that others cause are no errors.
 func (w *worker) step(t *testing.T) error {
 	steps := []func(*testing.T) error{
-		w.push, w.push, w.push, w.pushIndex, w.deleteImage, w.untag, w.deleteLayer, w.mount, w.read, w.cancel,
+		w.push, w.push, w.push, w.pushIndex, w.deleteImage, w.deleteImage, w.deleteImage,
+		w.untag, w.deleteLayer, w.deleteLayer, w.deleteLayer, w.mount, w.read, w.cancel,
 	}
 	err := steps[w.rand.IntN(len(steps))](t)
 	if registry.CodeOf(err) != "" {
@@ -83,12 +84,14 @@ func (w *worker) pushIndex(t *testing.T) error {
 	return err
 }
 
+// deleteImage deletes any image, since those without tags keep layers too.
 func (w *worker) deleteImage(t *testing.T) error {
-	victim := w.tagName()
-	if w.rand.IntN(2) == 0 { // else all images become children, which stay
-		victim = "index"
+	n := w.name()
+	page, _, err := w.s.Images(alice(t), n, "", "", 1000)
+	if err != nil || len(page) == 0 {
+		return err
 	}
-	_, err := w.s.DeleteImage(alice(t), w.name(), tagged(t, victim))
+	_, err = w.s.DeleteImage(alice(t), n, registry.Ref{Digest: page[w.rand.IntN(len(page))].Digest})
 	return err
 }
 
