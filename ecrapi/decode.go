@@ -143,26 +143,28 @@ func element(at string, i int) string {
 // hasLoneSurrogate says whether a JSON string escapes one half of a surrogate
 // pair alone. Package json would put another character in its place.
 func hasLoneSurrogate(raw []byte) bool {
-	if !bytes.Contains(raw, []byte(`\u`)) {
-		return false
-	}
-	high := false // the last thing seen is a high surrogate
-	for len(raw) > 0 {
-		n := 1
-		if raw[0] == '\\' {
-			n = 2
+	for {
+		i := bytes.IndexByte(raw, '\\')
+		if i < 0 || len(raw) < i+6 { // the closing quote is no part of an escape
+			return false
 		}
-		var code uint64
-		if n == 2 && len(raw) >= 6 && raw[1] == 'u' {
-			code, _ = strconv.ParseUint(string(raw[2:6]), 16, 16)
-			n = 6
+		raw = raw[i:]
+		if !isSurrogate(raw) {
+			raw = raw[2:]
+			continue
 		}
-		low := 0xdc00 <= code && code < 0xe000
-		if low != high {
+		pair := len(raw) >= 12 && isSurrogate(raw[6:]) && isHigh(raw) && !isHigh(raw[6:])
+		if !pair {
 			return true
 		}
-		high = 0xd800 <= code && code < 0xdc00
-		raw = raw[n:]
+		raw = raw[12:]
 	}
-	return high
 }
+
+// isSurrogate says whether six characters of a JSON string escape a code from
+// \ud800 to \udfff, and isHigh whether such a one is below \udc00.
+func isSurrogate(s []byte) bool {
+	return s[0] == '\\' && s[1] == 'u' && s[2]|0x20 == 'd' && s[3] >= '8'
+}
+
+func isHigh(s []byte) bool { return s[3] < 'A' || s[3]|0x20 < 'c' }
