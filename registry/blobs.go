@@ -198,7 +198,7 @@ type Mount struct {
 	// registry.
 	From Name
 	// MayRead says whether the caller may read layers of a repository. It is
-	// asked outside of transactions.
+	// required, and asked outside of transactions.
 	MayRead func(ctx context.Context, n Name) bool
 	// MayCreate is as in Push.
 	MayCreate bool
@@ -260,6 +260,8 @@ func (s *Service) source(ctx context.Context, name Name, d digest.Digest, m Moun
 	return Name{}, layerNotFound(name, d)
 }
 
+// holdersOf lists repositories of a registry that hold a layer. A deleted one
+// whose rows have not been cleared away yet is none.
 func (s *Service) holdersOf(ctx context.Context, id ID, d digest.Digest) (list []Name, err error) {
 	err = s.view(ctx, func(r storage.Reader) error {
 		list = nil
@@ -267,7 +269,15 @@ func (s *Service) holdersOf(ctx context.Context, id ID, d digest.Digest) (list [
 			if err != nil {
 				return err
 			}
-			list = append(list, Name{id, f.Row.Repository})
+			name := Name{id, f.Row.Repository}
+			repo, err := find(r, name)
+			if CodeOf(err) == RepositoryNotFound || err == nil && repo.row.ID != f.Key[3] {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			list = append(list, name)
 		}
 		return nil
 	})

@@ -238,6 +238,27 @@ func TestMountFindsALaterHolder(t *testing.T) {
 	must(t, err)
 }
 
+// What a deleted repository held is cleared away later; until then it must not
+// stand before those who hold the layer still.
+func TestMountPassesOverDeletedHolders(t *testing.T) {
+	s := open(t, registry.Options{})
+	n, d := create(t, s, "team/app"), sha256Of([]byte("one"))
+	for range 8 {
+		addLayer(t, s, create(t, s, "team/gone"), "one")
+		_, err := s.DeleteRepository(alice(t), name(t, "team/gone"), true)
+		must(t, err)
+	}
+	create(t, s, "team/gone") // the name is there again, without the layer
+	holder := create(t, s, "team/holder")
+	addLayer(t, s, holder, "one")
+	var asked []string
+	_, err := s.Mount(alice(t), n, d, registry.Mount{MayRead: readable(&asked, holder, name(t, "team/gone"))})
+	must(t, err)
+	if len(asked) != 1 {
+		t.Errorf("asked about %q, want the one holder", asked)
+	}
+}
+
 func TestLostBytesAreAFault(t *testing.T) {
 	blobs := memory.NewBlobs()
 	s, err := registry.New(t.Context(), registry.Options{Index: memory.NewIndex(), Blobs: blobs})

@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/seed-78150930/berth/storage"
@@ -22,17 +23,35 @@ const (
 // condemned bytes, what deleted repositories held and old events are cleared
 // away. It returns nil when ctx ends; what fails is logged and tried again.
 func (s *Service) Run(ctx context.Context) error {
-	idle, sweep, orphans := time.NewTicker(idleTime), time.NewTicker(sweepPause), time.NewTicker(orphanPause)
-	defer idle.Stop()
+	var done sync.WaitGroup
+	done.Go(func() { s.runCheckpoints(ctx) }) // beside the rest, which may take long
+	s.runSweeps(ctx)
+	done.Wait()
+	return nil
+}
+
+func (s *Service) runCheckpoints(ctx context.Context) {
+	look := time.NewTicker(idleTime / 4)
+	defer look.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-look.C:
+			s.try(ctx, "checkpoint uploads", s.checkpointIdle)
+		}
+	}
+}
+
+func (s *Service) runSweeps(ctx context.Context) {
+	sweep, orphans := time.NewTicker(sweepPause), time.NewTicker(orphanPause)
 	defer sweep.Stop()
 	defer orphans.Stop()
 	s.wakeJanitor()
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
-		case <-idle.C:
-			s.try(ctx, "checkpoint uploads", s.checkpointIdle)
+			return
 		case <-s.wake:
 			s.try(ctx, "clear deleted repositories", s.clearDropped)
 			s.try(ctx, "delete condemned blobs", s.deleteCondemned)
