@@ -33,9 +33,10 @@ func (s *Server) Run(ctx context.Context) error {
 			}
 		})
 	}
-	public, private := s.publicServer(requests), s.adminServer()
+	open := newConnections(func() int { return s.config.Load().Limits.Connections }, openFiles())
+	public, private := s.publicServer(requests, open), s.adminServer()
 	start("work in the background", func() error { return s.registry.Run(work) })
-	start("answer clients", func() error { return public.Serve(framedListener{s.listener}) })
+	start("answer clients", func() error { return public.Serve(framedListener{open.listener(s.listener)}) })
 	start("answer commands", func() error { return private.Serve(s.admin) })
 	s.greet()
 
@@ -54,9 +55,8 @@ func (s *Server) Run(ctx context.Context) error {
 }
 
 // publicServer is what clients reach. Its requests end with ctx.
-func (s *Server) publicServer(ctx context.Context) *http.Server {
+func (s *Server) publicServer(ctx context.Context, open *connections) *http.Server {
 	c := s.options.Config
-	open := newConnections(func() int { return s.config.Load().Limits.Connections })
 	return &http.Server{
 		Handler:           s,
 		ReadHeaderTimeout: c.Timeouts.Header,
