@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strconv"
 	"syscall"
 
@@ -125,8 +126,9 @@ func (s *Server) breakOff(r *http.Request, err error) {
 	panic(http.ErrAbortHandler)
 }
 
-// hasGone says whether err only tells that the client went away.
+// hasGone says whether err only tells that the client went away, or does not
+// take what it asked for.
 func hasGone(r *http.Request, err error) bool {
 	return r.Context().Err() != nil || errors.Is(err, context.Canceled) ||
-		errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)
+		errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, os.ErrDeadlineExceeded)
 }

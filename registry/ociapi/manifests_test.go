@@ -142,7 +142,7 @@ func TestManifestsOfAllKinds(t *testing.T) {
 	})
 	foreign := d.image("team/app", func(m *v1.Manifest) {
 		m.Layers = []v1.Descriptor{{
-			MediaType: v1.MediaTypeImageLayerNonDistributable, Digest: sha256Of("elsewhere").OCI(), Size: 9,
+			MediaType: "application/vnd.oci.image.layer.nondistributable.v1.tar", Digest: sha256Of("elsewhere").OCI(), Size: 9,
 			URLs: []string{"http://169.254.169.254/latest/meta-data/"},
 		}}
 	})
