@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -421,6 +422,19 @@ func (fullDisk) Append(context.Context, string, int64, io.Reader) (int64, error)
 	return 0, fmt.Errorf("write: %w", storage.ErrFull)
 }
 
+// fullIndex has no room for rows once it is full.
+type fullIndex struct {
+	storage.Index
+	full *atomic.Bool
+}
+
+func (x fullIndex) Update(ctx context.Context, fn func(storage.Tx) error) error {
+	if x.full.Load() {
+		return fmt.Errorf("commit: %w", storage.ErrFull)
+	}
+	return x.Index.Update(ctx, fn)
+}
+
 func TestStoreFull(t *testing.T) {
 	d := open(t, func(s *setup) { s.registry.Blobs = fullDisk{memory.NewBlobs()} })
 	d.create("team/app")
@@ -429,4 +443,21 @@ func TestStoreFull(t *testing.T) {
 		want(t, d.do("PATCH", path, body("content")), 507, "UNAVAILABLE")
 		want(t, d.do("PUT", path+"?digest="+sha256Of("content").String(), body("content")), 507, "UNAVAILABLE")
 	})
+}
+
+func TestIndexFull(t *testing.T) {
+	var full atomic.Bool
+	d := open(t, func(s *setup) { s.registry.Index = fullIndex{memory.NewIndex(), &full} })
+	d.create("team/app", "team/from")
+	dig := d.push("team/from", "shared").Digest.String()
+	m := d.tag("team/app", "1", "layer")
+	full.Store(true)
+	d.unchanged(func() {
+		want(t, d.put("team/app", "2", imageType, m), 507, "UNAVAILABLE")
+		want(t, d.do("POST", "/v2/team/app/blobs/uploads/?from=team/from&mount="+dig), 507, "UNAVAILABLE")
+		want(t, d.do("DELETE", "/v2/team/app/manifests/1"), 507, "UNAVAILABLE")
+	})
+	if a := d.do("GET", "/v2/team/app/manifests/1"); a.body != m {
+		t.Errorf("pulled %d %q", a.status, a.body)
+	}
 }
