@@ -180,21 +180,16 @@ func (a *asking) Authorize(_ context.Context, c auth.Check) error {
 	return nil
 }
 
-// TestActions: what each request must be allowed, and that it does nothing
-// when any of it is not.
-func TestActions(t *testing.T) {
-	rules := &asking{}
-	d := open(t, func(s *setup) { s.authorizer = rules })
-	d.create("team/app")
-	layer := d.push("team/app", "layer").Digest.String()
-	m := d.image("team/app", nil, "layer")
-	want(t, d.put("team/app", "1", imageType, m), 201, "")
-	path := d.start("team/app")
-	tests := []struct {
-		kind, method, path string
-		options            []option
-		actions            []string
-	}{
+// request is one of those that TestActions makes.
+type request struct {
+	kind, method, path string
+	options            []option
+	actions            []string // that it must be allowed
+}
+
+// requests are all that the door does, to a layer, a manifest and an upload.
+func requests(layer, m, path string) []request {
+	return []request{
 		{"root", "GET", "/v2/", nil, nil},
 		{"root", "HEAD", "/v2/", nil, nil},
 		{"catalog", "GET", "/v2/_catalog", nil, []string{"DescribeRepositories"}},
@@ -221,28 +216,25 @@ func TestActions(t *testing.T) {
 		{"referrers", "GET", "/v2/team/app/referrers/" + layer, nil, []string{"BatchGetImage"}},
 		{"referrers", "HEAD", "/v2/team/app/referrers/" + layer, nil, []string{"BatchGetImage"}},
 	}
+}
+
+// TestActions: what each request must be allowed, and that it does nothing
+// when any of it is not.
+func TestActions(t *testing.T) {
+	rules := &asking{}
+	d := open(t, func(s *setup) { s.authorizer = rules })
+	d.create("team/app")
+	layer := d.push("team/app", "layer").Digest.String()
+	m := d.image("team/app", nil, "layer")
+	want(t, d.put("team/app", "1", imageType, m), 201, "")
 	tried := map[string][]string{}
-	for _, tt := range tests {
-		if !slices.Contains(tried[tt.kind], tt.method) {
-			tried[tt.kind] = append(tried[tt.kind], tt.method)
+	for _, r := range requests(layer, m, d.start("team/app")) {
+		if !slices.Contains(tried[r.kind], r.method) {
+			tried[r.kind] = append(tried[r.kind], r.method)
 		}
-		for _, action := range tt.actions {
+		for _, action := range r.actions {
 			rules.deny = "ecr:" + action
-			resource := arn("team/app")
-			if tt.kind == "catalog" {
-				resource = arn("*")
-			}
-			d.unchanged(func() {
-				a := d.do(tt.method, tt.path, tt.options...)
-				if a.status != 403 || tt.method != "HEAD" && a.code() != "DENIED" {
-					t.Errorf("%s without %s: %d %s", a.request, action, a.status, a.code())
-				}
-				sentence := "User: arn:aws:iam::" + account + ":root is not authorized to perform: ecr:" + action + " on resource: " +
-					resource + " because no identity-based policy allows the ecr:" + action + " action"
-				if tt.method != "HEAD" && !strings.Contains(a.body, sentence) {
-					t.Errorf("%s says %q, want %q", a.request, a.body, sentence)
-				}
-			})
+			d.unchanged(func() { d.denied(r, action) })
 		}
 	}
 	all := ociapi.Operations()
@@ -258,6 +250,26 @@ func TestActions(t *testing.T) {
 	d.do("GET", "/v2/")
 	if len(rules.asks) > 0 {
 		t.Errorf("a ping asks for %v", rules.asks)
+	}
+}
+
+// denied makes a request that must be refused for want of an action.
+func (d *door) denied(r request, action string) {
+	d.t.Helper()
+	a := d.do(r.method, r.path, r.options...)
+	if r.method == "HEAD" {
+		want(d.t, a, 403, "")
+		return
+	}
+	want(d.t, a, 403, "DENIED")
+	resource := arn("team/app")
+	if r.kind == "catalog" {
+		resource = arn("*")
+	}
+	sentence := "User: arn:aws:iam::" + account + ":root is not authorized to perform: ecr:" + action + " on resource: " +
+		resource + " because no identity-based policy allows the ecr:" + action + " action"
+	if !strings.Contains(a.body, sentence) {
+		d.t.Errorf("%s says %q, want %q", a.request, a.body, sentence)
 	}
 }
 

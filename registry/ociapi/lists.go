@@ -125,27 +125,22 @@ func (s *Server) writeList(w http.ResponseWriter, r *http.Request, to target, l 
 // those of all others.
 func (l list) write(w http.ResponseWriter, entries []string, onward bool) error {
 	out := bufio.NewWriter(w)
-	out.WriteString(l.head)
-	before := byte('[')
+	out.WriteString(l.head + "[")
+	separator := ""
 	for {
 		for _, e := range entries {
-			out.WriteByte(before)
-			out.WriteString(strconv.Quote(e)) // names and tags are ASCII without quotes
-			before = ','
+			out.WriteString(separator + strconv.Quote(e)) // names and tags are ASCII without quotes
+			separator = ","
 		}
 		if !onward {
-			break
+			out.WriteString("]}\n")
+			return out.Flush()
 		}
 		var err error
 		if entries, onward, err = l.page(entries[len(entries)-1], listStep); err != nil {
 			return err
 		}
 	}
-	if before == '[' {
-		out.WriteByte('[')
-	}
-	out.WriteString("]}\n")
-	return out.Flush()
 }
 
 // setNext links to the next page of a list (RFC 8288).
