@@ -72,7 +72,7 @@ type floor struct {
 // backends are the packages that only the house names, beside tests.
 var backends = []string{"storage/boltindex", "storage/fsblob", "storage/memory"}
 
-const house = "cmd/internal/server"
+const assembler = "cmd/internal/server"
 
 // anywhere are the packages that every test may import, whatever its floor.
 var anywhere = []string{"storage/memory", "storage/storagetest", "auth/sigv4/sigv4test"}
@@ -141,8 +141,8 @@ func mayImport(from, to string) error {
 	if floors[to].aside {
 		return errors.New("it is for tests alone")
 	}
-	if slices.Contains(backends, to) && from != house {
-		return fmt.Errorf("only %s names a backend", house)
+	if slices.Contains(backends, to) && from != assembler {
+		return fmt.Errorf("only %s names a backend", assembler)
 	}
 	return floorRule(from, to)
 }
@@ -254,7 +254,7 @@ func TestFloorsAreRules(t *testing.T) {
 		{"auth/credentials", module + "/auth/sigv4/sigv4test", true, true},
 		{"cmd/internal/config", module + "/cmd/internal/server", false, false},
 		{"cmd/berth", module + "/storage/boltindex", false, false},
-		{house, module + "/storage/boltindex", false, true},
+		{assembler, module + "/storage/boltindex", false, true},
 		{"registry", "go.etcd.io/bbolt", false, false},
 		{"storage/boltindex", "go.etcd.io/bbolt/errors", false, true},
 		{"cmd/internal/server", "github.com/spf13/cobra", false, false},

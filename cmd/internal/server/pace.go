@@ -27,6 +27,7 @@ type pacedBody struct {
 	deadline time.Time
 	step     int // what is left of it
 	paused   time.Time
+	over     bool
 	n        atomic.Int64
 }
 
@@ -62,7 +63,7 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 	if b.step -= n; b.step <= 0 {
 		b.begin(b.paused)
 	}
-	if errors.Is(err, io.EOF) {
+	if b.over = errors.Is(err, io.EOF); b.over {
 		// From here on the server listens for whether the client hangs up,
 		// which is none of the body's.
 		b.set(time.Time{})
@@ -75,11 +76,14 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 
 var errTooSlow = errors.New("the body of the request came too slowly")
 
-// end gives the server a step's time for dropping what was not read.
-func (b *pacedBody) end() {
-	if b != nil {
-		b.set(time.Now().Add(b.time))
+// end gives the server a step's time for dropping what was not read, and says
+// how long that may take. The server does it before it sends the answer's head.
+func (b *pacedBody) end() time.Duration {
+	if b == nil || b.over {
+		return 0
 	}
+	b.set(time.Now().Add(b.time))
+	return b.time
 }
 
 // bytes is how much of the body was read.
@@ -107,15 +111,19 @@ func newAnswer(w http.ResponseWriter, limit time.Duration) *answer {
 	return a
 }
 
-// renew begins a step. A connection without deadlines, as in a test, has none.
-func (a *answer) renew() { _ = a.conn.SetWriteDeadline(time.Now().Add(a.time)) }
+// renew begins a step.
+func (a *answer) renew() { a.allow(a.time) }
 
-// end gives the client a step's time for what the server has not sent yet.
-func (a *answer) end() {
+// allow does what it can: a connection without deadlines, as in a test, has none.
+func (a *answer) allow(d time.Duration) { _ = a.conn.SetWriteDeadline(time.Now().Add(d)) }
+
+// end gives the client a step's time for what the server has not sent yet, and
+// will not send before it has waited.
+func (a *answer) end(wait time.Duration) {
 	if a.status == 0 {
 		a.status = http.StatusOK // as the server does for who writes nothing
 	}
-	a.renew()
+	a.allow(wait + a.time)
 }
 
 // Unwrap lets an http.ResponseController find the server's own.

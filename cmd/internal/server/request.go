@@ -42,8 +42,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body := paceBody(w, r, timeouts.Body)
 	a := newAnswer(w, timeouts.Answer)
 	broken := s.serve(a, r)
-	a.end()
-	body.end()
+	a.end(body.end())
 	s.logRequest(r, a, body, began)
 	if broken {
 		panic(http.ErrAbortHandler) // the client must see that the answer is not whole

@@ -1,0 +1,87 @@
+package server
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"time"
+)
+
+// OpenDoor has a handler answer in place of all doors.
+func (s *Server) OpenDoor(h http.Handler) {
+	d := *s.doors.Load()
+	d.oci, d.ecr = h, h
+	s.doors.Store(&d)
+}
+
+// Address is the host and port that the server listens on.
+func (s *Server) Address() string { return s.listener.Addr().String() }
+
+// Abandon closes a server that was not run.
+func (s *Server) Abandon() error { return s.abandon() }
+
+// Paced is a handler under the deadlines of the house.
+func Paced(limit time.Duration, h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, a := paceBody(w, r, limit), newAnswer(w, limit)
+		h.ServeHTTP(a, r)
+		a.end(body.end())
+	})
+}
+
+// NewAnswer is what doors write to.
+func NewAnswer(w http.ResponseWriter) interface {
+	http.ResponseWriter
+	io.ReaderFrom
+	http.Flusher
+} {
+	return newAnswer(w, time.Minute)
+}
+
+// AnswerStep is how much goes by one copy.
+const AnswerStep = answerStep
+
+// ErrFraming is the complaint of Scan.
+var ErrFraming = errFraming
+
+// Scan has the framing look at what comes over one connection, piece by piece.
+// It returns how many requests began, those that are not whole among them.
+func Scan(pieces ...[]byte) (requests int, err error) {
+	var f framing
+	fresh := true
+	for _, p := range pieces {
+		for i := range p {
+			if fresh {
+				requests++
+			}
+			if err := f.scan(p[i : i+1]); err != nil {
+				return requests, err
+			}
+			fresh = f.part == inHead && !f.first && len(f.line) == 0
+		}
+	}
+	return requests, nil
+}
+
+// ScanAtOnce is Scan of one piece, and of two parted anywhere.
+func ScanAtOnce(text []byte, parted int) error {
+	var f framing
+	if err := f.scan(text[:parted]); err != nil {
+		return err
+	}
+	return f.scan(text[parted:])
+}
+
+// Connections is the bound on open connections.
+type Connections struct{ *connections }
+
+// NewConnections returns a bound.
+func NewConnections(limit int) Connections {
+	return Connections{newConnections(func() int { return limit }, 1<<20)}
+}
+
+// State tells what became of a connection.
+func (c Connections) State(conn net.Conn, s http.ConnState) { c.state(conn, s) }
+
+// Framed is a listener whose connections are watched.
+func Framed(l net.Listener) net.Listener { return framedListener{l} }

@@ -1,0 +1,212 @@
+package server_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/seed-78150930/berth/auth/sigv4/sigv4test"
+	"github.com/seed-78150930/berth/cmd/internal/config"
+	"github.com/seed-78150930/berth/cmd/internal/server"
+)
+
+// buffer is a log that many may write.
+type buffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+// house is a server that runs until the test ends, or stop.
+type house struct {
+	*server.Server
+	t        testing.TB
+	flags    map[string]string // read again by Reload
+	url      string
+	log, out *buffer
+	stop     func() error // ends it, and says how Run did
+}
+
+func newHouse(t testing.TB, flags map[string]string) *house {
+	t.Helper()
+	h := &house{t: t, flags: flags, log: &buffer{}, out: &buffer{}}
+	if h.flags["listen"] == "" {
+		h.flags["listen"] = "127.0.0.1:0"
+	}
+	load := func() (*config.Config, error) { return config.Load(config.Sources{Flags: h.flags}) }
+	c, err := load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Server, err = server.New(context.Background(), server.Options{
+		Config: c, Reload: load, Version: "1.2.3", Program: "berth", Out: h.out, Log: h.log,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.url = "http://" + h.Address()
+	h.run()
+	return h
+}
+
+func (h *house) run() {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- h.Run(ctx) }()
+	h.stop = sync.OnceValue(func() error { cancel(); return <-ended })
+	h.t.Cleanup(func() {
+		if err := h.stop(); err != nil {
+			h.t.Errorf("the server ended with %v", err)
+		}
+	})
+}
+
+// dev is a server in memory with the keys that everybody knows, plus settings
+// in the form key, value, …
+func dev(t testing.TB, settings ...string) *house {
+	t.Helper()
+	flags := map[string]string{"dev": "true", "data": config.Memory}
+	for i := 0; i < len(settings); i += 2 {
+		flags[settings[i]] = settings[i+1]
+	}
+	return newHouse(t, flags)
+}
+
+// inFolder is dev with a data folder.
+func inFolder(t testing.TB, dir string, settings ...string) *house {
+	t.Helper()
+	return dev(t, append([]string{"data", filepath.Join(dir, "data")}, settings...)...)
+}
+
+// call calls an operation of the JSON API with the key test.
+func (h *house) call(op, body string) (status int, answer string) {
+	h.t.Helper()
+	req, err := http.NewRequest(http.MethodPost, h.url+"/", strings.NewReader(body))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/x-amz-json-1.1")
+	req.Header.Set("X-Amz-Target", "AmazonEC2ContainerRegistry_V20150921."+op)
+	sigv4test.Key{ID: "test", Secret: "test", Region: "us-east-1", Service: "ecr"}.Sign(req, body, time.Now())
+	resp := h.do(req)
+	return resp.status, resp.body
+}
+
+// password is a registry password of the key test.
+func (h *house) password() string {
+	h.t.Helper()
+	status, answer := h.call("GetAuthorizationToken", "{}")
+	var got struct {
+		AuthorizationData []struct{ AuthorizationToken string }
+	}
+	if err := json.Unmarshal([]byte(answer), &got); status != http.StatusOK || err != nil {
+		h.t.Fatalf("GetAuthorizationToken: %d %s, %v", status, answer, err)
+	}
+	text, err := base64.StdEncoding.DecodeString(got.AuthorizationData[0].AuthorizationToken)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	_, password, _ := strings.Cut(string(text), ":")
+	return password
+}
+
+type response struct {
+	status int
+	header http.Header
+	body   string
+}
+
+func (h *house) do(req *http.Request) response {
+	h.t.Helper()
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return response{resp.StatusCode, resp.Header, string(body)}
+}
+
+// get asks for a path.
+func (h *house) get(path string) response {
+	h.t.Helper()
+	req, err := http.NewRequest(http.MethodGet, h.url+path, nil)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return h.do(req)
+}
+
+// wire is a connection on which a test writes what no client would.
+type wire struct {
+	t    testing.TB
+	conn net.Conn
+	in   *bufio.Reader
+}
+
+// patient is more than any step of a test takes.
+const patient = 20 * time.Second
+
+func (h *house) dial() *wire {
+	h.t.Helper()
+	conn, err := net.Dial("tcp", h.Address())
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.t.Cleanup(func() { _ = conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(patient))
+	return &wire{h.t, conn, bufio.NewReader(conn)}
+}
+
+func (w *wire) send(format string, args ...any) {
+	w.t.Helper()
+	if _, err := fmt.Fprintf(w.conn, format, args...); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// status reads an answer and returns its status, 0 if there is none.
+func (w *wire) status() int {
+	w.t.Helper()
+	resp, err := http.ReadResponse(w.in, nil)
+	if err != nil {
+		return 0
+	}
+	defer resp.Body.Close()
+	_, _ = io.Copy(io.Discard, resp.Body)
+	return resp.StatusCode
+}
+
+// closed waits until the server closes the connection, and says whether it
+// sent nothing more.
+func (w *wire) closed() bool {
+	n, err := w.in.Read(make([]byte, 1))
+	return n == 0 && err != nil && !errors.Is(err, os.ErrDeadlineExceeded)
+}
