@@ -136,7 +136,9 @@ func TestNewerFormatIsRefused(t *testing.T) {
 	path := t.TempDir()
 	shut(t, open(t, path))
 	write(t, "2\n", path, "format")
-	refused(t, path, "has format 2", "formats up to 1", "a newer version")
+	refused(t, path, "has format 2, which needs a newer version of Berth; this one knows formats up to 1")
+	write(t, "2\n0.7.0\nand more\n", path, "format")
+	refused(t, path, "has format 2, which needs Berth 0.7.0")
 	var newer *datadir.FormatError
 	if _, err := datadir.Open(path); !errors.As(err, &newer) || newer.Format != 2 {
 		t.Errorf("error %v, want a FormatError", err)

@@ -15,16 +15,25 @@ import (
 // wrote.
 const Format = 1
 
+// formatSince is the first version of Berth that knows Format. It stands in the
+// folder beside it, so that an older one can say what is needed.
+const formatSince = "0.1.0"
+
 // FormatError says that a data folder has a format that this program does not
 // know.
 type FormatError struct {
 	Path   string
 	Format int
+	Since  string // the version of Berth that is needed, "" if it is not known
 }
 
 func (e *FormatError) Error() string {
-	return fmt.Sprintf("data folder %s has format %d, and this version of Berth knows formats up to %d: "+
-		"a newer version wrote it and is needed to open it", e.Path, e.Format, Format)
+	needed := "a newer version of Berth"
+	if e.Since != "" {
+		needed = "Berth " + e.Since + " or newer"
+	}
+	return fmt.Sprintf("data folder %s has format %d, which needs %s; this one knows formats up to %d",
+		e.Path, e.Format, needed, Format)
 }
 
 // checkFormat reads the format's version, and writes it in a folder that has
@@ -33,20 +42,24 @@ func (d *Dir) checkFormat() error {
 	name := filepath.Join(d.path, formatFile)
 	data, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return writeDurably(name, fmt.Appendln(nil, Format))
+		return writeDurably(name, fmt.Appendf(nil, "%d\n%s\n", Format, formatSince))
 	}
 	if err != nil {
 		return fmt.Errorf("read the data folder's format: %w", err)
 	}
-	version, err := strconv.Atoi(strings.TrimSpace(string(data)))
+	number, since, _ := strings.Cut(strings.TrimSpace(string(data)), "\n")
+	version, err := strconv.Atoi(number)
 	switch {
 	case err != nil || version < 1:
 		return fmt.Errorf("%s is damaged: it holds %.20q, not the version of a format", name, data)
 	case version > Format:
-		return &FormatError{d.path, version}
+		return &FormatError{d.path, version, clip(since)}
 	}
 	return nil
 }
+
+// clip bounds a text that is about to be shown.
+func clip(text string) string { return text[:min(len(text), 40)] }
 
 // draft ends the name of a file that is not wholly written yet.
 const draft = ".new"

@@ -18,6 +18,7 @@ import (
 	"github.com/seed-78150930/berth/auth/credentials"
 	"github.com/seed-78150930/berth/cmd/internal/admin"
 	"github.com/seed-78150930/berth/cmd/internal/config"
+	"github.com/seed-78150930/berth/cmd/internal/datadir"
 	"github.com/seed-78150930/berth/registry"
 	"github.com/seed-78150930/berth/registry/endpoint"
 )
@@ -63,6 +64,10 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	s := &Server{options: o, level: new(slog.LevelVar), started: time.Now()}
 	s.log = newLog(o.Log, o.Config.LogFormat, s.level)
 	store, err := openStore(o.Config, s.log)
+	var newer *datadir.FormatError
+	if errors.As(err, &newer) {
+		return nil, fmt.Errorf("this is Berth %s: %w", o.Version, err)
+	}
 	if err != nil {
 		return nil, err
 	}
