@@ -364,7 +364,10 @@ func (w *walk) invent(i int) manifestPush {
 	}
 	if i%4 == 2 {
 		subject := w.earlier(i)
-		m.Subject, m.ArtifactType = &subject, "application/x.note"
+		m.Subject = &subject
+	}
+	if i%8 == 2 {
+		m.ArtifactType = "application/x.note"
 	}
 	return manifestPush{mediaType: m.MediaType, body: w.encode(m)}
 }
@@ -485,6 +488,15 @@ func (w *walk) dropLayer(layer string) {
 	delete(w.model.Layers, layer)
 }
 
+// artifact is the type by which referrers are listed (distribution
+// specification, "Pushing Manifests with Subject").
+func (m either) artifact() string {
+	if m.ArtifactType == "" && m.Config != nil {
+		return m.Config.MediaType
+	}
+	return m.ArtifactType
+}
+
 func names(list []v1.Descriptor, id string) bool {
 	return slices.ContainsFunc(list, func(d v1.Descriptor) bool { return d.Digest.String() == id })
 }
@@ -529,7 +541,7 @@ func (w *walk) compare() {
 		if img := want.Images[id]; img.Subject != "" {
 			m := w.parse(img.Manifest)
 			want.Referrers[img.Subject] = append(want.Referrers[img.Subject],
-				referrerState{id, img.MediaType, m.ArtifactType, int64(len(img.Manifest)), m.Annotations})
+				referrerState{id, img.MediaType, m.artifact(), int64(len(img.Manifest)), m.Annotations})
 		}
 	}
 	if diff := cmp.Diff(want, w.read()); diff != "" {
