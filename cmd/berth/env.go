@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -29,16 +30,19 @@ or else one that is made for this purpose once and shown by "berth key list".`,
 	}
 	src := addPlace(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		return withKeeper(c.Context(), src, func(k admin.Keeper, running bool) error {
-			e, err := k.Environment(c.Context())
-			if err != nil {
-				return err
-			}
-			if !running {
+		var e admin.Environment
+		err := withKeeper(c.Context(), src, func(k admin.Keeper, running bool) (err error) {
+			e, err = k.Environment(c.Context())
+			if err == nil && !running {
 				fmt.Fprintf(c.ErrOrStderr(), "# No server is running; this holds for one that listens as configured, on %s.\n", e.Endpoint)
 			}
-			return printEnv(c.Context(), c.OutOrStdout(), c.ErrOrStderr(), e)
+			return err
 		})
+		if err != nil {
+			_, werr := io.WriteString(c.OutOrStdout(), shell.Nowhere)
+			return errors.Join(err, werr)
+		}
+		return printEnv(c.Context(), c.OutOrStdout(), c.ErrOrStderr(), e)
 	}
 	return c
 }

@@ -165,7 +165,8 @@ func checkHealth(ctx context.Context, src config.Sources, url string) error {
 	if err != nil {
 		return usageError{err}
 	}
-	resp, err := http.DefaultClient.Do(req)
+	direct := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // by no proxy
+	resp, err := direct.Do(req)
 	if err != nil {
 		return fmt.Errorf("not ready: %w", err)
 	}

@@ -57,29 +57,29 @@ func (d *doors) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		d.oci.ServeHTTP(w, r)
 	case strings.HasPrefix(path, "/layers/"):
 		d.links.ServeHTTP(w, r)
-	case path == "/":
-		d.serveAPI(w, r)
-	case path == "/healthz":
+	case path == "/" && !stsapi.Wants(r):
+		d.ecr.ServeHTTP(w, r)
+	case path == "/healthz": // watchers ask by whatever address they have
 		writePlain(w, http.StatusOK, "ok")
 	case path == "/readyz":
 		d.serveReady(w, r)
 	default:
-		writePlain(w, http.StatusNotFound, "not found")
+		d.serveUnnamed(w, r)
 	}
 }
 
-// serveAPI tells the two protocols of AWS apart. STS knows nothing of names,
-// so those that are not ours are refused for it.
-func (d *doors) serveAPI(w http.ResponseWriter, r *http.Request) {
-	if !stsapi.Wants(r) {
-		d.ecr.ServeHTTP(w, r)
-		return
-	}
+// serveUnnamed answers what knows nothing of names: those that are not ours are
+// refused here.
+func (d *doors) serveUnnamed(w http.ResponseWriter, r *http.Request) {
 	if _, err := d.names.Site(r); err != nil {
 		writePlain(w, http.StatusMisdirectedRequest, "this is not a host of this server")
 		return
 	}
-	d.sts.ServeHTTP(w, r)
+	if r.URL.EscapedPath() == "/" {
+		d.sts.ServeHTTP(w, r)
+		return
+	}
+	writePlain(w, http.StatusNotFound, "not found")
 }
 
 func (d *doors) serveReady(w http.ResponseWriter, r *http.Request) {

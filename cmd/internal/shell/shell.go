@@ -53,6 +53,10 @@ func (e Environment) Exports(environ []string) string {
 	return b.String()
 }
 
+// Nowhere is for a server that cannot be found. Who evaluates it sees it fail;
+// a script that goes on all the same finds nobody, rather than Amazon.
+const Nowhere = "export AWS_ENDPOINT_URL=http://berth-was-not-found.invalid\nfalse\n"
+
 // AWSFunction is a shell function that gives every call of aws the endpoint,
 // for a version that does not know AWS_ENDPOINT_URL. In bash it is there for
 // scripts too.
