@@ -29,8 +29,8 @@ func newSessions() sessions {
 	return sessions{byID: map[string]*session{}, open: map[string]int{}}
 }
 
-// session is an upload at work. Whoever has set busy owns the members from row
-// to touched; those before never change.
+// session is an upload at work. Whoever has claimed it owns the members from
+// row to touched; those before claim never change.
 type session struct {
 	name  Name
 	repo  string // id of the repository
@@ -38,7 +38,8 @@ type session struct {
 	blob  string
 	owner string
 
-	busy    bool // guarded by sessions.mu
+	claim claim // guarded by sessions.mu
+
 	row     uploadRow
 	hash    hash.Hash
 	dirty   bool         // row is ahead of the index
@@ -46,6 +47,14 @@ type session struct {
 	ragged  bool         // the blob may be missing, or go on beyond row.Offset
 	touched time.Time    // last use
 	offset  atomic.Int64 // row.Offset, for those who only look
+}
+
+// claim is the right to a session, which one goroutine has at a time.
+type claim struct {
+	free chan struct{} // closed when the claim ends; nil while nobody has one
+	// request says that a request works on the upload, which may take long: a
+	// second one is refused. Any other claim ends by itself, and is waited for.
+	request bool
 }
 
 // newSession is an upload that nobody knows of yet.
@@ -72,7 +81,7 @@ func (u *session) unsaved() int64 {
 
 func (u *session) public() Upload { return Upload{ID: u.id, Offset: u.offset.Load()} }
 
-// add counts and keeps a new session, busy with its maker.
+// add counts and keeps a new session, claimed by its maker.
 func (l *sessions) add(u *session, limit int) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -82,40 +91,53 @@ func (l *sessions) add(u *session, limit int) error {
 		return e
 	}
 	l.open[u.owner]++
-	l.byID[u.id] = u
-	u.busy = true
+	l.put(u)
 	return nil
 }
 
-// claim makes the session under id the caller's; nil if there is none.
-func (l *sessions) claim(id string) (u *session, busy bool) {
+// put keeps a session, claimed.
+func (l *sessions) put(u *session) {
+	u.claim = claim{free: make(chan struct{})}
+	l.byID[u.id] = u
+}
+
+// take claims the session under id. If nobody here knows the upload, that is an
+// empty one, which keeps others away while the caller reads the row. If another
+// has a claim, it is returned with the session.
+func (l *sessions) take(id string) (u *session, other claim) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	u = l.byID[id]
-	if u == nil || u.busy {
-		return u, u != nil
+	if u == nil {
+		u = &session{id: id}
+	} else if u.claim.free != nil {
+		return u, u.claim
 	}
-	u.busy = true
-	return u, false
+	l.put(u)
+	return u, claim{}
 }
 
-// enter takes in a session that was loaded, unless another one was quicker.
-func (l *sessions) enter(u *session) bool {
+// fill puts a session that was read from its row in the place of an empty one.
+func (l *sessions) fill(empty, u *session) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.byID[u.id] != nil {
-		return false
-	}
-	u.busy = true
+	u.claim = empty.claim
 	l.byID[u.id] = u
-	return true
+}
+
+// work makes a claim one of a request.
+func (l *sessions) work(u *session) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	u.claim.request = true
 }
 
 // leave ends the caller's claim. A session whose row says all goes.
 func (l *sessions) leave(u *session) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	u.busy = false
+	close(u.claim.free)
+	u.claim = claim{}
 	if !u.dirty && l.byID[u.id] == u {
 		delete(l.byID, u.id)
 	}
@@ -137,8 +159,8 @@ func (l *sessions) idle(since time.Time) (list []*session) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, u := range l.byID {
-		if !u.busy && u.dirty && !u.touched.After(since) {
-			u.busy = true
+		if u.claim.free == nil && u.dirty && !u.touched.After(since) {
+			l.put(u)
 			list = append(list, u)
 		}
 	}
@@ -164,61 +186,95 @@ func (l *sessions) here(id string) bool {
 	return l.byID[id] != nil
 }
 
-// acquire finds an upload of the caller's and claims it. Refusals:
-// RepositoryNotFound, UploadNotFound, and UploadOffset while another request
-// works on it.
+// acquire finds an upload of the caller's and claims it for a request.
+// Refusals: RepositoryNotFound, UploadNotFound, and UploadOffset while another
+// request works on it.
 func (s *Service) acquire(ctx context.Context, name Name, id string) (*session, error) {
-	owner := auth.PrincipalOf(ctx).ARN
+	u, err := s.look(ctx, name, id)
+	if err == nil {
+		s.sessions.work(u)
+	}
+	return u, err
+}
+
+// look is acquire for a moment: others wait for the end of the claim.
+func (s *Service) look(ctx context.Context, name Name, id string) (*session, error) {
 	for {
-		repo, row, err := s.readUpload(ctx, name, id)
-		if err != nil && CodeOf(err) != UploadNotFound { // it may be here without a row
-			return nil, err
-		}
-		u, busy := s.sessions.claim(id)
+		u, other := s.sessions.take(id)
 		switch {
-		case u != nil && (u.name != name || u.owner != owner || u.repo != repo.row.ID):
-			if !busy {
-				s.sessions.leave(u)
+		case other.free == nil:
+			return s.settle(ctx, u, name)
+		case other.request:
+			if err := u.checkOwner(ctx, name); err != nil {
+				return nil, err
 			}
-			return nil, uploadNotFound(name, id)
-		case busy:
 			return nil, wrongOffset(u, -1)
-		case u != nil:
-			return u, nil
-		case err != nil:
-			return nil, err
-		case row.Owner != owner:
-			return nil, uploadNotFound(name, id)
 		}
-		if u, err = loadSession(repo, id, row); err != nil {
-			return nil, err
-		}
-		if s.sessions.enter(u) {
-			return u, nil
+		select {
+		case <-other.free:
+		case <-ctx.Done():
+			return nil, ctx.Err()
 		}
 	}
 }
 
-// readUpload reads the row of an upload. The repository is set if it is there,
-// also where the upload is not.
-func (s *Service) readUpload(ctx context.Context, name Name, id string) (repo repository, row uploadRow, err error) {
-	err = s.view(ctx, func(r storage.Reader) (err error) {
-		if repo, err = find(r, name); err != nil {
-			return err
-		}
-		if !uploadSyntax.MatchString(id) {
-			return uploadNotFound(name, id)
-		}
-		row, err = uploads.Get(r, repo.key(id)...)
-		if errors.Is(err, storage.ErrNotFound) {
-			return uploadNotFound(name, id)
-		}
-		return err
-	})
-	return repo, row, err
+// settle makes sure that a claimed session is the caller's, and fills an empty
+// one from its row. If it is not, the claim ends.
+func (s *Service) settle(ctx context.Context, u *session, name Name) (*session, error) {
+	loaded, err := s.load(ctx, u, name)
+	if err == nil {
+		err = loaded.checkOwner(ctx, name)
+	}
+	if loaded != nil && loaded != u {
+		s.sessions.fill(u, loaded)
+		u = loaded
+	}
+	if err != nil {
+		s.sessions.leave(u)
+		return nil, err
+	}
+	return u, nil
 }
 
-func loadSession(repo repository, id string, row uploadRow) (*session, error) {
+// load returns the session itself, or what the row says if it is empty, after
+// a look at the repository.
+func (s *Service) load(ctx context.Context, u *session, name Name) (loaded *session, err error) {
+	err = s.view(ctx, func(r storage.Reader) error {
+		repo, err := find(r, name)
+		if err != nil {
+			return err
+		}
+		if loaded = u; u.hash == nil {
+			loaded, err = loadSession(r, repo, u.id)
+			return err
+		}
+		if u.repo != repo.row.ID { // deleted and made anew since
+			return uploadNotFound(name, u.id)
+		}
+		return nil
+	})
+	return loaded, err
+}
+
+func (u *session) checkOwner(ctx context.Context, name Name) error {
+	if u.name != name || u.owner != auth.PrincipalOf(ctx).ARN {
+		return uploadNotFound(name, u.id)
+	}
+	return nil
+}
+
+// loadSession reads an upload from its row.
+func loadSession(r storage.Reader, repo repository, id string) (*session, error) {
+	if !uploadSyntax.MatchString(id) {
+		return nil, uploadNotFound(repo.name, id)
+	}
+	row, err := uploads.Get(r, repo.key(id)...)
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil, uploadNotFound(repo.name, id)
+	}
+	if err != nil {
+		return nil, err
+	}
 	u := &session{
 		name: repo.name, repo: repo.row.ID, id: id, blob: row.Blob, owner: row.Owner,
 		row: row, saved: &row.Offset, touched: row.TouchedAt, ragged: true,

@@ -83,7 +83,7 @@ func (s *Service) uploadTarget(ctx context.Context, name Name, mayCreate bool) (
 // Upload says how far an upload is, also while a request works on it.
 // Refusals: RepositoryNotFound, UploadNotFound.
 func (s *Service) Upload(ctx context.Context, name Name, id string) (Upload, error) {
-	u, err := s.acquire(ctx, name, id)
+	u, err := s.look(ctx, name, id)
 	var e *Error
 	if errors.As(err, &e) && e.Code == UploadOffset {
 		return Upload{ID: id, Offset: e.Offset}, nil
