@@ -7,39 +7,50 @@ import (
 	"net/http"
 	"sync"
 	"syscall"
+	"time"
 )
 
-// connections bound how many connections are open. When one comes in beyond
-// the limit, the one that has waited longest without a request under way is
-// closed: who only holds connections loses them first, and who works is not
-// disturbed.
+// connections bound how many connections are open, by a setting and by the
+// files that the process may open. One more is accepted only if there is a
+// place; if there is none, the connection that has waited longest without a
+// request under way is closed. So who only holds connections loses them first,
+// who works is not disturbed, and the others wait with the kernel instead of
+// failing in the middle of their work.
 //
-// Where the process may open few files, a connection is accepted only if there
-// are enough left for the request that it may bring: the others wait with the
-// kernel for a place, instead of failing in the middle of their work.
+// The place for the next connection is taken before it comes, so that of the
+// bound one is always free.
 type connections struct {
-	limit  func() int
-	places chan struct{} // one is taken for each open connection
+	limit func() int
+	freed chan struct{} // a connection was closed
 
 	mu      sync.Mutex
-	open    int
-	waiting list.List // of net.Conn, those that waited longest in front
+	open    int       // and the one that is about to be accepted
+	waiting list.List // of idler, those that waited longest in front
 	place   map[net.Conn]*list.Element
 }
 
+// idler is a connection without a request under way.
+type idler struct {
+	conn  net.Conn
+	since time.Time
+}
+
+// courtesy is how long a connection may wait before it counts as idle: its
+// request may have come and not been looked at.
+const courtesy = 250 * time.Millisecond
+
 // What a connection may need of the files that the process may open: its
 // socket, a spooled body and a blob. Some are the server's own.
-const filesEach, filesApart = 3, 64
+const filesEach, filesApart, fewest = 3, 64, 8
 
 // newConnections bounds connections by a setting, and by the number of files
 // that the process may open.
 func newConnections(setting func() int, files uint64) *connections {
-	places := int(max(8, (max(files, filesApart)-filesApart)/filesEach))
+	places := max(fewest, int((max(files, filesApart)-filesApart)/filesEach))
 	return &connections{
-		// Under the places, so that one is free again before the next comes.
-		limit:  func() int { return min(setting(), places-places/8) },
-		places: make(chan struct{}, places),
-		place:  map[net.Conn]*list.Element{},
+		limit: func() int { return min(max(setting(), 2), places) },
+		freed: make(chan struct{}, 1),
+		place: map[net.Conn]*list.Element{},
 	}
 }
 
@@ -53,73 +64,103 @@ func openFiles() uint64 {
 	return min(limit.Cur, many)
 }
 
-// listener is l, with a place taken for each connection that it accepts. The
-// connections must be those of a server whose ConnState is c.state.
+// listener is l, of which a connection is accepted when there is a place for
+// it. The connections must be those of a server whose ConnState is c.state.
 func (c *connections) listener(l net.Listener) net.Listener {
-	return &placedListener{Listener: l, places: c.places, closed: make(chan struct{})}
+	return &boundListener{Listener: l, bound: c, closed: make(chan struct{})}
 }
 
-type placedListener struct {
+type boundListener struct {
 	net.Listener
-	places chan struct{}
+	bound  *connections
 	closed chan struct{}
 	once   sync.Once
 }
 
-func (l *placedListener) Accept() (net.Conn, error) {
-	select {
-	case l.places <- struct{}{}:
-	case <-l.closed:
+func (l *boundListener) Accept() (net.Conn, error) {
+	if !l.bound.await(l.closed) {
 		return nil, net.ErrClosed
 	}
 	conn, err := l.Listener.Accept()
 	if err != nil {
-		<-l.places
+		l.bound.free()
 	}
 	return conn, err
 }
 
-func (l *placedListener) Close() error {
+func (l *boundListener) Close() error {
 	l.once.Do(func() { close(l.closed) })
 	return l.Listener.Close()
 }
 
-// state is the http.Server's ConnState. A connection that sends the head of a
-// request still counts as waiting: see busy.
-func (c *connections) state(conn net.Conn, state http.ConnState) {
-	var surplus net.Conn
-	c.mu.Lock()
-	switch state {
-	case http.StateNew:
-		c.open++
-		if first := c.waiting.Front(); first != nil && c.open > c.limit() {
-			surplus = first.Value.(net.Conn)
+// await takes a place, when there is one; false says that done came first.
+func (c *connections) await(done <-chan struct{}) bool {
+	for {
+		again, ok := c.tryPlace()
+		if ok {
+			return true
 		}
-		c.wait(conn)
-	case http.StateIdle:
-		c.wait(conn)
-	case http.StateClosed, http.StateHijacked:
-		c.open--
-		c.unwait(conn)
-		c.freePlace()
+		select {
+		case <-c.freed:
+		case <-time.After(again):
+		case <-done:
+			return false
+		}
 	}
+}
+
+// tryPlace takes a place if there is one. Else it closes who has waited long
+// enough, and says when to try again unless a place is freed before.
+func (c *connections) tryPlace() (again time.Duration, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.open < c.limit() {
+		c.open++
+		return 0, true
+	}
+	first := c.waiting.Front()
+	if first == nil {
+		return courtesy, false
+	}
+	longest := first.Value.(idler)
+	if left := courtesy - time.Since(longest.since); left > 0 {
+		return left, false
+	}
+	c.unwait(longest.conn)
+	_ = longest.conn.Close() // the server sees that it is closed, and says so to state
+	return courtesy, false
+}
+
+func (c *connections) free() {
+	c.mu.Lock()
+	c.open--
 	c.mu.Unlock()
-	if surplus != nil {
-		_ = surplus.Close() // the server sees that it is closed, and says so above
-	}
-}
-
-// freePlace gives back the place of a connection that came by the listener.
-func (c *connections) freePlace() {
 	select {
-	case <-c.places:
-	default:
+	case c.freed <- struct{}{}:
+	default: // somebody was told and has not looked yet
 	}
 }
 
-func (c *connections) wait(conn net.Conn) {
+// state is the http.Server's ConnState. A connection that sends the head of a
+// request still counts as waiting: see noteBusy.
+func (c *connections) state(conn net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew, http.StateIdle:
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.unwait(conn)
+		c.place[conn] = c.waiting.PushBack(idler{conn, time.Now()})
+	case http.StateClosed, http.StateHijacked:
+		c.busy(conn)
+		c.free()
+	}
+}
+
+// busy says that a connection does not wait any more.
+func (c *connections) busy(conn net.Conn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.unwait(conn)
-	c.place[conn] = c.waiting.PushBack(conn)
 }
 
 func (c *connections) unwait(conn net.Conn) {
@@ -133,11 +174,7 @@ type busyKey struct{}
 
 // context is the http.Server's ConnContext.
 func (c *connections) context(ctx context.Context, conn net.Conn) context.Context {
-	return context.WithValue(ctx, busyKey{}, func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.unwait(conn)
-	})
+	return context.WithValue(ctx, busyKey{}, func() { c.busy(conn) })
 }
 
 // noteBusy says that a request of the context's connection is under way.

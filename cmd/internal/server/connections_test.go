@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -23,36 +25,58 @@ func (c *fakeConn) Close() error {
 	return nil
 }
 
-func TestTheLongestIdleConnectionIsClosed(t *testing.T) {
-	var closed []string
-	conns := map[string]net.Conn{}
-	for _, name := range []string{"a", "b", "c", "d", "e", "f"} {
-		conns[name] = &fakeConn{name: name, closed: &closed}
-	}
-	bound := server.NewConnections(3)
-	steps := []struct {
-		conn  string
-		state http.ConnState
-		want  []string // closed so far
-	}{
-		{"a", http.StateNew, nil},
-		{"b", http.StateNew, nil},
-		{"c", http.StateNew, nil},
-		{"a", http.StateActive, nil}, // its head is not there yet
-		{"b", http.StateIdle, nil},   // has waited less than c now
-		{"d", http.StateNew, []string{"a"}},
-		{"a", http.StateClosed, []string{"a"}},
-		{"e", http.StateNew, []string{"a", "c"}},
-		{"c", http.StateClosed, []string{"a", "c"}},
-		{"b", http.StateClosed, []string{"a", "c"}},
-		{"f", http.StateNew, []string{"a", "c"}},
-	}
-	for _, s := range steps {
-		bound.State(conns[s.conn], s.state)
-		if diff := cmp.Diff(s.want, closed); diff != "" {
-			t.Errorf("after %s is %v (-want +got):\n%s", s.conn, s.state, diff)
+func TestTheLongestIdleConnectionMakesRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var closed []string
+		conns := map[string]net.Conn{}
+		for _, name := range []string{"a", "b", "c", "d", "e"} {
+			conns[name] = &fakeConn{name: name, closed: &closed}
 		}
-	}
+		bound := server.NewConnections(3)
+		is := func(state http.ConnState) func(string) {
+			return func(name string) { bound.State(conns[name], state) }
+		}
+		comes, idles, goes := is(http.StateNew), is(http.StateIdle), is(http.StateClosed)
+		works := func(name string) { bound.Busy(conns[name]) }
+		enter := func(want bool) func(string) {
+			return func(name string) {
+				if got := bound.Enter(); got != want {
+					t.Errorf("there is room for %s: %v, want %v", name, got, want)
+				}
+				if want {
+					comes(name)
+				}
+			}
+		}
+		passes := func(string) { time.Sleep(server.Courtesy) }
+		steps := []struct {
+			do   func(string)
+			conn string
+			want []string // closed so far
+		}{
+			{enter(true), "a", nil}, {enter(true), "b", nil}, {enter(true), "c", nil},
+			{enter(false), "d", nil}, // the others have just come
+			{works, "b", nil},
+			{passes, "", nil},
+			{enter(false), "d", []string{"a"}},
+			{enter(false), "d", []string{"a", "c"}}, // a takes its time to go
+			{goes, "a", []string{"a", "c"}},
+			{enter(true), "d", []string{"a", "c"}},
+			{goes, "c", []string{"a", "c"}},
+			{enter(true), "e", []string{"a", "c"}},
+			{passes, "", []string{"a", "c"}},
+			{idles, "d", []string{"a", "c"}}, // it was asked in between
+			{enter(false), "a", []string{"a", "c", "e"}},
+			{goes, "e", []string{"a", "c", "e"}},
+			{enter(true), "a", []string{"a", "c", "e"}},
+		}
+		for i, s := range steps {
+			s.do(s.conn)
+			if diff := cmp.Diff(s.want, closed); diff != "" {
+				t.Errorf("closed after step %d (-want +got):\n%s", i+1, diff)
+			}
+		}
+	})
 }
 
 func TestIdleCrowdDoesNotKeepOthersOut(t *testing.T) {
@@ -71,7 +95,7 @@ func TestIdleCrowdDoesNotKeepOthersOut(t *testing.T) {
 	if got := busy.status(); got != http.StatusAccepted {
 		t.Errorf("a request under way is answered %d", got)
 	}
-	for i, w := range crowd[:70] {
+	for i, w := range crowd[:80] {
 		if !w.closed() {
 			t.Errorf("connection %d of the crowd is still open", i)
 		}

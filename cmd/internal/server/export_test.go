@@ -83,5 +83,17 @@ func NewConnections(limit int) Connections {
 // State tells what became of a connection.
 func (c Connections) State(conn net.Conn, s http.ConnState) { c.state(conn, s) }
 
+// Enter takes a place, if there is one.
+func (c Connections) Enter() bool {
+	_, ok := c.tryPlace()
+	return ok
+}
+
+// Busy says that a request of a connection is under way.
+func (c Connections) Busy(conn net.Conn) { c.busy(conn) }
+
+// Courtesy is how long a connection may wait before it counts as idle.
+const Courtesy = courtesy
+
 // Framed is a listener whose connections are watched.
 func Framed(l net.Listener) net.Listener { return framedListener{l} }

@@ -113,14 +113,9 @@ func TestDrippingBodyIsCutOff(t *testing.T) {
 	paced(t, takeBody, func(t *testing.T, conn net.Conn) {
 		began := time.Now()
 		write(t, conn, "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n")
-		go func() {
-			for {
-				if _, err := io.WriteString(conn, "x"); err != nil {
-					return
-				}
-				time.Sleep(10 * time.Second)
-			}
-		}()
+		done := make(chan struct{})
+		defer close(done)
+		go drip(conn, done)
 		status, body := readAnswer(t, conn)
 		if status != http.StatusRequestTimeout || !strings.Contains(body, "too slowly") {
 			t.Errorf("answer %d %q", status, body)
@@ -129,6 +124,20 @@ func TestDrippingBodyIsCutOff(t *testing.T) {
 			t.Errorf("cut off after %v, want %v", took, pace)
 		}
 	})
+}
+
+// drip writes a byte every ten seconds until done.
+func drip(w io.Writer, done <-chan struct{}) {
+	for {
+		if _, err := io.WriteString(w, "x"); err != nil {
+			return
+		}
+		select {
+		case <-time.After(10 * time.Second):
+		case <-done:
+			return
+		}
+	}
 }
 
 func TestTimeOfTheHandlerIsNotTheSenders(t *testing.T) {

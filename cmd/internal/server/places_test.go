@@ -55,7 +55,7 @@ func TestFewFilesKeepNobodyOut(t *testing.T) {
 }
 
 func TestPlacesFollowTheFiles(t *testing.T) {
-	for files, want := range map[uint64]int{0: 7, 64: 7, 100: 11, 256: 56, 1 << 20: 10_000} {
+	for files, want := range map[uint64]int{0: 8, 64: 8, 100: 12, 256: 64, 1 << 20: 10_000} {
 		if got := newConnections(func() int { return 10_000 }, files).limit(); got != want {
 			t.Errorf("with %d files: %d connections, want %d", files, got, want)
 		}
@@ -72,8 +72,8 @@ func TestAcceptEndsWithItsListener(t *testing.T) {
 		t.Fatal(err)
 	}
 	open := newConnections(func() int { return 1 }, 0)
-	for range cap(open.places) {
-		open.places <- struct{}{}
+	for open.open < open.limit() {
+		open.tryPlace()
 	}
 	full := open.listener(l)
 	ended := make(chan error)
