@@ -76,6 +76,27 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 
 var errTooSlow = errors.New("the body of the request came too slowly")
 
+// How much of a refused body is read on, and for how long.
+const (
+	restMost = 32 << 20
+	restTime = 5 * time.Second
+)
+
+// takeRest reads on when a request was answered before its body had come. Many
+// clients look for no answer before they have sent everything: to those, a
+// connection that is closed under them tells nothing of why. Those that look
+// get the answer first. Who waits to be asked for the body is not asked.
+func (b *pacedBody) takeRest(a *answer, r *http.Request) {
+	if b == nil || b.over || r.Header.Get("Expect") != "" {
+		return
+	}
+	b.set(time.Now().Add(restTime))
+	a.Flush()
+	n, err := io.CopyN(io.Discard, b.ReadCloser, restMost)
+	b.n.Add(n)
+	b.over = errors.Is(err, io.EOF)
+}
+
 // end gives the server a step's time for dropping what was not read, and says
 // how long that may take. The server does it before it sends the answer's head.
 func (b *pacedBody) end() time.Duration {

@@ -42,6 +42,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body := paceBody(w, r, timeouts.Body)
 	a := newAnswer(w, timeouts.Answer)
 	broken := s.serve(a, r)
+	if !broken {
+		body.takeRest(a, r)
+	}
 	a.end(body.end())
 	s.logRequest(r, a, body, began)
 	if broken {
