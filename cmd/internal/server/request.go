@@ -42,14 +42,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body := paceBody(w, r, timeouts.Body)
 	a := newAnswer(w, timeouts.Answer)
 	broken := s.serve(a, r)
-	if !broken {
-		body.takeRest(a, r)
-	}
 	a.end(body.end())
 	s.logRequest(r, a, body, began)
 	if broken {
 		panic(http.ErrAbortHandler) // the client must see that the answer is not whole
 	}
+	body.takeRest(a, r)
 }
 
 // serve has the doors answer. A panic of theirs is answered with 500; broken
