@@ -11,6 +11,8 @@ import (
 )
 
 func (a *API) putImage(ctx context.Context, c *call, in *shape.PutImageRequest) (*shape.PutImageResponse, error) {
+	// MayCreate is left out: ECR creates on push at its Docker endpoint alone
+	// (ECR reference, registry-http.md section 3).
 	push := registry.Push{MediaType: value(in.ImageManifestMediaType), Body: []byte(*in.ImageManifest)}
 	var err error
 	if in.ImageTag != nil {
