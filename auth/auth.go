@@ -62,6 +62,7 @@ type Denied struct {
 	Reason string
 }
 
+// Error implements error.
 func (d *Denied) Error() string {
 	return fmt.Sprintf("User: %s is not authorized to perform: %s on resource: %s because %s",
 		d.Check.Principal.ARN, d.Check.Action, d.Check.Resource, d.Reason)

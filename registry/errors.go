@@ -85,6 +85,7 @@ type Error struct {
 	Field   string
 }
 
+// Error implements error.
 func (e *Error) Error() string { return e.Msg }
 
 // CodeOf is the code of the refusal in err's chain, or "" if there is none:

@@ -94,6 +94,7 @@ func ParseTag(s string) (Tag, error) {
 // IsZero says that t is no tag.
 func (t Tag) IsZero() bool { return t.s == "" }
 
+// String implements fmt.Stringer.
 func (t Tag) String() string { return t.s }
 
 // MarshalText writes the tag for a row.

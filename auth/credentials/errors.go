@@ -17,6 +17,7 @@ type Error struct {
 	cause error
 }
 
+// Error implements error.
 func (e *Error) Error() string { return e.Message }
 
 // Unwrap gives the cause, such as ErrOtherService.

@@ -20,6 +20,7 @@ type Error struct {
 	Msg  string
 }
 
+// Error implements error.
 func (e *Error) Error() string { return e.Msg }
 
 func refuse(kind Kind, format string, args ...any) error {

@@ -34,6 +34,7 @@ func InFolder(path string) Place { return Place{folder: path} }
 // address: no two can listen on the same one.
 func InMemory(listen string) Place { return Place{listen: listen} }
 
+// String implements fmt.Stringer.
 func (p Place) String() string {
 	if p.folder == "" {
 		return "in memory on " + p.listen

@@ -27,6 +27,7 @@ type FormatError struct {
 	Since  string // the version of Berth that is needed, "" if it is not known
 }
 
+// Error implements error.
 func (e *FormatError) Error() string {
 	needed := "a newer version of Berth"
 	if e.Since != "" {

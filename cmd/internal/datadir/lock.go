@@ -19,6 +19,7 @@ type InUseError struct {
 	PID, Host string
 }
 
+// Error implements error.
 func (e *InUseError) Error() string {
 	who := "another process"
 	if e.PID != "" {

@@ -35,6 +35,7 @@ type StatusError struct {
 	Body    string
 }
 
+// Error implements error.
 func (e *StatusError) Error() string { return fmt.Sprintf("%s: %d %s", e.Request, e.Status, e.Body) }
 
 // IsStatus says whether err is an answer of that status.
