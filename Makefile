@@ -18,15 +18,15 @@ KILLS_ALL = 50
 # The race detector needs a C compiler, and without one Go turns cgo off.
 RACE := $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race,)
 
-modules := . internal/interop
+modules := . internal/interop tools/conformance
 tools   := bin/tools
 # Folders of this module's packages that have a test of some kind.
 packages_with = $(shell grep -rlE --include='*_test.go' --exclude-dir=interop '^func $(1)' . | xargs -r -n1 dirname | sort -u)
 
-.PHONY: help build test lint generate e2e e2e-all bench fuzz serve
+.PHONY: help build test lint generate conformance e2e e2e-all bench fuzz serve
 
 help: ## list what make can do
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 build: ## build bin/berth, one static binary
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/berth ./cmd/berth
@@ -52,6 +52,11 @@ lint: $(tools) ## check format, vet, staticcheck, govulncheck, modules and gener
 
 generate: ## write ecrapi/shape again from the API model
 	$(GO) generate ./ecrapi/...
+
+conformance: build ## run the conformance suite of the OCI specification, and write docs/conformance.md
+	cd tools/conformance && CGO_ENABLED=0 $(GO) test -c -o '$(CURDIR)/bin/conformance' github.com/opencontainers/distribution-spec/conformance
+	cd tools/conformance && $(GO) test .
+	cd tools/conformance && $(GO) run . -berth '$(CURDIR)/bin/berth' -suite '$(CURDIR)/bin/conformance' -page '$(CURDIR)/docs/conformance.md'
 
 e2e: build $(tools) ## drive the built berth with real clients, as CI does (root, Linux)
 	$(call interop,$(LAYER),$(KILLS),)
