@@ -4,7 +4,8 @@
 //
 // A Host header lands in what is printed, so it is believed only where it
 // cannot lead anyone astray: see [Names.Site]. Headers that proxies add, such
-// as X-Forwarded-Host, are never read.
+// as X-Forwarded-Host, count only from proxies that are set as trusted: see
+// [Names.Forwarded].
 package endpoint
 
 import (
@@ -46,6 +47,9 @@ type Options struct {
 	Regions []string // regions that exist; nil means Regions()
 	Account string   // the server's own registry, for requests by nobody
 	Region  string
+	// Proxies are addresses and networks, such as "10.0.0.0/8", of those whose
+	// X-Forwarded headers count.
+	Proxies []string
 }
 
 // Names are the settings in force. Safe for use by several goroutines.
@@ -55,6 +59,7 @@ type Names struct {
 	listen   address
 	hosts    []address // trusted by name; without a port, with any
 	regions  map[string]bool
+	proxies  []netip.Prefix
 }
 
 var (
@@ -68,7 +73,7 @@ func New(o Options) (*Names, error) {
 	n := &Names{o: o}
 	for _, take := range []func(*Names) error{
 		(*Names).takeExternal, (*Names).takeStyle, (*Names).takeListen,
-		(*Names).takeHosts, (*Names).takeRegions, (*Names).takeHome,
+		(*Names).takeHosts, (*Names).takeRegions, (*Names).takeHome, (*Names).takeProxies,
 	} {
 		if err := take(n); err != nil {
 			return nil, err

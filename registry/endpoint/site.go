@@ -22,17 +22,14 @@ type Site struct {
 	aws    Host    // at, if it is AWS-shaped
 }
 
-// Site reads the Host header of r, and whether it came by TLS. The only error
-// is ErrMisdirected.
+// Site reads the Host header of r, and whether it came by TLS, to this server
+// or to a trusted proxy (see Forwarded). The only error is ErrMisdirected.
 //
 // A Host is printed back if it is loopback (localhost, a name below it, a
 // loopback address), AWS-shaped, one of the hosts that are set, or the
 // external or listening one with any port.
 func (n *Names) Site(r *http.Request) (Site, error) {
-	s := Site{names: n, scheme: "http"}
-	if r.TLS != nil {
-		s.scheme = "https"
-	}
+	s := Site{names: n, scheme: scheme(r)}
 	at, ok := parseAddress(r.Host)
 	if !ok || !n.trusts(at) {
 		if n.o.Strict {
