@@ -24,21 +24,24 @@ func (l *loader) check() {
 			l.complain(l.config.origins[c.key], fmt.Errorf("%s: %w", c.key, err))
 		}
 	}
+	l.checkTLS()
 	if len(l.wrong) > 0 {
 		return
 	}
-	l.checkNames()
-	if c := l.config; c.Dev && !IsLoopback(c.Listen) {
-		l.complain(c.origins["listen"], fmt.Errorf("listen: %q is refused with dev, whose keys everybody knows; did you mean %q?",
-			c.Listen, loopbackMeant(c.Listen)))
+	l.checkListeners()
+	if len(l.wrong) > 0 {
+		return
+	}
+	for _, p := range l.config.Ports() {
+		l.checkNames(p.Listen)
 	}
 }
 
 // checkNames has the names checked by the package that uses them, whose
 // complaints begin with the setting's key.
-func (l *loader) checkNames() {
-	_, err := endpoint.New(l.config.Names(l.config.Listen))
-	if err == nil {
+func (l *loader) checkNames(listen string) {
+	_, err := endpoint.New(l.config.Names(listen))
+	if err == nil || len(l.wrong) > 0 { // most of it is the same for all addresses
 		return
 	}
 	key, _, _ := strings.Cut(err.Error(), ":")
@@ -47,14 +50,19 @@ func (l *loader) checkNames() {
 
 // Names are the settings of names for a server that listens on an address.
 func (c *Config) Names(listen string) endpoint.Options {
-	if host, port, err := net.SplitHostPort(listen); err == nil && port == "0" {
+	if host, _, err := net.SplitHostPort(listen); err == nil && takesFreePort(listen) {
 		listen = net.JoinHostPort(host, "1") // any other; the port is not known yet
 	}
 	return endpoint.Options{
 		Style: endpoint.Style(c.RepositoryURI), External: c.External, Listen: listen,
 		Hosts: c.Hosts, Strict: c.StrictHosts(), Regions: c.regions(),
-		Account: c.Account, Region: c.Region,
+		Account: c.Account, Region: c.Region, Proxies: c.TrustedProxies,
 	}
+}
+
+func takesFreePort(listen string) bool {
+	_, port, err := net.SplitHostPort(listen)
+	return err == nil && port == "0"
 }
 
 func (c *Config) regions() []string {
@@ -64,13 +72,15 @@ func (c *Config) regions() []string {
 	return c.Regions
 }
 
-func checkListen(c *Config) error {
-	host, port, err := net.SplitHostPort(c.Listen)
+func checkListen(c *Config) error { return checkAddress(c.Listen) }
+
+func checkAddress(listen string) error {
+	host, port, err := net.SplitHostPort(listen)
 	if n, perr := strconv.ParseUint(port, 10, 16); err == nil && perr == nil && strconv.FormatUint(n, 10) == port &&
 		!strings.ContainsAny(host, " /@") {
 		return nil
 	}
-	return fmt.Errorf("%.80q is not an address and a port such as 127.0.0.1:5000%s", c.Listen, mean(listenMeant(c.Listen)))
+	return fmt.Errorf("%.80q is not an address and a port such as 127.0.0.1:5000%s", listen, mean(listenMeant(listen)))
 }
 
 // listenMeant guesses the address that a lone port or a lone address is for.

@@ -29,10 +29,16 @@ type Config struct {
 	File string `key:"config" from:"outside" restart:"yes" help:"configuration file (YAML)"`
 
 	Listen  string `key:"listen" default:"127.0.0.1:5000" restart:"yes" help:"address and port to listen on; port 0 takes a free one"`
+	Compat  string `key:"compat" default:"oci" oneof:"oci,ecr" restart:"yes" help:"where the OCI specification and ECR differ at /v2/: oci or ecr"`
 	Data    string `key:"data" default:"./data" restart:"yes" help:"data folder, or :memory: to keep nothing"`
 	Account string `key:"account" default:"000000000000" restart:"yes" help:"account of the server's own registry"`
 	Region  string `key:"region" default:"us-east-1" restart:"yes" help:"region of the server's own registry"`
 	Dev     bool   `key:"dev" default:"false" restart:"yes" help:"for tests on this machine: takes the keys test/test, makes repositories on push, refuses foreign Host headers"`
+
+	TLS            TLS        `key:"tls"`
+	Insecure       bool       `key:"insecure" default:"false" restart:"yes" help:"let other machines in without TLS: whoever is on the way can read and change passwords and layers"`
+	Listeners      []Listener `key:"listeners" restart:"yes" help:"more addresses to listen on"`
+	TrustedProxies []string   `key:"trusted-proxies" help:"addresses and networks of the proxies whose X-Forwarded headers count"`
 
 	CreateOnPush  string   `key:"create-on-push" default:"never" oneof:"never,always" help:"make a repository that is missing with the first push to it: never, or always (the default with dev)"`
 	RepositoryURI string   `key:"repository-uri" default:"request" oneof:"request,external,hostname,path,aws" help:"what is printed as repositoryUri: request, external, hostname, path or aws"`
@@ -40,6 +46,7 @@ type Config struct {
 	Hosts         []string `key:"hosts" help:"Host headers to print back besides loopback and AWS-shaped ones"`
 	HostsStrict   bool     `key:"hosts-strict" default:"false" help:"answer 421 to any other Host header (always with dev)"`
 	Regions       []string `key:"regions" help:"regions that exist; none listed means Amazon's public list"`
+	SparseIndexes string   `key:"sparse-indexes" default:"refuse" oneof:"refuse,accept" help:"indexes that name manifests which are not there: refuse or accept"`
 
 	UploadExpiry   time.Duration `key:"upload-expiry" default:"24h" help:"how long an unfinished upload may lie idle"`
 	EventRetention time.Duration `key:"event-retention" default:"168h" help:"how long events are kept"`
@@ -58,14 +65,16 @@ type Config struct {
 
 // Limits are the quotas. The defaults are ECR's where it has one.
 type Limits struct {
-	Manifest     Size `key:"manifest" default:"4MiB" help:"largest manifest"`
-	Layer        Size `key:"layer" default:"52000MiB" help:"largest layer"`
-	Parts        int  `key:"parts" default:"4200" help:"parts of a layer upload by the JSON API"`
-	Tags         int  `key:"tags" default:"1000" help:"tags of an image"`
-	Images       int  `key:"images" default:"100000" help:"images of a repository"`
-	ResourceTags int  `key:"resource-tags" default:"50" help:"resource tags of a repository"`
-	Uploads      int  `key:"uploads" default:"10000" help:"open uploads of an identity"`
-	Connections  int  `key:"connections" default:"10000" help:"open connections; beyond them the ones that idled longest are closed"`
+	Manifest          Size `key:"manifest" default:"4MiB" help:"largest manifest"`
+	Layer             Size `key:"layer" default:"52000MiB" help:"largest layer"`
+	Parts             int  `key:"parts" default:"4200" help:"parts of a layer upload by the JSON API"`
+	Tags              int  `key:"tags" default:"1000" help:"tags of an image"`
+	Images            int  `key:"images" default:"100000" help:"images of a repository"`
+	ResourceTags      int  `key:"resource-tags" default:"50" help:"resource tags of a repository"`
+	Uploads           int  `key:"uploads" default:"10000" help:"open uploads of an identity"`
+	RepositoryUploads int  `key:"repository-uploads" default:"10000" help:"open uploads in a repository"`
+	Head              Size `key:"head" default:"1MiB" restart:"yes" help:"largest head of a request"`
+	Connections       int  `key:"connections" default:"10000" help:"open connections; beyond them the ones that idled longest are closed"`
 }
 
 // Timeouts bound the phases of a connection.

@@ -46,10 +46,11 @@ var same = []cmp.Option{
 func TestDefaults(t *testing.T) {
 	want := &config.Config{
 		Listen: "127.0.0.1:5000", Data: "./data", Account: "000000000000", Region: "us-east-1",
+		Compat: "oci", TLS: config.TLS{Auto: "off"}, SparseIndexes: "refuse",
 		CreateOnPush: "never", RepositoryURI: "request", UploadExpiry: 24 * time.Hour, EventRetention: 7 * 24 * time.Hour,
 		Limits: config.Limits{
 			Manifest: 4 << 20, Layer: 52_000 << 20, Parts: 4200, Tags: 1000, Images: 100_000,
-			ResourceTags: 50, Uploads: 10_000, Connections: 10_000,
+			ResourceTags: 50, Uploads: 10_000, RepositoryUploads: 10_000, Head: 1 << 20, Connections: 10_000,
 		},
 		LogFormat: "text", LogLevel: "info", ShutdownTimeout: 30 * time.Second,
 		Timeouts: config.Timeouts{Header: 10 * time.Second, Body: time.Minute, Answer: time.Minute, Idle: 2 * time.Minute},
@@ -100,10 +101,11 @@ func TestThreeSpellings(t *testing.T) {
 	values := map[string]string{
 		"listen": "127.0.0.1:1234", "data": "/other", "account": "123456789012", "region": "eu-west-1", "dev": "true",
 		"create-on-push": "always", "repository-uri": "path", "external": "https://berth.example", "hosts-strict": "true",
-		"log-format": "json", "log-level": "warn",
+		"log-format": "json", "log-level": "warn", "compat": "ecr", "insecure": "true", "sparse-indexes": "accept",
+		"tls.auto": "local", "tls.acme-email": "me@example.com", "tls.acme-directory": "https://acme.example/directory",
 	}
 	for _, s := range config.Settings() {
-		if s.Type == "list" || s.Key == "config" {
+		if s.Flag() == "" || s.Key == "config" || s.Key == "tls.cert" || s.Key == "tls.key" { // those two go together
 			continue
 		}
 		value := values[s.Key]
@@ -236,6 +238,35 @@ func TestLocate(t *testing.T) {
 	}
 	if _, err := config.Locate(config.Sources{Flags: map[string]string{"config": "/absent.yml"}}); err == nil {
 		t.Error("an absent file that may name the data folder is no error")
+	}
+}
+
+func TestPorts(t *testing.T) {
+	content := `
+listen: 0.0.0.0:443
+tls: {auto: local}
+listeners:
+  - listen: 127.0.0.1:5000
+    tls: false
+  - {listen: "127.0.0.1:0", compat: ecr}
+  - {listen: "127.0.0.1:0"}
+`
+	want := []config.Port{
+		{Listen: "0.0.0.0:443", Compat: "oci", TLS: true}, {Listen: "127.0.0.1:5000", Compat: "oci"},
+		{Listen: "127.0.0.1:0", Compat: "ecr", TLS: true}, {Listen: "127.0.0.1:0", Compat: "oci", TLS: true},
+	}
+	c := load(t, config.Sources{Flags: file(t, content)})
+	if diff := cmp.Diff(want, c.Ports()); diff != "" {
+		t.Errorf("ports (-want +got):\n%s", diff)
+	}
+	moved := load(t, config.Sources{Flags: file(t, "\n\n"+content)})
+	moved.File = c.File
+	if _, changed, waiting := c.Renew(moved); len(changed)+len(waiting) > 0 {
+		t.Errorf("lines further down the file changed %q and %q", changed, waiting)
+	}
+	plain := load(t, config.Sources{Flags: map[string]string{"listen": ":5000", "insecure": "true", "compat": "ecr"}})
+	if diff := cmp.Diff([]config.Port{{Listen: ":5000", Compat: "ecr"}}, plain.Ports()); diff != "" {
+		t.Errorf("ports without TLS (-want +got):\n%s", diff)
 	}
 }
 

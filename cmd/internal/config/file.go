@@ -31,7 +31,7 @@ func (l *loader) file(name string) {
 
 // peek reads the settings that the loader still has, and complains of none.
 func (l *loader) peek(name string) error {
-	f := &yamlFile{loader: &loader{config: l.config, settings: l.settings}, name: name, seen: map[string]int{}}
+	f := &yamlFile{loader: &loader{config: l.config, into: l.into, settings: l.settings}, name: name, seen: map[string]int{}}
 	root, err := f.read()
 	if err == nil && root != nil && f.isPlain(root) {
 		f.mapping(root, "")
@@ -168,6 +168,8 @@ func (f *yamlFile) entry(key, value *yaml.Node, prefix string) {
 		f.complain(f.at(key), fmt.Errorf("%s cannot be set in a file, only by --%s and %s", full, s.Flag(), s.Env()))
 	case s.Type == "list":
 		f.list(s, value)
+	case s.Type == listenersType:
+		f.listeners(s, value)
 	default:
 		f.scalar(s, value)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -63,14 +64,16 @@ func Load(s Sources) (*Config, error) {
 // loader gathers settings, and what is wrong with them.
 type loader struct {
 	config   *Config
+	into     reflect.Value // the struct that the settings are members of: the Config, or a part of it
 	settings []Setting
 	wrong    []error
 }
 
 func newLoader() *loader {
-	l := &loader{config: &Config{origins: map[string]origin{}}, settings: Settings()}
+	c := &Config{origins: map[string]origin{}}
+	l := &loader{config: c, into: reflect.ValueOf(c).Elem(), settings: Settings()}
 	for _, s := range l.settings {
-		if s.Type != "list" {
+		if !s.isList() {
 			l.set(s, s.Default, "")
 		}
 	}
@@ -79,7 +82,7 @@ func newLoader() *loader {
 
 // set gives a setting a value; origin "" is the default's.
 func (l *loader) set(s Setting, text string, from origin) {
-	if err := s.set(l.config, text); err != nil {
+	if err := s.set(l.into, text); err != nil {
 		l.complain(from, err)
 		return
 	}
@@ -140,7 +143,7 @@ func (l *loader) variables(env map[string]string) {
 		value, ok := env[s.Env()]
 		switch {
 		case !ok:
-		case s.Type == "list":
+		case s.isList():
 			l.complain(origin(s.Env()), fmt.Errorf("%s is a list, which only a configuration file can hold", s.Key))
 		default:
 			l.set(s, value, origin(s.Env()))

@@ -34,7 +34,7 @@ func (s Setting) same(a, b *Config) bool {
 		return a.CreatesOnPush() == b.CreatesOnPush()
 	}
 	va, vb := s.value(a), s.value(b)
-	if s.Type == "list" && va.Len() == 0 && vb.Len() == 0 {
+	if s.isList() && va.Len() == 0 && vb.Len() == 0 {
 		return true
 	}
 	return reflect.DeepEqual(va.Interface(), vb.Interface())

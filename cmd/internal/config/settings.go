@@ -13,16 +13,19 @@ type Setting struct {
 	Key     string // as in YAML, such as "limits.layer"
 	Default string
 	Help    string
-	Type    string // "string", "bool", "duration", "size", "int" or "list"
+	Type    string // "string", "bool", "duration", "size", "int", "list" or "listeners"
 	restart bool
 	outside bool
 	oneof   []string
-	field   []int // index of the Config field
+	field   []int // index of the field
 }
+
+// isList says that only a file can hold the setting.
+func (s Setting) isList() bool { return s.Type == "list" || s.Type == listenersType }
 
 // Flag is the setting's flag without the dashes, "" for a list.
 func (s Setting) Flag() string {
-	if s.Type == "list" {
+	if s.isList() {
 		return ""
 	}
 	return strings.ReplaceAll(s.Key, ".", "-")
@@ -73,17 +76,19 @@ func typeName(t reflect.Type) string {
 		return "size"
 	case reflect.TypeFor[[]string]():
 		return "list"
+	case reflect.TypeFor[[]Listener]():
+		return listenersType
 	}
 	return t.Kind().String()
 }
 
-// set parses text into the setting's field of c.
-func (s Setting) set(c *Config, text string) error {
+// set parses text into the setting's field of a struct.
+func (s Setting) set(into reflect.Value, text string) error {
 	v, err := s.parse(text)
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.Key, err)
 	}
-	s.value(c).Set(reflect.ValueOf(v))
+	into.FieldByIndex(s.field).Set(reflect.ValueOf(v))
 	return nil
 }
 

@@ -1,0 +1,148 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// Listener is one address that clients reach, and how it speaks.
+type Listener struct {
+	Listen string `key:"listen" help:"address and port; port 0 takes a free one"`
+	Compat string `key:"compat" default:"oci" oneof:"oci,ecr" help:"as the setting compat"`
+	TLS    bool   `key:"tls" default:"true" help:"speak TLS, where tls is set up"`
+}
+
+// Port is a listener with all that is set elsewhere.
+type Port struct {
+	Listen string
+	Compat string
+	TLS    bool // it speaks TLS
+}
+
+// Ports are all addresses that clients reach, the one of the setting listen
+// first.
+func (c *Config) Ports() []Port {
+	ports := []Port{{c.Listen, c.Compat, c.TLS.On()}}
+	for _, l := range c.Listeners {
+		ports = append(ports, Port{l.Listen, l.Compat, l.TLS && c.TLS.On()})
+	}
+	return ports
+}
+
+// listenersType is the Type of the one setting that is a list of mappings.
+const listenersType = "listeners"
+
+// listeners reads the setting of that type.
+func (f *yamlFile) listeners(s Setting, n *yaml.Node) {
+	if n.Kind != yaml.SequenceNode {
+		f.complain(f.at(n), fmt.Errorf(`%s: a list is asked for, such as [{listen: "127.0.0.1:5001", compat: ecr}]`, s.Key))
+		return
+	}
+	var all []Listener
+	for i, item := range n.Content {
+		name := fmt.Sprintf("%s[%d]", s.Key, i)
+		all = append(all, f.listener(name, item))
+		f.config.origins[name] = f.at(item)
+	}
+	s.value(f.config).Set(reflect.ValueOf(all))
+	f.config.origins[s.Key] = f.at(n)
+}
+
+// listener reads an entry with the loader for the members of a Listener.
+func (f *yamlFile) listener(name string, n *yaml.Node) Listener {
+	var l Listener
+	entry := &yamlFile{name: f.name, seen: map[string]int{}, loader: &loader{
+		config: f.config, into: reflect.ValueOf(&l).Elem(), settings: walk(reflect.TypeFor[Listener](), name+".", nil),
+	}}
+	for _, s := range entry.settings {
+		if s.Default != "" {
+			entry.set(s, s.Default, "")
+		}
+	}
+	entry.mapping(n, name+".")
+	if l.Listen == "" && len(entry.wrong) == 0 {
+		entry.complain(f.at(n), fmt.Errorf("%s has no address; did you mean \"listen: 127.0.0.1:5001\"?", name))
+	}
+	f.wrong = append(f.wrong, entry.wrong...)
+	return l
+}
+
+// checkListeners looks at the addresses, and at who reaches them.
+func (l *loader) checkListeners() {
+	c := l.config
+	seen := []string{c.Listen}
+	for i, x := range c.Listeners {
+		switch err := checkAddress(x.Listen); {
+		case err != nil:
+			l.complain(c.portOrigin(i+1), err)
+		case slices.Contains(seen, x.Listen) && !takesFreePort(x.Listen):
+			l.complain(c.portOrigin(i+1), fmt.Errorf("%q is listened on already", x.Listen))
+		}
+		seen = append(seen, x.Listen)
+	}
+	if len(l.wrong) > 0 {
+		return
+	}
+	for i, p := range c.Ports() {
+		l.checkReach(p, c.portOrigin(i))
+	}
+}
+
+// portOrigin is where the i-th of Ports was asked for.
+func (c *Config) portOrigin(i int) origin {
+	if i == 0 {
+		return c.origins["listen"]
+	}
+	return c.origins[fmt.Sprintf("listeners[%d]", i-1)]
+}
+
+// checkReach refuses what others than this machine must not reach.
+func (l *loader) checkReach(p Port, from origin) {
+	c := l.config
+	switch {
+	case IsLoopback(p.Listen):
+	case c.Dev:
+		l.complain(from, fmt.Errorf("listen: %q is refused with dev, whose keys everybody knows; did you mean %q?",
+			p.Listen, loopbackMeant(p.Listen)))
+	case !p.TLS && !c.Insecure:
+		l.complain(from, fmt.Errorf("listen: other machines reach %q, and without TLS whoever is on the way can read and change passwords and layers; "+
+			"set tls.cert and tls.key, or tls.auto, or say --insecure if something else protects them", p.Listen))
+	}
+}
+
+// TLS says where certificates come from.
+type TLS struct {
+	Cert          string   `key:"cert" default:"" restart:"yes" help:"file of the certificate and those above it (PEM); read again when it changes"`
+	Key           string   `key:"key" default:"" restart:"yes" help:"file of the certificate's private key (PEM)"`
+	Auto          string   `key:"auto" default:"off" oneof:"off,local,acme" restart:"yes" help:"certificates without files: off, local (by a CA of the server's own, see berth ca) or acme"`
+	ACMEHosts     []string `key:"acme-hosts" restart:"yes" help:"names to get certificates for by ACME"`
+	ACMEEmail     string   `key:"acme-email" default:"" restart:"yes" help:"address that the ACME server may write to"`
+	ACMEDirectory string   `key:"acme-directory" default:"" restart:"yes" help:"the ACME server's directory; Let's Encrypt's if none is given"`
+}
+
+// On says whether TLS is set up.
+func (t TLS) On() bool { return t.Cert != "" || t.Auto != "off" }
+
+var tlsChecks = []struct {
+	key   string
+	wrong func(*Config) bool
+	text  string
+}{
+	{"tls.cert", func(c *Config) bool { return (c.TLS.Cert == "") != (c.TLS.Key == "") }, "a certificate and its key go together: set both or none"},
+	{"tls.auto", func(c *Config) bool { return c.TLS.Cert != "" && c.TLS.Auto != "off" }, "certificates come from files or by themselves, not both"},
+	{"tls.auto", func(c *Config) bool { return c.TLS.Auto == "acme" && len(c.TLS.ACMEHosts) == 0 }, "acme needs tls.acme-hosts, the names to get certificates for, such as [registry.example]"},
+	{"tls.acme-hosts", func(c *Config) bool { return c.TLS.Auto != "acme" && len(c.TLS.ACMEHosts) > 0 }, "these are for tls.auto: acme"},
+	{"tls.auto", func(c *Config) bool { return c.TLS.Auto == "acme" && c.InMemory() }, "acme needs a data folder: certificates that are thrown away are soon refused by who issues them"},
+}
+
+func (l *loader) checkTLS() {
+	for _, t := range tlsChecks {
+		if t.wrong(l.config) {
+			l.complain(l.config.origins[t.key], fmt.Errorf("%s: %w", t.key, errors.New(t.text)))
+		}
+	}
+}
