@@ -49,13 +49,22 @@ type Status struct {
 	Started time.Time `json:"started"`
 	Address string    `json:"address"` // host and port that it listens on
 	URL     string    `json:"url"`     // to reach it by from this machine
-	Data    string    `json:"data"`
-	Account string    `json:"account"`
-	Region  string    `json:"region"`
-	Dev     bool      `json:"dev"`
-	Ready   bool      `json:"ready"`
-	Fault   string    `json:"fault,omitempty"` // why it is not ready
-	Config  Config    `json:"config"`
+	// Listeners are all addresses, that one first.
+	Listeners []Listener `json:"listeners"`
+	Data      string     `json:"data"`
+	Account   string     `json:"account"`
+	Region    string     `json:"region"`
+	Dev       bool       `json:"dev"`
+	Ready     bool       `json:"ready"`
+	Fault     string     `json:"fault,omitempty"` // why it is not ready
+	Config    Config     `json:"config"`
+}
+
+// Listener is an address that a server listens on.
+type Listener struct {
+	Address string `json:"address"`
+	URL     string `json:"url"`
+	Compat  string `json:"compat"` // "oci" or "ecr"
 }
 
 // Config says which configuration is in force.

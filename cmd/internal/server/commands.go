@@ -41,7 +41,7 @@ func (s *Server) Status(ctx context.Context) (admin.Status, error) {
 	c := s.config.Load()
 	st := admin.Status{
 		Version: s.options.Version, PID: os.Getpid(), Started: s.started,
-		Address: s.listener.Addr().String(), URL: "http://" + localHost(s.keeper.listen),
+		Address: s.ports[0].listener.Addr().String(), URL: url(s.ports[0].Port), Listeners: s.listeners(),
 		Data: s.keeper.store.name(), Account: c.Account, Region: c.Region, Dev: c.Dev,
 		Ready: true, Config: *s.shown.Load(),
 	}
@@ -49,6 +49,15 @@ func (s *Server) Status(ctx context.Context) (admin.Status, error) {
 		st.Ready, st.Fault = false, err.Error()
 	}
 	return st, nil
+}
+
+// listeners says of each port what it is.
+func (s *Server) listeners() []admin.Listener {
+	var all []admin.Listener
+	for _, p := range s.ports {
+		all = append(all, admin.Listener{Address: p.listener.Addr().String(), URL: url(p.Port), Compat: p.Compat})
+	}
+	return all
 }
 
 // Reload implements admin.Server.

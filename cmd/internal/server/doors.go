@@ -5,15 +5,12 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/seed-78150930/berth/auth"
 	"github.com/seed-78150930/berth/auth/stsapi"
-	"github.com/seed-78150930/berth/ecrapi"
 	"github.com/seed-78150930/berth/registry/endpoint"
-	"github.com/seed-78150930/berth/registry/ociapi"
 )
 
-// doors are what requests come in by. They hold no state, and are made anew
-// when names change.
+// doors are what requests to a port come in by. They hold no state, and are
+// made anew when names change.
 type doors struct {
 	names *endpoint.Names
 	oci   http.Handler // /v2 and below
@@ -21,30 +18,6 @@ type doors struct {
 	ecr   http.Handler // /
 	sts   http.Handler // / too: see stsapi.Wants
 	ready func(context.Context) error
-}
-
-func (s *Server) openDoors(names *endpoint.Names) (*doors, error) {
-	oci, err := ociapi.New(ociapi.Options{
-		Registry: s.registry, Credentials: s.credentials, Authorizer: auth.RootOnly{}, Names: names,
-		Log: s.log, RequestID: requestID,
-	})
-	if err != nil {
-		return nil, err
-	}
-	ecr, err := ecrapi.New(ecrapi.Options{
-		Registry: s.registry, Credentials: s.credentials, Authorizer: auth.RootOnly{}, Names: names,
-		PageKey: s.keeper.store.key.Derive("page tokens"), Log: s.log, RequestID: requestID,
-	})
-	if err != nil {
-		return nil, err
-	}
-	sts, err := stsapi.New(stsapi.Options{
-		Credentials: s.credentials, Authorizer: auth.RootOnly{}, Log: s.log, RequestID: requestID,
-	})
-	if err != nil {
-		return nil, err
-	}
-	return &doors{names, oci, oci.LayerLinks(), ecr, sts, s.registry.Ready}, nil
 }
 
 // ServeHTTP routes by the path as it was sent: what is escaped stays so, and

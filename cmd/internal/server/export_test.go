@@ -9,13 +9,13 @@ import (
 
 // OpenDoor has a handler answer in place of all doors.
 func (s *Server) OpenDoor(h http.Handler) {
-	d := *s.doors.Load()
+	d := *s.ports[0].doors.Load()
 	d.oci, d.ecr = h, h
-	s.doors.Store(&d)
+	s.ports[0].doors.Store(&d)
 }
 
 // Address is the host and port that the server listens on.
-func (s *Server) Address() string { return s.listener.Addr().String() }
+func (s *Server) Address() string { return s.ports[0].listener.Addr().String() }
 
 // Abandon closes a server that was not run.
 func (s *Server) Abandon() error { return s.abandon() }

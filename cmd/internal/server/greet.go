@@ -11,9 +11,12 @@ import (
 // can be copied from. Its last line says that the server answers.
 func (s *Server) greet() {
 	var b strings.Builder
-	host := localHost(s.keeper.listen)
+	first, host := s.ports[0], localHost(homePort(s.keeper.ports).Listen)
 	fmt.Fprintf(&b, "Berth %s\n\n", s.options.Version)
-	fmt.Fprintf(&b, "  address      http://%s\n", s.listener.Addr())
+	fmt.Fprintf(&b, "  address      %s://%s\n", scheme(first.Port), first.listener.Addr())
+	if others := alsoServes(s.ports); others != "" {
+		fmt.Fprintf(&b, "  and          %s\n", others)
+	}
 	fmt.Fprintf(&b, "  data folder  %s\n", s.keeper.store.name())
 	s.sayKey(&b)
 	fmt.Fprintf(&b, "\nTo log in and push an image, in another terminal:\n\n")
@@ -28,7 +31,7 @@ func (s *Server) greet() {
 	}
 	fmt.Fprintf(&b, "\nready\n")
 	_, _ = fmt.Fprint(s.options.Out, b.String()) // a closed terminal is no reason to stop
-	s.log.Info("ready", "address", s.listener.Addr().String(), "data", s.keeper.store.name(), "version", s.options.Version)
+	s.log.Info("ready", "address", first.listener.Addr().String(), "data", s.keeper.store.name(), "version", s.options.Version)
 }
 
 // sayKey says by which key the server is used.
@@ -52,5 +55,5 @@ func (s *Server) findMe() string {
 	if s.keeper.store.dir != nil {
 		return "--data " + shell.Quote(s.keeper.store.dir.Path())
 	}
-	return "--data :memory: --listen " + shell.Quote(s.keeper.listen)
+	return "--data :memory: --listen " + shell.Quote(s.keeper.ports[0].Listen)
 }

@@ -20,7 +20,7 @@ type Keeper struct {
 	config   *config.Config
 	store    *store
 	accounts *accounts.Store
-	listen   string // address that a server of it has or would have
+	ports    []config.Port // that a server of it has or would have
 }
 
 // OpenKeeper opens the store of a server that does not run. The error is
@@ -51,7 +51,7 @@ func newKeeper(ctx context.Context, c *config.Config, s *store) (*Keeper, error)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open access keys: %w", err), s.close())
 	}
-	return &Keeper{c, s, keys, c.Listen}, nil
+	return &Keeper{c, s, keys, c.Ports()}, nil
 }
 
 // Close lets go of the store.
@@ -74,7 +74,7 @@ func (k *Keeper) DeleteKey(ctx context.Context, id string) error { return k.acco
 // Environment implements admin.Keeper.
 func (k *Keeper) Environment(ctx context.Context) (admin.Environment, error) {
 	key, err := k.clientKey(ctx)
-	return admin.Environment{Endpoint: "http://" + localHost(k.listen), Region: k.config.Region, Key: key}, err
+	return admin.Environment{Endpoint: url(homePort(k.ports)), Region: k.config.Region, Key: key}, err
 }
 
 // clientKey is the key that clients on this machine are given: one that is

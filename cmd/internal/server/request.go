@@ -28,9 +28,14 @@ func newRequestID() string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
-// ServeHTTP gives a request its id and its deadlines, has the doors answer it,
-// and logs it.
+// ServeHTTP answers as the first port does.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.handler(s.ports[0]).ServeHTTP(w, r)
+}
+
+// answer gives a request its id and its deadlines, has the doors answer it, and
+// logs it.
+func (s *Server) answer(w http.ResponseWriter, r *http.Request, d *doors) {
 	if !s.gate.TryRLock() {
 		panic(http.ErrAbortHandler) // the store is about to be closed
 	}
@@ -38,10 +43,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	noteBusy(r.Context())
 	began, id, timeouts := time.Now(), newRequestID(), s.config.Load().Timeouts
 	w.Header().Set("x-amzn-RequestId", id)
-	r = r.WithContext(context.WithValue(r.Context(), requestKey{}, id))
+	r = d.names.Forwarded(r.WithContext(context.WithValue(r.Context(), requestKey{}, id)))
 	body := paceBody(w, r, timeouts.Body)
 	a := newAnswer(w, timeouts.Answer)
-	broken := s.serve(a, r)
+	broken := s.serve(a, r, d)
 	a.end(body.end())
 	s.logRequest(r, a, body, began)
 	if broken {
@@ -52,7 +57,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // serve has the doors answer. A panic of theirs is answered with 500; broken
 // says that it came too late for that.
-func (s *Server) serve(a *answer, r *http.Request) (broken bool) {
+func (s *Server) serve(a *answer, r *http.Request, d *doors) (broken bool) {
 	defer func() {
 		p := recover()
 		if p == nil {
@@ -66,7 +71,7 @@ func (s *Server) serve(a *answer, r *http.Request) (broken bool) {
 			writePlain(a, http.StatusInternalServerError, "internal error, request "+requestID(r.Context()))
 		}
 	}()
-	s.doors.Load().ServeHTTP(a, r)
+	d.ServeHTTP(a, r)
 	return false
 }
 
@@ -75,8 +80,8 @@ const longestLogged = 512
 
 // logRequest writes a line of the access log. Queries and headers hold
 // signatures and tokens, so that of those only the name of an operation and of
-// the client are logged. The address is that of the socket: what headers say
-// of others before it anybody may write.
+// the client are logged. The address is that of the socket, or what a trusted
+// proxy says of it: headers of others anybody may write.
 func (s *Server) logRequest(r *http.Request, a *answer, body *pacedBody, began time.Time) {
 	level := slog.LevelInfo
 	if path := r.URL.Path; path == "/healthz" || path == "/readyz" {

@@ -25,7 +25,7 @@ func (s *Server) Run(ctx context.Context) error {
 	requests, cutRequests := context.WithCancel(context.WithoutCancel(ctx))
 	defer cutRequests()
 	var workers sync.WaitGroup
-	failed := make(chan error, 3)
+	failed := make(chan error, 2+len(s.ports))
 	start := func(what string, run func() error) {
 		workers.Go(func() {
 			if err := run(); err != nil && !errors.Is(err, http.ErrServerClosed) {
@@ -34,9 +34,12 @@ func (s *Server) Run(ctx context.Context) error {
 		})
 	}
 	open := newConnections(func() int { return s.config.Load().Limits.Connections }, openFiles())
-	public, private := s.publicServer(requests, open), s.adminServer()
+	public, private := s.publicServers(requests, open), s.adminServer()
 	start("work in the background", func() error { return s.registry.Run(work) })
-	start("answer clients", func() error { return public.Serve(framedListener{open.listener(s.listener)}) })
+	for i, p := range s.ports {
+		l := p.accept(open, s.tls, tlsLimits{s.options.Config.Timeouts.Header, s.log})
+		start("answer clients at "+p.Listen, func() error { return public[i].Serve(l) })
+	}
 	start("answer commands", func() error { return private.Serve(s.admin) })
 	s.greet()
 
@@ -54,18 +57,24 @@ func (s *Server) Run(ctx context.Context) error {
 	return err
 }
 
-// publicServer is what clients reach. Its requests end with ctx.
-func (s *Server) publicServer(ctx context.Context, open *connections) *http.Server {
+// publicServers are what clients reach, one for each port. Requests end with
+// ctx.
+func (s *Server) publicServers(ctx context.Context, open *connections) []*http.Server {
 	c := s.options.Config
-	return &http.Server{
-		Handler:           s,
-		ReadHeaderTimeout: c.Timeouts.Header,
-		IdleTimeout:       c.Timeouts.Idle,
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
-		BaseContext:       func(net.Listener) context.Context { return ctx },
-		ConnState:         open.state,
-		ConnContext:       open.context,
+	servers := make([]*http.Server, len(s.ports))
+	for i, p := range s.ports {
+		servers[i] = &http.Server{
+			Handler:           s.handler(p),
+			ReadHeaderTimeout: c.Timeouts.Header,
+			IdleTimeout:       c.Timeouts.Idle,
+			MaxHeaderBytes:    int(c.Limits.Head),
+			ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+			BaseContext:       func(net.Listener) context.Context { return ctx },
+			ConnState:         open.state,
+			ConnContext:       open.context,
+		}
 	}
+	return servers
 }
 
 func (s *Server) adminServer() *http.Server {
@@ -73,14 +82,14 @@ func (s *Server) adminServer() *http.Server {
 }
 
 // drain lets requests end, and ends those that do not by cut.
-func (s *Server) drain(ctx context.Context, public *http.Server, cut func()) error {
+func (s *Server) drain(ctx context.Context, public []*http.Server, cut func()) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.config.Load().ShutdownTimeout)
 	defer cancel()
-	err := public.Shutdown(ctx)
+	err := onAll(public, func(h *http.Server) error { return h.Shutdown(ctx) })
 	if errors.Is(err, context.DeadlineExceeded) {
 		s.log.Warn("requests under way are cut off")
 		cut()
-		err = public.Close()
+		err = onAll(public, (*http.Server).Close)
 	}
 	closed := make(chan struct{})
 	go func() { s.gate.Lock(); close(closed) }()
@@ -90,4 +99,15 @@ func (s *Server) drain(ctx context.Context, public *http.Server, cut func()) err
 		s.log.Warn("requests go on that should have ended")
 	}
 	return err
+}
+
+// onAll does something to all servers at once.
+func onAll(servers []*http.Server, do func(*http.Server) error) error {
+	errs := make([]error, len(servers))
+	var all sync.WaitGroup
+	for i, h := range servers {
+		all.Go(func() { errs[i] = do(h) })
+	}
+	all.Wait()
+	return errors.Join(errs...)
 }

@@ -4,6 +4,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -38,7 +39,7 @@ type Options struct {
 }
 
 // Server is a whole server, from New until Run returns. It is an admin.Server
-// and, for its clients, an http.Handler.
+// and, for clients of its first port, an http.Handler.
 type Server struct {
 	options     Options
 	log         *slog.Logger
@@ -47,12 +48,12 @@ type Server struct {
 	keeper      *Keeper
 	registry    *registry.Service
 	credentials *credentials.Verifier
-	listener    net.Listener
+	ports       []*port     // one at least
+	tls         *tls.Config // nil without TLS
 	admin       net.Listener
 	root        accounts.Key // made at this start, zero if there was one
 
 	config    atomic.Pointer[config.Config] // in force
-	doors     atomic.Pointer[doors]         // for the names in force
 	gate      sync.RWMutex                  // held by requests under way; shut at the end
 	reloading sync.Mutex
 	shown     atomic.Pointer[admin.Config] // what status says of the configuration
@@ -98,12 +99,15 @@ func (s *Server) open(ctx context.Context) (err error) {
 	s.credentials, err = credentials.New(credentials.Options{
 		Accounts: s.keeper.accounts, TokenKeys: [][]byte{s.keeper.store.key.Derive("tokens")},
 		SpoolDir:  s.keeper.store.spool,
-		HasRegion: func(region string) bool { return s.doors.Load().names.HasRegion(region) },
+		HasRegion: func(region string) bool { return s.ports[0].doors.Load().names.HasRegion(region) },
 	})
 	if err != nil {
 		return err
 	}
 	if err := s.listen(); err != nil {
+		return err
+	}
+	if s.tls, err = s.openTLS(); err != nil {
 		return err
 	}
 	if err := s.take(s.options.Config); err != nil {
@@ -116,16 +120,18 @@ func (s *Server) open(ctx context.Context) (err error) {
 	return err
 }
 
-// listen opens the port and the admin socket.
+// listen opens the ports and the admin socket.
 func (s *Server) listen() (err error) {
-	c := s.options.Config
-	if s.listener, err = net.Listen("tcp", c.Listen); err != nil {
-		return err
+	for i, c := range s.options.Config.Ports() {
+		p, err := s.openPort(c)
+		if p != nil {
+			s.ports = append(s.ports, p)
+		}
+		if err != nil {
+			return err
+		}
+		s.keeper.ports[i] = p.Port
 	}
-	if c.Dev && !isLoopback(s.listener.Addr()) {
-		return fmt.Errorf("%s leads to %s, which others can reach; with dev that is refused", c.Listen, s.listener.Addr())
-	}
-	s.keeper.listen = withPort(c.Listen, s.listener.Addr())
 	s.admin, err = admin.Listen(s.place())
 	return err
 }
@@ -133,7 +139,7 @@ func (s *Server) listen() (err error) {
 // place is where commands find the server.
 func (s *Server) place() admin.Place {
 	if s.keeper.store.dir == nil {
-		return admin.InMemory(s.keeper.listen)
+		return admin.InMemory(s.keeper.ports[0].Listen)
 	}
 	return admin.InFolder(s.keeper.store.dir.Path())
 }
@@ -155,15 +161,19 @@ func withPort(listen string, got net.Addr) string {
 
 // take puts a configuration in force.
 func (s *Server) take(c *config.Config) error {
-	names, err := endpoint.New(c.Names(s.keeper.listen))
-	if err != nil {
-		return err
+	next := make([]*doors, len(s.ports))
+	for i, p := range s.ports {
+		names, err := endpoint.New(c.Names(p.Listen))
+		if err != nil {
+			return err
+		}
+		if next[i], err = s.openDoors(p, names); err != nil {
+			return err
+		}
 	}
-	d, err := s.openDoors(names)
-	if err != nil {
-		return err
+	for i, p := range s.ports {
+		p.doors.Store(next[i])
 	}
-	s.doors.Store(d)
 	s.config.Store(c)
 	s.registry.Configure(s.registryOptions(c))
 	return s.level.UnmarshalText([]byte(c.LogLevel))
@@ -182,10 +192,11 @@ func (s *Server) registryOptions(c *config.Config) registry.Options {
 // abandon closes what New has opened.
 func (s *Server) abandon() error {
 	var errs []error
-	for _, l := range []net.Listener{s.listener, s.admin} {
-		if l != nil {
-			errs = append(errs, l.Close())
-		}
+	for _, p := range s.ports {
+		errs = append(errs, p.listener.Close())
+	}
+	if s.admin != nil {
+		errs = append(errs, s.admin.Close())
 	}
 	return errors.Join(append(errs, s.keeper.Close())...)
 }
