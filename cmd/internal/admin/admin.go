@@ -39,6 +39,9 @@ type Environment struct {
 	Endpoint string // such as "http://localhost:5000"
 	Region   string
 	Key      accounts.Key
+	// CA is the path of the certificate that vouches for the server's own; ""
+	// where there is no TLS or the system's authorities vouch for it.
+	CA string
 }
 
 // Status says what a server is and how it is. Its JSON form is what `status

@@ -34,7 +34,7 @@ func (s *scripted) Reload(context.Context) (admin.Reloaded, error) {
 }
 
 func (s *scripted) Environment(context.Context) (admin.Environment, error) {
-	return admin.Environment{Endpoint: "http://localhost:5000", Region: "us-east-1", Key: s.keys[0]}, s.err
+	return admin.Environment{Endpoint: "http://localhost:5000", Region: "us-east-1", Key: s.keys[0], CA: "/data/tls/ca.crt"}, s.err
 }
 
 func (s *scripted) CreateKey(_ context.Context, account string) (accounts.Key, error) {
@@ -88,7 +88,7 @@ func TestEverythingComesThrough(t *testing.T) {
 		},
 		"Environment": func() (any, any, error) {
 			got, err := c.Environment(ctx)
-			return got, admin.Environment{Endpoint: "http://localhost:5000", Region: "us-east-1", Key: sample}, err
+			return got, admin.Environment{Endpoint: "http://localhost:5000", Region: "us-east-1", Key: sample, CA: "/data/tls/ca.crt"}, err
 		},
 		"Keys":      func() (any, any, error) { got, err := c.Keys(ctx); return got, s.keys, err },
 		"CreateKey": func() (any, any, error) { got, err := c.CreateKey(ctx, "123456789012"); return got, sample, err },

@@ -50,7 +50,7 @@ func (c *Client) Reload(ctx context.Context) (done Reloaded, err error) {
 func (c *Client) Environment(ctx context.Context) (Environment, error) {
 	var e wireEnvironment
 	err := c.ask(ctx, http.MethodGet, "/environment", nil, &e)
-	return Environment{e.Endpoint, e.Region, e.Key.key()}, err
+	return Environment{e.Endpoint, e.Region, e.Key.key(), e.CA}, err
 }
 
 // CreateKey implements Keeper.

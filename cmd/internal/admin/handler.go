@@ -64,7 +64,7 @@ func (h handler) reload(w http.ResponseWriter, r *http.Request) error {
 func (h handler) environment(w http.ResponseWriter, r *http.Request) error {
 	e, err := h.Server.Environment(r.Context())
 	if err == nil {
-		writeJSON(w, http.StatusOK, wireEnvironment{e.Endpoint, e.Region, toWire(e.Key)})
+		writeJSON(w, http.StatusOK, wireEnvironment{e.Endpoint, e.Region, toWire(e.Key), e.CA})
 	}
 	return err
 }

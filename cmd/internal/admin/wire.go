@@ -40,6 +40,7 @@ type wireEnvironment struct {
 	Endpoint string  `json:"endpoint"`
 	Region   string  `json:"region"`
 	Key      wireKey `json:"key"`
+	CA       string  `json:"ca,omitempty"`
 }
 
 type wireAccount struct {
