@@ -8,9 +8,10 @@
 //	index.db    facts
 //	blobs/      layers
 //	tmp/        request bodies while they are checked; emptied at each start
+//	tls/        the server's own certificate authority, and what ACME gave
 //	admin.sock  by which commands reach the server
 //
-// A backup needs format, keys, index.db and blobs. Whoever has keys and
+// A backup needs format, keys, index.db, blobs and tls. Whoever has keys and
 // index.db has every access key.
 package datadir
 

@@ -51,11 +51,12 @@ var floors = map[string]floor{
 	"cmd/internal/datadir": {level: 6},
 	"cmd/internal/admin":   {level: 6},
 	"cmd/internal/shell":   {level: 6},
+	"cmd/internal/certs":   {level: 6},
 	"cmd/internal/server": {level: 6, sideways: []string{
-		"cmd/internal/config", "cmd/internal/datadir", "cmd/internal/admin", "cmd/internal/shell",
+		"cmd/internal/config", "cmd/internal/datadir", "cmd/internal/admin", "cmd/internal/shell", "cmd/internal/certs",
 	}},
 	"cmd/berth": {level: 6, sideways: []string{
-		"cmd/internal/config", "cmd/internal/datadir", "cmd/internal/admin", "cmd/internal/shell", "cmd/internal/server",
+		"cmd/internal/config", "cmd/internal/datadir", "cmd/internal/admin", "cmd/internal/shell", "cmd/internal/certs", "cmd/internal/server",
 	}},
 
 	// Beside the house: what no program links.
@@ -100,6 +101,7 @@ var outsiders = map[string]users{
 	"go.yaml.in/yaml/v4":                         {code: []string{"cmd/internal/config"}},
 	"github.com/google/go-cmp":                   {code: []string{"storage/storagetest"}, tests: []string{"*"}},
 	"github.com/rogpeppe/go-internal/testscript": {tests: []string{"cmd/berth"}},
+	"golang.org/x/crypto/acme":                   {code: []string{"cmd/internal/certs"}},
 	"golang.org/x/sys":                           {code: []string{"storage/fsblob", "storage/boltindex", "cmd/internal/datadir"}},
 }
 

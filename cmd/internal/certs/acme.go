@@ -1,0 +1,107 @@
+package certs
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"golang.org/x/crypto/acme"
+	"golang.org/x/crypto/acme/autocert"
+)
+
+// LetsEncrypt is the directory that is asked where none is set.
+const LetsEncrypt = acme.LetsEncryptURL
+
+// ACMEOptions are the settings of certificates by ACME (RFC 8555).
+type ACMEOptions struct {
+	Hosts     []string // public host names that lead to this server's port 443; at least one
+	Email     string   // where the authority may write to; "" for nowhere
+	Directory string   // URL of the authority's directory; "" means LetsEncrypt
+	// CacheDir keeps the account's key and the certificates with their keys.
+	// "" keeps them in memory: every start then asks for new ones, of which
+	// public authorities give a few a week.
+	CacheDir string
+	Client   *http.Client // speaks to the authority; nil means http.DefaultClient
+}
+
+// ACME has certificates made by a public authority, each when it is first asked
+// for, and renews them in the background before they end. That the hosts are
+// ours is shown by TLS-ALPN-01 (RFC 8737), for which the authority connects to
+// port 443 of the host; port 80 is not needed.
+//
+// By using it the operator agrees to the authority's terms of service.
+type ACME struct {
+	hosts   []string
+	manager *autocert.Manager
+}
+
+// NewACME checks the options and makes the folder for what is kept. It asks the
+// authority for nothing yet.
+func NewACME(o ACMEOptions) (*ACME, error) {
+	hosts, err := publicHosts(o.Hosts)
+	if err != nil {
+		return nil, err
+	}
+	a := &ACME{hosts: hosts, manager: &autocert.Manager{
+		Prompt: autocert.AcceptTOS,
+		Email:  o.Email,
+		Client: &acme.Client{DirectoryURL: o.Directory, HTTPClient: o.Client, UserAgent: "berth"},
+	}}
+	a.manager.HostPolicy = func(_ context.Context, host string) error { return a.admit(host) }
+	if o.Directory == "" {
+		a.manager.Client.DirectoryURL = LetsEncrypt
+	}
+	if o.CacheDir == "" {
+		return a, nil
+	}
+	if err := ownFolder(o.CacheDir); err != nil {
+		return nil, err
+	}
+	a.manager.Cache = autocert.DirCache(o.CacheDir)
+	return a, nil
+}
+
+// publicHosts checks names that a public authority is to vouch for.
+func publicHosts(list []string) ([]string, error) {
+	if len(list) == 0 {
+		return nil, errors.New("ACME needs the host names that certificates are for")
+	}
+	var hosts []string
+	for _, s := range list {
+		host, ok := canonicalHost(s)
+		if !ok || !strings.Contains(host, ".") || host == "localhost" || isBelowLocalhost(host) {
+			return nil, fmt.Errorf("ACME: %q is not a public host name", s)
+		}
+		hosts = append(hosts, host)
+	}
+	return hosts, nil
+}
+
+func (a *ACME) admit(host string) error {
+	if host, ok := canonicalHost(host); ok && slices.Contains(a.hosts, host) {
+		return nil
+	}
+	return fmt.Errorf("no TLS certificate for %q: it is not among the hosts set for ACME (%s)", host, strings.Join(a.hosts, ", "))
+}
+
+// Certificate implements Source. A client that names no host gets the
+// certificate of the first one set. The first handshake for a host waits until
+// its certificate is there.
+func (a *ACME) Certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	asked := *hello
+	if asked.ServerName == "" {
+		asked.ServerName = a.hosts[0]
+	}
+	if err := a.admit(asked.ServerName); err != nil {
+		return nil, err
+	}
+	cert, err := a.manager.GetCertificate(&asked)
+	if err != nil {
+		return nil, fmt.Errorf("TLS certificate for %q by ACME: %w", asked.ServerName, err)
+	}
+	return cert, nil
+}
