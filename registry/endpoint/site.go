@@ -42,6 +42,12 @@ func (n *Names) Site(r *http.Request) (Site, error) {
 	return s, nil
 }
 
+// Trusts says whether a Host header is one that Site prints back.
+func (n *Names) Trusts(host string) bool {
+	at, ok := parseAddress(host)
+	return ok && n.trusts(at)
+}
+
 func (n *Names) trusts(a address) bool {
 	return a.isLoopback() || n.lists(a.host, a.port) || n.trustsShape(a.shape())
 }

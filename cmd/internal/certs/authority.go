@@ -17,9 +17,12 @@ import (
 )
 
 // Files of a local authority, within its folder.
+// AuthorityFile is the name of the certificate that clients are to trust, in
+// the folder of OpenLocal.
+const AuthorityFile = "ca.crt"
+
 const (
-	authorityCert = "ca.crt"
-	authorityKey  = "ca.key"
+	authorityKey = "ca.key"
 )
 
 const (
@@ -36,7 +39,7 @@ var ErrNoAuthority = errors.New("there is no local CA")
 // nothing and leaves the key alone. The error is ErrNoAuthority where no server
 // has made one.
 func ReadAuthority(dir string) ([]byte, error) {
-	name := filepath.Join(dir, authorityCert)
+	name := filepath.Join(dir, AuthorityFile)
 	text, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: %s is absent", ErrNoAuthority, name)
@@ -108,7 +111,7 @@ func openAuthority(dir string, now time.Time) (*authority, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	cert, err := readAuthorityCert(filepath.Join(dir, authorityCert))
+	cert, err := readAuthorityCert(filepath.Join(dir, AuthorityFile))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
@@ -117,14 +120,14 @@ func openAuthority(dir string, now time.Time) (*authority, error) {
 		return makeAuthority(dir, key, now)
 	case key == nil:
 		return nil, fmt.Errorf("%s is missing beside %s; bring it back from a backup, or remove both to have a new CA, "+
-			"which every client must be told to trust", filepath.Join(dir, authorityKey), authorityCert)
+			"which every client must be told to trust", filepath.Join(dir, authorityKey), AuthorityFile)
 	case !key.PublicKey.Equal(cert.PublicKey):
 		return nil, fmt.Errorf("%s is not the key of %s; bring both back from a backup, or remove both to have a new CA, "+
-			"which every client must be told to trust", filepath.Join(dir, authorityKey), authorityCert)
+			"which every client must be told to trust", filepath.Join(dir, authorityKey), AuthorityFile)
 	}
 	if err := validAt(cert, now); err != nil {
 		return nil, fmt.Errorf("local CA in %s: %w; remove %s and %s to have a new one, which every client must be told to trust",
-			dir, err, authorityCert, authorityKey)
+			dir, err, AuthorityFile, authorityKey)
 	}
 	return &authority{cert, key}, nil
 }
@@ -138,7 +141,7 @@ func makeAuthority(dir string, key *ecdsa.PrivateKey, now time.Time) (*authority
 		if err != nil {
 			return nil, err
 		}
-		return a, writeNew(filepath.Join(dir, authorityCert), encodeCert(a.cert.Raw))
+		return a, writeNew(filepath.Join(dir, AuthorityFile), encodeCert(a.cert.Raw))
 	}
 	a, err := newAuthority(now)
 	if err != nil {
@@ -152,7 +155,7 @@ func makeAuthority(dir string, key *ecdsa.PrivateKey, now time.Time) (*authority
 	if err := writeNew(filepath.Join(dir, authorityKey), text); err != nil {
 		return nil, err
 	}
-	return a, writeNew(filepath.Join(dir, authorityCert), encodeCert(a.cert.Raw))
+	return a, writeNew(filepath.Join(dir, AuthorityFile), encodeCert(a.cert.Raw))
 }
 
 func readAuthorityKey(name string) (*ecdsa.PrivateKey, error) {

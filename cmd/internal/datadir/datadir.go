@@ -7,6 +7,7 @@
 //	keys        the master key, under which secrets in the index are sealed
 //	index.db    facts
 //	blobs/      layers
+//	tls/        authority and certificates that the server made or was given by ACME
 //	tmp/        request bodies while they are checked; emptied at each start
 //	tls/        the server's own certificate authority, and what ACME gave
 //	admin.sock  by which commands reach the server
@@ -30,6 +31,7 @@ const (
 	keysFile   = "keys"
 	indexFile  = "index.db"
 	blobsDir   = "blobs"
+	tlsDir     = "tls"
 	tmpDir     = "tmp"
 )
 
@@ -156,6 +158,10 @@ func (d *Dir) Blobs() string { return filepath.Join(d.path, blobsDir) }
 
 // Tmp is the path of the folder for what need not outlive the process.
 func (d *Dir) Tmp() string { return filepath.Join(d.path, tmpDir) }
+
+// TLS is the path of the folder for certificates, which is there once the
+// server has made some.
+func (d *Dir) TLS() string { return filepath.Join(d.path, tlsDir) }
 
 // Key is the folder's master key.
 func (d *Dir) Key() Key { return d.key }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"crypto/x509"
 	"io"
 	"net"
 	"net/http"
@@ -16,6 +17,9 @@ func (s *Server) OpenDoor(h http.Handler) {
 
 // Address is the host and port that the server listens on.
 func (s *Server) Address() string { return s.ports[0].listener.Addr().String() }
+
+// Authority is the one that a server of its own makes certificates by.
+func (s *Server) Authority() *x509.Certificate { return s.local.Authority() }
 
 // Abandon closes a server that was not run.
 func (s *Server) Abandon() error { return s.abandon() }

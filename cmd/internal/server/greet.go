@@ -18,6 +18,12 @@ func (s *Server) greet() {
 		fmt.Fprintf(&b, "  and          %s\n", others)
 	}
 	fmt.Fprintf(&b, "  data folder  %s\n", s.keeper.store.name())
+	if s.local != nil {
+		fmt.Fprintf(&b, "  certificates by an authority of its own: \"%s ca\" prints it, \"%[1]s ca trust\" says how to trust it\n", s.options.Program)
+	}
+	if s.options.Config.Insecure {
+		fmt.Fprintf(&b, "\nInsecure: other machines are let in without TLS. Whoever is on the way between can read and\nchange passwords and layers.\n")
+	}
 	s.sayKey(&b)
 	fmt.Fprintf(&b, "\nTo log in and push an image, in another terminal:\n\n")
 	for _, line := range []string{

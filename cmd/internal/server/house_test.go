@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -47,6 +49,7 @@ type house struct {
 	t        testing.TB
 	flags    map[string]string // read again by Reload
 	url      string
+	client   *http.Client
 	log, out *buffer
 	stop     func() error // ends it, and says how Run did
 }
@@ -68,9 +71,24 @@ func newHouse(t testing.TB, flags map[string]string) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.url = "http://" + h.Address()
+	h.url, h.client = "http://"+h.Address(), http.DefaultClient
+	if c.Ports()[0].TLS {
+		h.url, h.client = "https://"+h.Address(), h.trusting(true)
+	}
 	h.run()
 	return h
+}
+
+// trusting is a client that trusts the server's own authority, and speaks
+// HTTP/2 if asked, else HTTP/1.1.
+func (h *house) trusting(http2 bool) *http.Client {
+	conf := &tls.Config{RootCAs: x509.NewCertPool(), ServerName: "localhost"}
+	conf.RootCAs.AddCert(h.Authority())
+	transport := &http.Transport{TLSClientConfig: conf, Protocols: new(http.Protocols)}
+	transport.Protocols.SetHTTP1(!http2)
+	transport.Protocols.SetHTTP2(http2)
+	h.t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport}
 }
 
 func (h *house) run() {
@@ -142,7 +160,7 @@ type response struct {
 
 func (h *house) do(req *http.Request) response {
 	h.t.Helper()
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := h.client.Do(req)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -180,6 +198,20 @@ func (h *house) dial() *wire {
 	if err != nil {
 		h.t.Fatal(err)
 	}
+	return h.wire(conn)
+}
+
+// dialTLS is dial for a server that speaks TLS.
+func (h *house) dialTLS() *wire {
+	h.t.Helper()
+	conn, err := tls.Dial("tcp", h.Address(), h.client.Transport.(*http.Transport).TLSClientConfig)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return h.wire(conn)
+}
+
+func (h *house) wire(conn net.Conn) *wire {
 	h.t.Cleanup(func() { _ = conn.Close() })
 	_ = conn.SetDeadline(time.Now().Add(patient))
 	return &wire{h.t, conn, bufio.NewReader(conn)}

@@ -7,9 +7,11 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"path/filepath"
 
 	"github.com/seed-78150930/berth/auth/accounts"
 	"github.com/seed-78150930/berth/cmd/internal/admin"
+	"github.com/seed-78150930/berth/cmd/internal/certs"
 	"github.com/seed-78150930/berth/cmd/internal/config"
 	"github.com/seed-78150930/berth/cmd/internal/datadir"
 )
@@ -74,7 +76,17 @@ func (k *Keeper) DeleteKey(ctx context.Context, id string) error { return k.acco
 // Environment implements admin.Keeper.
 func (k *Keeper) Environment(ctx context.Context) (admin.Environment, error) {
 	key, err := k.clientKey(ctx)
-	return admin.Environment{Endpoint: url(homePort(k.ports)), Region: k.config.Region, Key: key}, err
+	home := homePort(k.ports)
+	return admin.Environment{Endpoint: url(home), Region: k.config.Region, Key: key, CA: k.authority(home)}, err
+}
+
+// authority is the file of the server's own authority, "" if clients of a port
+// need none.
+func (k *Keeper) authority(p config.Port) string {
+	if !p.TLS || k.config.TLS.Auto != "local" || k.store.dir == nil {
+		return ""
+	}
+	return filepath.Join(k.store.dir.TLS(), certs.AuthorityFile)
 }
 
 // clientKey is the key that clients on this machine are given: one that is

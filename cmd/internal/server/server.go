@@ -11,6 +11,8 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	neturl "net/url"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,6 +20,7 @@ import (
 	"github.com/seed-78150930/berth/auth/accounts"
 	"github.com/seed-78150930/berth/auth/credentials"
 	"github.com/seed-78150930/berth/cmd/internal/admin"
+	"github.com/seed-78150930/berth/cmd/internal/certs"
 	"github.com/seed-78150930/berth/cmd/internal/config"
 	"github.com/seed-78150930/berth/cmd/internal/datadir"
 	"github.com/seed-78150930/berth/registry"
@@ -48,8 +51,9 @@ type Server struct {
 	keeper      *Keeper
 	registry    *registry.Service
 	credentials *credentials.Verifier
-	ports       []*port     // one at least
-	tls         *tls.Config // nil without TLS
+	ports       []*port      // one at least
+	tls         *tls.Config  // nil without TLS
+	local       *certs.Local // the authority that made them, nil if there is none of ours
 	admin       net.Listener
 	root        accounts.Key // made at this start, zero if there was one
 
@@ -174,9 +178,21 @@ func (s *Server) take(c *config.Config) error {
 	for i, p := range s.ports {
 		p.doors.Store(next[i])
 	}
+	if s.local != nil {
+		s.local.SetNames(names(c))
+	}
 	s.config.Store(c)
 	s.registry.Configure(s.registryOptions(c))
 	return s.level.UnmarshalText([]byte(c.LogLevel))
+}
+
+// names are those that a configuration says the server is known by.
+func names(c *config.Config) []string {
+	all := slices.Clone(c.Hosts)
+	if u, err := neturl.Parse(c.External); err == nil && u.Host != "" {
+		all = append(all, u.Host)
+	}
+	return all
 }
 
 func (s *Server) registryOptions(c *config.Config) registry.Options {
