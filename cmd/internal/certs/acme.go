@@ -3,11 +3,15 @@ package certs
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	"golang.org/x/crypto/acme"
 	"golang.org/x/crypto/acme/autocert"
@@ -26,6 +30,7 @@ type ACMEOptions struct {
 	// public authorities give a few a week.
 	CacheDir string
 	Client   *http.Client // speaks to the authority; nil means http.DefaultClient
+	Log      *slog.Logger // told of renewals that are late; nil means nobody is
 }
 
 // ACME has certificates made by a public authority, each when it is first asked
@@ -37,6 +42,10 @@ type ACMEOptions struct {
 type ACME struct {
 	hosts   []string
 	manager *autocert.Manager
+	log     *slog.Logger
+
+	mu    sync.Mutex
+	noted map[string]time.Time // by host, when its certificate was last said to be late
 }
 
 // NewACME checks the options and makes the folder for what is kept. It asks the
@@ -46,12 +55,15 @@ func NewACME(o ACMEOptions) (*ACME, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &ACME{hosts: hosts, manager: &autocert.Manager{
+	a := &ACME{hosts: hosts, log: o.Log, noted: map[string]time.Time{}, manager: &autocert.Manager{
 		Prompt: autocert.AcceptTOS,
 		Email:  o.Email,
 		Client: &acme.Client{DirectoryURL: o.Directory, HTTPClient: o.Client, UserAgent: "berth"},
 	}}
 	a.manager.HostPolicy = func(_ context.Context, host string) error { return a.admit(host) }
+	if o.Log == nil {
+		a.log = slog.New(slog.DiscardHandler)
+	}
 	if o.Directory == "" {
 		a.manager.Client.DirectoryURL = LetsEncrypt
 	}
@@ -101,7 +113,30 @@ func (a *ACME) Certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error)
 	}
 	cert, err := a.manager.GetCertificate(&asked)
 	if err != nil {
-		return nil, fmt.Errorf("TLS certificate for %q by ACME: %w", asked.ServerName, err)
+		// autocert does not pass on what the authority says of a host that it did not reach.
+		return nil, fmt.Errorf("TLS certificate for %q by ACME, whose authority must reach port 443 of that host: %w", asked.ServerName, err)
+	}
+	if cert.Leaf != nil { // those that answer challenges have none
+		a.noteLate(cert.Leaf, asked.ServerName, time.Now())
 	}
 	return cert, nil
+}
+
+// noteLate warns once a day of a certificate that is near its end. They are
+// renewed when a third of their life is left, in the background, where autocert
+// tells nobody of what fails.
+func (a *ACME) noteLate(leaf *x509.Certificate, host string, now time.Time) {
+	if leaf.NotAfter.Sub(now) > leaf.NotAfter.Sub(leaf.NotBefore)/6 {
+		return
+	}
+	a.mu.Lock()
+	last, ok := a.noted[host]
+	late := !ok || now.Sub(last) >= 24*time.Hour
+	if late {
+		a.noted[host] = now
+	}
+	a.mu.Unlock()
+	if late {
+		a.log.Warn("the TLS certificate has not been renewed by ACME", "host", host, "ends", leaf.NotAfter)
+	}
 }
