@@ -161,7 +161,11 @@ func (d *Dir) Tmp() string { return filepath.Join(d.path, tmpDir) }
 
 // TLS is the path of the folder for certificates, which is there once the
 // server has made some.
-func (d *Dir) TLS() string { return filepath.Join(d.path, tlsDir) }
+func (d *Dir) TLS() string { return TLSIn(d.path) }
+
+// TLSIn is what TLS is for the data folder at a path, for those who only read
+// there, beside the server that has the folder.
+func TLSIn(path string) string { return filepath.Join(path, tlsDir) }
 
 // Key is the folder's master key.
 func (d *Dir) Key() Key { return d.key }
