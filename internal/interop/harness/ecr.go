@@ -46,12 +46,16 @@ func (s *Server) ECR(t testing.TB) *ecr.Client {
 // Client is Amazon's own client of s's JSON API. It never tries again, so that
 // a test sees every answer.
 func (s *Server) Client(key Key) *ecr.Client {
-	return ecr.New(ecr.Options{
+	return ecr.New(s.clientOptions(key))
+}
+
+func (s *Server) clientOptions(key Key) ecr.Options {
+	return ecr.Options{
 		BaseEndpoint: aws.String(s.URL()),
-		Region:       "us-east-1",
+		Region:       Region,
 		Credentials:  credentials.NewStaticCredentialsProvider(key.AccessKeyId, key.SecretAccessKey, ""),
 		Retryer:      aws.NopRetryer{},
-	})
+	}
 }
 
 // Password asks s for a registry password by GetAuthorizationToken.

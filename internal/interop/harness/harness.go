@@ -5,7 +5,8 @@
 // test, and is stopped by process id when the test ends. Main moves the whole
 // test process into a network namespace with nothing but loopback in it where
 // it may (as root on Linux), so that a client which strays cannot reach
-// anybody.
+// anybody, and into a mount namespace with an /etc/hosts of its own, so that
+// Amazon's names lead to the server under test.
 package harness
 
 import (
@@ -27,8 +28,8 @@ func Main(m *testing.M) int {
 		return 1
 	}
 	code := m.Run()
-	if err := stopDaemon(); err != nil {
-		fmt.Fprintln(os.Stderr, "harness: stop dockerd:", err)
+	if err := stopDaemons(); err != nil {
+		fmt.Fprintln(os.Stderr, "harness: stop daemons:", err)
 		return 1
 	}
 	return code

@@ -13,20 +13,24 @@ import (
 // shutOffMark is set in the environment of a process that is shut off already.
 const shutOffMark = "BERTH_INTEROP_SHUT_OFF"
 
-// shutOff moves the process into a network namespace that holds loopback alone.
-// A namespace belongs to a thread, and Go has many, so the process begins again
-// from the one that moved: exec keeps that thread's namespaces. Who is not root
-// cannot do this; for him the dead proxies in every client's environment must do.
+// shutOff moves the process into a network namespace that holds loopback alone,
+// and a mount namespace in which the names of the tests lead there. A namespace
+// belongs to a thread, and Go has many, so the process begins again from the
+// one that moved: exec keeps that thread's namespaces. Who is not root cannot
+// do this; for him the dead proxies in every client's environment must do.
 func shutOff() error {
 	if os.Geteuid() != 0 || os.Getenv(shutOffMark) != "" {
 		return nil
 	}
 	runtime.LockOSThread()
-	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-		return fmt.Errorf("make a network namespace: %w", err)
+	if err := unix.Unshare(unix.CLONE_NEWNET | unix.CLONE_NEWNS); err != nil {
+		return fmt.Errorf("make namespaces: %w", err)
 	}
 	if err := raiseLoopback(); err != nil {
 		return fmt.Errorf("raise loopback: %w", err)
+	}
+	if err := mountNames(); err != nil {
+		return err
 	}
 	self, err := os.Executable()
 	if err != nil {

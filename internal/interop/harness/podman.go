@@ -5,18 +5,18 @@ import "path/filepath"
 // Podman runs podman on storage of sh's own.
 func (sh *Shell) Podman(args ...string) string {
 	sh.t.Helper()
-	return sh.Run("podman", append(sh.podmanFlags(), args...)...)
+	return sh.Run("podman", append(sh.PodmanFlags(), args...)...)
 }
 
 // PodmanRefused is Podman for a command that is to fail.
 func (sh *Shell) PodmanRefused(args ...string) string {
 	sh.t.Helper()
-	return sh.Refused("podman", append(sh.podmanFlags(), args...)...)
+	return sh.Refused("podman", append(sh.PodmanFlags(), args...)...)
 }
 
-// podmanFlags keep podman off the machine's storage, and from asking a
+// PodmanFlags are the first of every podman command. They keep podman off the machine's storage, and from asking a
 // systemd that need not run for control groups and a journal.
-func (sh *Shell) podmanFlags() []string {
+func (sh *Shell) PodmanFlags() []string {
 	return append(sh.storageFlags("podman"),
 		"--tmpdir", filepath.Join(sh.Home(), "podman", "tmp"),
 		"--cgroup-manager", "cgroupfs", "--events-backend", "none")

@@ -41,9 +41,15 @@ func Start(t testing.TB, args ...string) *Server {
 		t:    t,
 		args: append([]string{"serve", "--listen", fmt.Sprintf("127.0.0.1:%d", port)}, args...),
 	}
-	t.Cleanup(s.end)
-	s.Launch()
+	s.begin()
 	return s
+}
+
+// begin launches a new server, which ends with its test.
+func (s *Server) begin() {
+	s.t.Helper()
+	s.t.Cleanup(s.end)
+	s.Launch()
 }
 
 // Launch starts the server, again if it was stopped or killed, on the same

@@ -30,7 +30,7 @@ type Shell struct {
 // Shell opens a shell for use with s.
 func (s *Server) Shell(t testing.TB) *Shell {
 	t.Helper()
-	home := t.TempDir()
+	home := newHome(t)
 	bin := filepath.Join(home, "bin")
 	if err := os.Mkdir(bin, 0o700); err != nil {
 		t.Fatal(err)
@@ -53,6 +53,22 @@ func (s *Server) Shell(t testing.TB) *Shell {
 	sh.Set("NO_PROXY", "localhost,127.0.0.1")
 	sh.Set("no_proxy", "localhost,127.0.0.1")
 	return sh
+}
+
+// newHome makes a folder with a shorter path than a test's own, since podman
+// takes none of more than 50 letters for what it runs.
+func newHome(t testing.TB) string {
+	t.Helper()
+	home, err := os.MkdirTemp("", "home")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(home); err != nil {
+			t.Error(err)
+		}
+	})
+	return home
 }
 
 // Set gives the commands to come an environment variable.

@@ -1,0 +1,64 @@
+package harness
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+var containerd = daemon{command: containerdCommand, ready: containerdReady}
+
+// Ctr runs ctr against a containerd of this test run, which it starts if it is
+// the first to ask. The daemon needs root.
+func (sh *Shell) Ctr(args ...string) string {
+	sh.t.Helper()
+	return sh.Run("ctr", append(ctrFlags(containerd.use(sh)), args...)...)
+}
+
+// CtrRefused is Ctr for a command that is to fail.
+func (sh *Shell) CtrRefused(args ...string) string {
+	sh.t.Helper()
+	return sh.Refused("ctr", append(ctrFlags(containerd.use(sh)), args...)...)
+}
+
+func ctrFlags(dir string) []string {
+	return []string{"--address", filepath.Join(dir, "sock"), "--namespace", "berth"}
+}
+
+// containerdCommand runs containerd with its own files alone, and without the
+// part that serves a kubelet.
+func containerdCommand(sh *Shell, dir string) (*exec.Cmd, error) {
+	text := fmt.Sprintf(`version = 2
+root = %q
+state = %q
+disabled_plugins = ["io.containerd.grpc.v1.cri"]
+[grpc]
+address = %q
+[plugins."io.containerd.internal.v1.opt"]
+path = %q
+`, filepath.Join(dir, "root"), filepath.Join(dir, "state"), filepath.Join(dir, "sock"), filepath.Join(dir, "opt"))
+	config := filepath.Join(dir, "config.toml")
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		return nil, err
+	}
+	return exec.Command(sh.find("containerd"), "--config", config), nil
+}
+
+func containerdReady(sh *Shell, dir string) *exec.Cmd {
+	return exec.Command(sh.find("ctr"), append(ctrFlags(dir), "version")...)
+}
+
+// HostsDir is a folder as ctr takes it by --hosts-dir, in which a host has a
+// hosts.toml that names s's authority.
+func (s *Server) HostsDir(t testing.TB, host string) string {
+	t.Helper()
+	dir := t.TempDir()
+	writeFile(t, filepath.Join(dir, host, "hosts.toml"), fmt.Appendf(nil, `server = "https://%s"
+[host."https://%s"]
+capabilities = ["pull", "resolve", "push"]
+ca = %q
+`, host, host, s.CA()))
+	return dir
+}
