@@ -31,7 +31,7 @@ func (s *Server) openCerts(c config.TLS) (certs.Source, error) {
 	case "acme":
 		return certs.NewACME(certs.ACMEOptions{
 			Hosts: c.ACMEHosts, Email: c.ACMEEmail, Directory: c.ACMEDirectory,
-			CacheDir: filepath.Join(s.keeper.store.dir.TLS(), "acme"),
+			CacheDir: filepath.Join(s.keeper.store.dir.TLS(), "acme"), Log: s.log,
 		})
 	}
 	return certs.OpenFiles(c.Cert, c.Key, s.log)
