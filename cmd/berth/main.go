@@ -23,31 +23,40 @@ const (
 	exitUsage  = 2
 )
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() {
+	if helper := helperCalled(os.Args[0]); helper != nil {
+		os.Exit(helper(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	}
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
 
 func run(args []string, out, errOut io.Writer) int {
 	root := newRoot()
 	root.SetArgs(args)
 	root.SetOut(out)
 	root.SetErr(errOut)
-	err := root.ExecuteContext(context.Background())
+	return report(root.ExecuteContext(context.Background()), "berth", errOut)
+}
+
+// report prints the error of a program, if there is one, and is the exit code.
+func report(err error, program string, w io.Writer) int {
 	var usage usageError
 	switch {
 	case err == nil:
 		return 0
 	case errors.As(err, &usage):
-		complain(errOut, err)
-		fmt.Fprintln(errOut, "Try 'berth --help'.")
+		complain(w, program, err)
+		fmt.Fprintf(w, "Try '%s --help'.\n", program)
 		return exitUsage
 	}
-	complain(errOut, err)
+	complain(w, program, err)
 	return exitFailed
 }
 
 // complain prints an error, each of its lines as one.
-func complain(w io.Writer, err error) {
+func complain(w io.Writer, program string, err error) {
 	for line := range strings.Lines(err.Error()) {
-		_, _ = fmt.Fprintf(w, "berth: %s\n", strings.TrimSuffix(line, "\n"))
+		_, _ = fmt.Fprintf(w, "%s: %s\n", program, strings.TrimSuffix(line, "\n"))
 	}
 }
 
@@ -66,7 +75,7 @@ func newRoot() *cobra.Command {
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newServe(), newEnv(), newKey(), newCA(), newStatus(), newReload(), newHealthcheck(), newVersion())
+	root.AddCommand(newServe(), newEnv(), newLogin(), newLogout(), newKey(), newCA(), newStatus(), newReload(), newHealthcheck(), newVersion())
 	return root
 }
 

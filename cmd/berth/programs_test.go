@@ -19,7 +19,10 @@ import (
 
 // programs are what scripts can run beside berth, so that they need none that
 // a machine may lack.
-var programs = map[string]func(){"berth": main, "fetch": fetch, "trusting": trusting, "whoami": whoami}
+var programs = map[string]func(){
+	"berth": main, dockerHelper: main, kubeletProvider: main,
+	"fetch": fetch, "trusting": trusting, "whoami": whoami,
+}
 
 // fetch PATH [HEADER: VALUE]... asks the server at $URL, and prints the status
 // and headers of its answer, an empty line and the body.

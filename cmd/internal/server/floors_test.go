@@ -52,11 +52,20 @@ var floors = map[string]floor{
 	"cmd/internal/admin":   {level: 6},
 	"cmd/internal/shell":   {level: 6},
 	"cmd/internal/certs":   {level: 6},
+
+	// Of logging in.
+	"cmd/internal/privatefile":  {level: 6},
+	"cmd/internal/dockerconfig": {level: 6, sideways: []string{"cmd/internal/privatefile"}},
+	"cmd/internal/logins":       {level: 6, sideways: []string{"cmd/internal/privatefile"}},
+	"cmd/internal/ecrlogin":     {level: 6},
+	"cmd/internal/kubelet":      {level: 6},
+
 	"cmd/internal/server": {level: 6, sideways: []string{
 		"cmd/internal/config", "cmd/internal/datadir", "cmd/internal/admin", "cmd/internal/shell", "cmd/internal/certs",
 	}},
 	"cmd/berth": {level: 6, sideways: []string{
 		"cmd/internal/config", "cmd/internal/datadir", "cmd/internal/admin", "cmd/internal/shell", "cmd/internal/certs", "cmd/internal/server",
+		"cmd/internal/dockerconfig", "cmd/internal/logins", "cmd/internal/ecrlogin", "cmd/internal/kubelet",
 	}},
 
 	// Beside the house: what no program links.
@@ -103,6 +112,9 @@ var outsiders = map[string]users{
 	"github.com/rogpeppe/go-internal/testscript": {tests: []string{"cmd/berth"}},
 	"golang.org/x/crypto/acme":                   {code: []string{"cmd/internal/certs"}},
 	"golang.org/x/sys":                           {code: []string{"storage/fsblob", "storage/boltindex", "cmd/internal/datadir"}},
+
+	"github.com/aws/aws-sdk-go-v2":                            {code: []string{"cmd/internal/ecrlogin"}},
+	"github.com/docker/docker-credential-helpers/credentials": {code: []string{"cmd/berth"}},
 }
 
 // users are packages; "*" is every one. Whatever its code may import, the
