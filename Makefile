@@ -20,10 +20,13 @@ RACE := $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race,)
 
 modules := . internal/interop tools/conformance
 tools   := bin/tools
+
+# Clients that `make e2e` builds. The others take minutes each, and belong to `make e2e-all`.
+light_clients = oras regctl notation docker-credential-ecr-login ecr-credential-provider
 # Folders of this module's packages that have a test of some kind.
 packages_with = $(shell grep -rlE --include='*_test.go' --exclude-dir=interop '^func $(1)' . | xargs -r -n1 dirname | sort -u)
 
-.PHONY: help build test lint generate conformance e2e e2e-all bench fuzz serve
+.PHONY: help build test lint generate conformance clients light-clients e2e e2e-all bench fuzz serve
 
 help: ## list what make can do
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -58,15 +61,23 @@ conformance: build ## run the conformance suite of the OCI specification, and wr
 	cd tools/conformance && $(GO) test .
 	cd tools/conformance && $(GO) run . -berth '$(CURDIR)/bin/berth' -suite '$(CURDIR)/bin/conformance' -page '$(CURDIR)/docs/conformance.md'
 
-e2e: build $(tools) ## drive the built berth with real clients, as CI does (root, Linux)
-	$(call interop,$(LAYER),$(KILLS),)
+clients: ## build the clients of internal/interop that are pinned in tools/clients, into bin/clients
+	tools/clients/build bin/clients --keep-going
 
-e2e-all: build $(tools) ## the same in full size, leaving out the clients that are not installed
-	$(call interop,$(LAYER_ALL),$(KILLS_ALL),$$('$(CURDIR)/.ci/missing'))
+light-clients:
+	tools/clients/build bin/clients $(light_clients)
 
-# interop runs the tests of internal/interop: size of a layer, number of kills, names of tests to leave out.
-interop = cd internal/interop && PATH='$(CURDIR)/$(tools)':"$$PATH" BERTH_BIN='$(CURDIR)/bin/berth' \
-	$(GO) test -count=1 -timeout 30m -v -skip "$(3)" . -args -layer=$(1) -kills=$(2)
+e2e: build $(tools) light-clients ## drive the built berth with real clients, as CI does (root, Linux)
+	$(call interop,$(LAYER),$(KILLS),--heavy)
+
+e2e-all: build $(tools) clients ## the same with all clients and in full size, leaving out what is not installed
+	$(call interop,$(LAYER_ALL),$(KILLS_ALL),)
+
+# interop runs the tests of internal/interop: size of a layer, number of kills, and which tests .ci/missing is to
+# leave out. It says so before the first test.
+interop = export PATH='$(CURDIR)/$(tools)':'$(CURDIR)/bin/clients':"$$PATH" BERTH_BIN='$(CURDIR)/bin/berth' && \
+	skip=$$(.ci/missing $(3)) && cd internal/interop && \
+	$(GO) test -count=1 -timeout 60m -v -skip "$$skip" . -args -layer=$(1) -kills=$(2)
 
 bench: ## benchmark the paths of a push and a pull over bbolt and files
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem $(call packages_with,Benchmark)
