@@ -1,6 +1,8 @@
 package interop_test
 
 import (
+	"io"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -45,7 +47,7 @@ func TestNamesContainerd(t *testing.T) {
 			how = append(how, "--hosts-dir", p.server.HostsDir(t, p.host()))
 		}
 		archive := filepath.Join(p.sh.Home(), "image.tar")
-		writeAll(t, archive, dockerImage(t, 110).Archive(t, ref))
+		writeArchive(t, archive, dockerImage(t, 110), ref)
 		p.sh.Ctr("images", "import", "--no-unpack", archive)
 		digest := ctrDigest(p.sh, ref)
 		p.sh.Ctr(slices.Concat([]string{"images", "push"}, how, []string{ref})...)
@@ -135,4 +137,16 @@ func ctrDigest(sh *harness.Shell, ref string) string {
 		}
 	}
 	return ""
+}
+
+func writeArchive(t *testing.T, path string, m harness.Image, ref string) {
+	t.Helper()
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := io.Copy(f, m.Archive(t, ref)); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -3,6 +3,7 @@ package harness
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -142,6 +143,18 @@ func (c *OCI) Manifest(ctx context.Context, repo, ref string) ([]byte, error) {
 	}
 	defer resp.Body.Close()
 	return io.ReadAll(resp.Body)
+}
+
+// Tags lists the tags of a repository, on one page.
+func (c *OCI) Tags(ctx context.Context, repo string) ([]string, error) {
+	resp, err := c.do(ctx, http.MethodGet, repo+"/tags/list", nil, nil, http.StatusOK)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	var list struct{ Tags []string }
+	err = json.NewDecoder(resp.Body).Decode(&list)
+	return list.Tags, err
 }
 
 var octets = http.Header{"Content-Type": {"application/octet-stream"}}
