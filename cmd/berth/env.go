@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-78150930/berth/cmd/internal/admin"
+	"github.com/seed-78150930/berth/cmd/internal/config"
 	"github.com/seed-78150930/berth/cmd/internal/shell"
 )
 
@@ -22,39 +23,59 @@ func newEnv() *cobra.Command {
 		Short: "Print what a shell needs to use the server with AWS's tools",
 		Long: `Print what a shell needs to use the server with AWS's tools:
 
-    eval "$(berth env)"
+    eval "$(berth env)"                                                   sh, bash, zsh
+    berth env --shell fish | source                                       fish
+    berth env --shell powershell | Out-String | Invoke-Expression         PowerShell
+    berth env --shell github >>"$GITHUB_ENV"                              a step of GitHub Actions
 
 The key is that of a server for development, the root pair of the environment,
 or else one that is made for this purpose once and shown by "berth key list".`,
 		Args: withUsage(cobra.NoArgs),
 	}
+	name := c.Flags().String("shell", "sh", "what is to read it: "+strings.Join(shell.Names(), ", "))
 	src := addPlace(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		var e admin.Environment
-		err := withKeeper(c.Context(), src, func(k admin.Keeper, running bool) (err error) {
-			e, err = k.Environment(c.Context())
-			if err == nil && !running {
-				fmt.Fprintf(c.ErrOrStderr(), "# No server is running; this holds for one that listens as configured, on %s.\n", e.Endpoint)
-			}
-			return err
-		})
+		lang, ok := shell.Named(*name)
+		if !ok {
+			return usageError{fmt.Errorf("--shell: %q is none of %s", *name, strings.Join(shell.Names(), ", "))}
+		}
+		e, err := environment(c, src)
 		if err != nil {
-			_, werr := io.WriteString(c.OutOrStdout(), shell.Nowhere)
+			_, werr := io.WriteString(c.OutOrStdout(), lang.Nowhere())
 			return errors.Join(err, werr)
 		}
-		return printEnv(c.Context(), c.OutOrStdout(), c.ErrOrStderr(), e)
+		if *name == "github" {
+			fmt.Fprint(c.ErrOrStderr(), shell.OnGitHub(e, os.Environ()))
+		}
+		return printEnv(c, lang, e)
 	}
 	return c
 }
 
-func printEnv(ctx context.Context, out, errOut io.Writer, e admin.Environment) error {
-	text := shell.Environment{Endpoint: e.Endpoint, Region: e.Region, KeyID: e.Key.ID, Secret: e.Key.Secret.Reveal()}.Exports(os.Environ())
-	if cli, old := oldCLI(ctx); old {
-		text += shell.AWSFunction
-		fmt.Fprintf(errOut, "# %s does not know AWS_ENDPOINT_URL, so that \"aws\" is now a shell function that adds --endpoint-url.\n"+
+// environment is what clients of the server on this machine need.
+func environment(c *cobra.Command, src config.Sources) (shell.Environment, error) {
+	var e admin.Environment
+	err := withKeeper(c.Context(), src, func(k admin.Keeper, running bool) (err error) {
+		e, err = k.Environment(c.Context())
+		if err == nil && !running {
+			fmt.Fprintf(c.ErrOrStderr(), "# No server is running; this holds for one that listens as configured, on %s.\n", e.Endpoint)
+		}
+		return err
+	})
+	return shell.Environment{Endpoint: e.Endpoint, Region: e.Region, KeyID: e.Key.ID, Secret: e.Key.Secret.Reveal(), CA: e.CA}, err
+}
+
+func printEnv(c *cobra.Command, lang shell.Language, e shell.Environment) error {
+	text := lang.Exports(e, os.Environ())
+	switch cli, old := oldCLI(c.Context()); {
+	case old && lang.Function == "":
+		fmt.Fprintf(c.ErrOrStderr(), "# %s does not know AWS_ENDPOINT_URL: give each call --endpoint-url \"$AWS_ENDPOINT_URL\", or have a newer one (1.29, 2.13).\n", cli)
+	case old:
+		text += lang.Function
+		fmt.Fprintf(c.ErrOrStderr(), "# %s does not know AWS_ENDPOINT_URL, so that \"aws\" is now a shell function that adds --endpoint-url.\n"+
 			"# What calls aws without this shell or bash does not see it: a newer one (1.29, 2.13) is safer.\n", cli)
 	}
-	_, err := io.WriteString(out, text)
+	_, err := io.WriteString(c.OutOrStdout(), text)
 	return err
 }
 

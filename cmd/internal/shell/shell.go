@@ -1,5 +1,5 @@
-// Package shell writes what a POSIX shell is to evaluate: how a program of AWS
-// finds a server here, and nobody else.
+// Package shell writes what a shell is to evaluate, in the languages of several:
+// how a program of AWS finds a server here, and nobody else.
 package shell
 
 import (
@@ -10,19 +10,24 @@ import (
 	"strings"
 )
 
-// Quote writes text as one word of a POSIX shell, which means itself.
-func Quote(text string) string {
-	if plain.MatchString(text) {
-		return text
-	}
-	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
-}
-
-var plain = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`)
-
 // Environment is what a program of AWS is told by variables.
 type Environment struct {
 	Endpoint, Region, KeyID, Secret string
+	CA                              string // file with the certificate that vouches for the server; "" for none
+}
+
+// variable is a name and its value.
+type variable struct{ name, value string }
+
+func (e Environment) variables() []variable {
+	all := []variable{
+		{"AWS_ENDPOINT_URL", e.Endpoint}, {"AWS_REGION", e.Region}, {"AWS_DEFAULT_REGION", e.Region},
+		{"AWS_ACCESS_KEY_ID", e.KeyID}, {"AWS_SECRET_ACCESS_KEY", e.Secret},
+	}
+	if e.CA != "" {
+		all = append(all, variable{"AWS_CA_BUNDLE", e.CA})
+	}
+	return all
 }
 
 // misleading are the variables that would lead a program of AWS elsewhere, or
@@ -35,34 +40,65 @@ var misleading = []string{
 	"AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT",
 }
 
-// Exports are the lines that set the environment, and take out of the present
-// one (as os.Environ gives it) what would mislead.
-func (e Environment) Exports(environ []string) string {
-	var b strings.Builder
-	for _, v := range []struct{ name, value string }{
-		{"AWS_ENDPOINT_URL", e.Endpoint}, {"AWS_REGION", e.Region}, {"AWS_DEFAULT_REGION", e.Region},
-		{"AWS_ACCESS_KEY_ID", e.KeyID}, {"AWS_SECRET_ACCESS_KEY", e.Secret},
-	} {
-		fmt.Fprintf(&b, "export %s=%s\n", v.name, Quote(v.value))
-	}
+// mislead are those of the misleading variables that are set in an environment
+// (as os.Environ gives it).
+func mislead(environ []string) []string {
+	var set []string
 	for _, kv := range environ {
 		if name, _, _ := strings.Cut(kv, "="); slices.Contains(misleading, name) {
-			fmt.Fprintf(&b, "unset %s\n", name)
+			set = append(set, name)
 		}
+	}
+	return set
+}
+
+// Nowhere is the endpoint where no server can be found. A script that goes on
+// all the same finds nobody, rather than Amazon.
+const Nowhere = "http://berth-was-not-found.invalid"
+
+// Language is how a shell, or what stands for one, is told of variables.
+type Language struct {
+	// Function is code for a shell function that gives every call of aws the
+	// endpoint, for a version that does not know AWS_ENDPOINT_URL; "" where a
+	// language has no such thing.
+	Function string
+
+	set   func(name, value string) string
+	unset func(name, endpoint string) string
+	fail  string // makes what evaluates it fail
+}
+
+// languages by the name of the shell.
+var languages = map[string]Language{
+	"sh": posix, "bash": posix, "zsh": posix, "fish": fish, "powershell": powershell, "pwsh": powershell, "github": github,
+}
+
+// Names are the names that Named knows, one for each language.
+func Names() []string { return []string{"sh", "fish", "powershell", "github"} }
+
+// Named is the language of a shell. Beside Names it knows some others that
+// speak one of those.
+func Named(shell string) (Language, bool) {
+	l, ok := languages[shell]
+	return l, ok
+}
+
+// Exports is the code that sets the environment, and takes out of the present
+// one (as os.Environ gives it) what would mislead.
+func (l Language) Exports(e Environment, environ []string) string {
+	var b strings.Builder
+	for _, v := range e.variables() {
+		b.WriteString(l.set(v.name, v.value))
+	}
+	for _, name := range mislead(environ) {
+		b.WriteString(l.unset(name, e.Endpoint))
 	}
 	return b.String()
 }
 
-// Nowhere is for a server that cannot be found. Who evaluates it sees it fail;
-// a script that goes on all the same finds nobody, rather than Amazon.
-const Nowhere = "export AWS_ENDPOINT_URL=http://berth-was-not-found.invalid\nfalse\n"
-
-// AWSFunction is a shell function that gives every call of aws the endpoint,
-// for a version that does not know AWS_ENDPOINT_URL. In bash it is there for
-// scripts too.
-const AWSFunction = `aws() { command aws --endpoint-url "$AWS_ENDPOINT_URL" "$@"; }
-if [ -n "${BASH_VERSION:-}" ]; then export -f aws; fi
-`
+// Nowhere is the code for a server that cannot be found. Who evaluates it sees
+// it fail, where a shell can.
+func (l Language) Nowhere() string { return l.set("AWS_ENDPOINT_URL", Nowhere) + l.fail }
 
 var cliVersion = regexp.MustCompile(`^aws-cli/([0-9]{1,6})\.([0-9]{1,6})\.`)
 
@@ -86,3 +122,24 @@ func KnowsEndpointURL(version string) bool {
 	}
 	return true
 }
+
+// posix is what sh, bash and zsh evaluate.
+var posix = Language{
+	// In bash the function is there for scripts too.
+	Function: `aws() { command aws --endpoint-url "$AWS_ENDPOINT_URL" "$@"; }
+if [ -n "${BASH_VERSION:-}" ]; then export -f aws; fi
+`,
+	set:   func(name, value string) string { return fmt.Sprintf("export %s=%s\n", name, Quote(value)) },
+	unset: func(name, _ string) string { return "unset " + name + "\n" },
+	fail:  "false\n",
+}
+
+// Quote writes text as one word of a POSIX shell, which means itself.
+func Quote(text string) string {
+	if plain.MatchString(text) {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+}
+
+var plain = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`)

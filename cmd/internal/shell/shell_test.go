@@ -47,13 +47,25 @@ func FuzzQuote(f *testing.F) {
 	})
 }
 
-func TestExports(t *testing.T) {
+// language is one that is known.
+func language(t testing.TB, name string) shell.Language {
+	t.Helper()
+	l, ok := shell.Named(name)
+	if !ok {
+		t.Fatalf("%s is not known", name)
+	}
+	return l
+}
+
+func TestExportsInSh(t *testing.T) {
 	e := shell.Environment{Endpoint: "http://localhost:5000", Region: "eu-west-1", KeyID: "AKIA1", Secret: "it's $ecret"}
 	environ := []string{
 		"AWS_PROFILE=work", "AWS_SESSION_TOKEN=old", "AWS_ENDPOINT_URL_ECR=https://elsewhere", "AWS_ENDPOINT_URL=https://elsewhere",
 		"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS=true", "AWS_ACCESS_KEY_ID=old", "AWS_CA_BUNDLE=/ca", "PATH=" + os.Getenv("PATH"),
 	}
-	out := run(t, e.Exports(environ)+"\nenv | grep ^AWS_ | sort", environ...)
+	const show = "\nenv | grep ^AWS_ | sort"
+	sh := language(t, "sh")
+	out := run(t, sh.Exports(e, environ)+show, environ...)
 	want := []string{
 		"AWS_ACCESS_KEY_ID=AKIA1", "AWS_CA_BUNDLE=/ca", "AWS_DEFAULT_REGION=eu-west-1",
 		"AWS_ENDPOINT_URL=http://localhost:5000", "AWS_REGION=eu-west-1", "AWS_SECRET_ACCESS_KEY=it's $ecret",
@@ -61,8 +73,12 @@ func TestExports(t *testing.T) {
 	if diff := cmp.Diff(want, strings.Split(strings.TrimSpace(out), "\n")); diff != "" {
 		t.Errorf("environment (-want +got):\n%s", diff)
 	}
-	if out := e.Exports(nil); strings.Contains(out, "unset") {
+	if out := sh.Exports(e, nil); strings.Contains(out, "unset") {
 		t.Errorf("something is unset that is not set:\n%s", out)
+	}
+	e.CA = "/my data/ca.crt"
+	if out := run(t, sh.Exports(e, environ)+show, environ...); !strings.Contains(out, "AWS_CA_BUNDLE=/my data/ca.crt\n") {
+		t.Errorf("AWS_CA_BUNDLE is not the server's certificate:\n%s", out)
 	}
 }
 
@@ -72,7 +88,7 @@ func TestAWSFunctionGivesTheEndpoint(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "aws"), []byte(fake), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	got := run(t, shell.AWSFunction+`aws ecr describe-images --repository-name "a b"`, "PATH="+dir+":"+os.Getenv("PATH"), "AWS_ENDPOINT_URL=http://localhost:1")
+	got := run(t, language(t, "sh").Function+`aws ecr describe-images --repository-name "a b"`, "PATH="+dir+":"+os.Getenv("PATH"), "AWS_ENDPOINT_URL=http://localhost:1")
 	if want := "--endpoint-url http://localhost:1 ecr describe-images --repository-name a b\n"; got != want {
 		t.Errorf("aws was called with %q, want %q", got, want)
 	}
