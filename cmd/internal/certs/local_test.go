@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/seed-78150930/berth/cmd/internal/certs"
+	"github.com/seed-78150930/berth/registry/endpoint"
 )
 
 func openLocal(t testing.TB, dir string, o certs.LocalOptions) *certs.Local {
@@ -405,4 +406,23 @@ func TestClientThatTrustsTheAuthorityIsServed(t *testing.T) {
 	if _, err := http.Get("https://" + addr); err == nil {
 		t.Error("who does not trust the authority is served, too")
 	}
+}
+
+// Whatever a stranger names, there is a certificate, and never one for a host
+// that is not the server's.
+func FuzzServerName(f *testing.F) {
+	l := newLocal(f, certs.LocalOptions{})
+	own := shown(f, l, "")
+	for _, name := range []string{"", "localhost", "a.localhost.", "bank.example", "*.localhost", "::1", "123456789012.dkr-ecr.us-east-1.on.aws", "sts.eu-west-1.x", "a\x00.localhost"} {
+		f.Add(name)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		if shown(t, l, name).VerifyHostname(name) != nil || own.VerifyHostname(name) == nil {
+			return
+		}
+		host := strings.ToLower(strings.TrimSuffix(name, "."))
+		if !strings.HasSuffix(host, ".localhost") && endpoint.ParseHost(host).Kind == endpoint.Other {
+			t.Errorf("there is a certificate for %q", name)
+		}
+	})
 }
