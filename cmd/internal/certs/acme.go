@@ -30,7 +30,7 @@ type ACMEOptions struct {
 	// public authorities give a few a week.
 	CacheDir string
 	Client   *http.Client // speaks to the authority; nil means http.DefaultClient
-	Log      *slog.Logger // told of renewals that are late; nil means nobody is
+	Log      *slog.Logger // told of what fails; nil means nobody is
 }
 
 // ACME has certificates made by a public authority, each when it is first asked
@@ -45,7 +45,7 @@ type ACME struct {
 	log     *slog.Logger
 
 	mu    sync.Mutex
-	noted map[string]time.Time // by host, when its certificate was last said to be late
+	noted map[string]time.Time // when something of a host was last said
 }
 
 // NewACME checks the options and makes the folder for what is kept. It asks the
@@ -60,7 +60,7 @@ func NewACME(o ACMEOptions) (*ACME, error) {
 		Email:  o.Email,
 		Client: &acme.Client{DirectoryURL: o.Directory, HTTPClient: o.Client, UserAgent: "berth"},
 	}}
-	a.manager.HostPolicy = func(_ context.Context, host string) error { return a.admit(host) }
+	a.manager.HostPolicy = func(_ context.Context, host string) error { _, err := a.admit(host); return err }
 	if o.Log == nil {
 		a.log = slog.New(slog.DiscardHandler)
 	}
@@ -93,50 +93,68 @@ func publicHosts(list []string) ([]string, error) {
 	return hosts, nil
 }
 
-func (a *ACME) admit(host string) error {
-	if host, ok := canonicalHost(host); ok && slices.Contains(a.hosts, host) {
-		return nil
+// admit returns a host that was asked for as it was set, the first one for
+// none, or says that it is not ours.
+func (a *ACME) admit(asked string) (host string, err error) {
+	if asked == "" {
+		return a.hosts[0], nil
 	}
-	return fmt.Errorf("no TLS certificate for %q: it is not among the hosts set for ACME (%s)", host, strings.Join(a.hosts, ", "))
+	if host, ok := canonicalHost(asked); ok && slices.Contains(a.hosts, host) {
+		return host, nil
+	}
+	return "", fmt.Errorf("no TLS certificate for %q: it is not among the hosts set for ACME (%s)", asked, strings.Join(a.hosts, ", "))
 }
 
 // Certificate implements Source. A client that names no host gets the
 // certificate of the first one set. The first handshake for a host waits until
 // its certificate is there.
 func (a *ACME) Certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	asked := *hello
-	if asked.ServerName == "" {
-		asked.ServerName = a.hosts[0]
-	}
-	if err := a.admit(asked.ServerName); err != nil {
+	host, err := a.admit(hello.ServerName)
+	if err != nil {
 		return nil, err
 	}
+	asked := *hello
+	asked.ServerName = host
 	cert, err := a.manager.GetCertificate(&asked)
 	if err != nil {
 		// autocert does not pass on what the authority says of a host that it did not reach.
-		return nil, fmt.Errorf("TLS certificate for %q by ACME, whose authority must reach port 443 of that host: %w", asked.ServerName, err)
+		err = fmt.Errorf("TLS certificate for %q by ACME, whose authority must reach port 443 of that host: %w", host, err)
+		if !slices.Contains(hello.SupportedProtos, acme.ALPNProto) { // anybody may pretend to be the authority
+			a.noteFailed(host, err, time.Now())
+		}
+		return nil, err
 	}
 	if cert.Leaf != nil { // those that answer challenges have none
-		a.noteLate(cert.Leaf, asked.ServerName, time.Now())
+		a.noteLate(cert.Leaf, host, time.Now())
 	}
 	return cert, nil
+}
+
+// noteFailed warns once a minute, which is how often autocert tries. What else
+// fails in handshakes is the clients' affair, and this is the operator's.
+func (a *ACME) noteFailed(host string, err error, now time.Time) {
+	if a.once("failed "+host, time.Minute, now) {
+		a.log.Warn("no TLS certificate by ACME", "host", host, "error", err)
+	}
 }
 
 // noteLate warns once a day of a certificate that is near its end. They are
 // renewed when a third of their life is left, in the background, where autocert
 // tells nobody of what fails.
 func (a *ACME) noteLate(leaf *x509.Certificate, host string, now time.Time) {
-	if leaf.NotAfter.Sub(now) > leaf.NotAfter.Sub(leaf.NotBefore)/6 {
-		return
-	}
-	a.mu.Lock()
-	last, ok := a.noted[host]
-	late := !ok || now.Sub(last) >= 24*time.Hour
-	if late {
-		a.noted[host] = now
-	}
-	a.mu.Unlock()
-	if late {
+	near := leaf.NotAfter.Sub(now) <= leaf.NotAfter.Sub(leaf.NotBefore)/6
+	if near && a.once("late "+host, 24*time.Hour, now) {
 		a.log.Warn("the TLS certificate has not been renewed by ACME", "host", host, "ends", leaf.NotAfter)
 	}
+}
+
+// once says whether something was not noted for a while, and that it now is.
+func (a *ACME) once(what string, while time.Duration, now time.Time) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if last, ok := a.noted[what]; ok && now.Sub(last) < while {
+		return false
+	}
+	a.noted[what] = now
+	return true
 }

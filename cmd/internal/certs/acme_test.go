@@ -131,16 +131,26 @@ func TestACMESaysWhyThereIsNoCertificate(t *testing.T) {
 		t.Fatal(err)
 	}
 	nobody.Close()
-	authority := newACMEServer(t)
+	log, authority := &journal{}, newACMEServer(t)
 	authority.leadTo(nobody.Addr().String())
-	src, err := certs.NewACME(certs.ACMEOptions{Hosts: []string{"berth.example"}, Directory: authority.directory(), Client: authority.Client()})
+	src, err := certs.NewACME(certs.ACMEOptions{Hosts: []string{"berth.example"}, Directory: authority.directory(), Client: authority.Client(), Log: log.logger()})
 	if err != nil {
 		t.Fatal(err)
 	}
+	if _, err := src.Certificate(&tls.ClientHelloInfo{ServerName: "berth.example", SupportedProtos: []string{"acme-tls/1"}}); err == nil {
+		t.Error("there is an answer to a challenge that nobody made")
+	}
 	_, err = src.Certificate(&tls.ClientHelloInfo{ServerName: "berth.example"})
+	_, again := src.Certificate(&tls.ClientHelloInfo{ServerName: "Berth.example"})
 	want := `TLS certificate for "berth.example" by ACME, whose authority must reach port 443 of that host: `
 	if err == nil || !strings.HasPrefix(err.Error(), want) {
 		t.Errorf("error %v, want %s", err, want)
+	}
+	if again == nil {
+		t.Error("the second client got a certificate")
+	}
+	if text := log.take(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "level=WARN") || !strings.Contains(text, "host=berth.example") {
+		t.Errorf("logged, for two clients:\n%s", text)
 	}
 	if got := authority.ordered(); len(got) == 0 {
 		t.Error("nothing was ordered")
