@@ -87,4 +87,4 @@ func (d *daemon) stop() error {
 }
 
 // stopDaemons ends all that tests share.
-func stopDaemons() error { return errors.Join(dockerd.stop(), containerd.stop()) }
+func stopDaemons() error { return errors.Join(dockerd.stop(), containerd.stop(), buildkitd.stop()) }
