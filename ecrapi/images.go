@@ -17,9 +17,11 @@ func (a *API) putImage(ctx context.Context, c *call, in *shape.PutImageRequest) 
 	var err error
 	if in.ImageTag != nil {
 		// The model lets through what no client could pull (see registry.ParseTag).
-		if push.Tag, err = registry.ParseTag(*in.ImageTag); err != nil {
+		tag, err := registry.ParseTag(*in.ImageTag)
+		if err != nil {
 			return nil, err
 		}
+		push.Tags = []registry.Tag{tag}
 	}
 	if in.ImageDigest != nil {
 		if push.Want, err = a.wantedDigest(ctx, c, *in.ImageDigest); err != nil {
@@ -33,9 +35,9 @@ func (a *API) putImage(ctx context.Context, c *call, in *shape.PutImageRequest) 
 	if done.Existed {
 		return nil, except(shape.ImageAlreadyExistsException,
 			"Image with digest '%s' and tag '%s' already exists in the repository with name '%s' in registry with id '%s'",
-			done.Image.Digest, orNull(push.Tag.String()), c.repo, c.id.Account)
+			done.Image.Digest, orNull(value(in.ImageTag)), c.repo, c.id.Account)
 	}
-	return &shape.PutImageResponse{Image: c.image(done.Image, push.Tag.String(), push.Body)}, nil
+	return &shape.PutImageResponse{Image: c.image(done.Image, value(in.ImageTag), push.Body)}, nil
 }
 
 // wantedDigest reads the digest that a pushed image is said to have. One that

@@ -35,7 +35,7 @@ func BenchmarkPutImage(b *testing.B) {
 	next, ctx, latest := numbered(b, s, n), alice(b), tag(b, "latest")
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := s.PutImage(ctx, n, registry.Push{Tag: latest, Body: next()}); err != nil {
+		if _, err := s.PutImage(ctx, n, registry.Push{Tags: []registry.Tag{latest}, Body: next()}); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -47,7 +47,7 @@ func BenchmarkPutImageThatIsThere(b *testing.B) {
 	body, ctx, latest := tenLayers(b, s, n), alice(b), tag(b, "latest")
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := s.PutImage(ctx, n, registry.Push{Tag: latest, Body: body}); err != nil {
+		if _, err := s.PutImage(ctx, n, registry.Push{Tags: []registry.Tag{latest}, Body: body}); err != nil {
 			b.Fatal(err)
 		}
 	}

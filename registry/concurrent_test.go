@@ -70,7 +70,7 @@ func (w *worker) push(t *testing.T) error {
 		m.Config = desc
 		m.Layers = append(m.Layers, desc)
 	}
-	_, err := w.s.PutImage(alice(t), n, registry.Push{Tag: tag(t, w.tagName()), Body: imageOf(t, m)})
+	_, err := w.s.PutImage(alice(t), n, registry.Push{Tags: []registry.Tag{tag(t, w.tagName())}, Body: imageOf(t, m)})
 	return err
 }
 
@@ -80,7 +80,7 @@ func (w *worker) pushIndex(t *testing.T) error {
 	if err != nil {
 		return err
 	}
-	_, err = w.s.PutImage(alice(t), n, registry.Push{Tag: tag(t, "index"), Body: indexOf(t, img)})
+	_, err = w.s.PutImage(alice(t), n, registry.Push{Tags: []registry.Tag{tag(t, "index")}, Body: indexOf(t, img)})
 	return err
 }
 
@@ -216,7 +216,7 @@ func TestOneTagAndManyPushers(t *testing.T) {
 	for i := range taken {
 		body := append(indexOf(t), slices.Repeat([]byte{' '}, i)...)
 		pushers.Go(func() {
-			_, err := s.PutImage(alice(t), n, registry.Push{Tag: tag(t, "1.0"), Body: body})
+			_, err := s.PutImage(alice(t), n, registry.Push{Tags: []registry.Tag{tag(t, "1.0")}, Body: body})
 			taken[i] = registry.CodeOf(err)
 		})
 	}

@@ -95,7 +95,7 @@ func TestRefusedPushCreatesNothing(t *testing.T) {
 func TestCreateOnPushMakesAPlainRepository(t *testing.T) {
 	s := open(t, registry.Options{CreateOnPush: true})
 	n := name(t, "team/new")
-	_, err := s.PutImage(alice(t), n, registry.Push{Tag: tag(t, "1"), Body: indexOf(t), MayCreate: true})
+	_, err := s.PutImage(alice(t), n, registry.Push{Tags: []registry.Tag{tag(t, "1")}, Body: indexOf(t), MayCreate: true})
 	must(t, err)
 	repo, err := s.Repository(alice(t), n)
 	if err != nil || repo.TagRule.Mutability != registry.Mutable || repo.Encryption.Type != "AES256" {

@@ -85,7 +85,7 @@ func TestRefusalsAreNoEvents(t *testing.T) {
 	before := len(readEvents(t, s, 100))
 	refused := map[string]error{"create": nil, "move a tag": nil, "delete a child": nil, "delete a used layer": nil, "delete all": nil}
 	_, refused["create"] = s.CreateRepository(alice(t), n, registry.Settings{})
-	_, refused["move a tag"] = s.PutImage(alice(t), n, registry.Push{Tag: tag(t, "1"), Body: indexOf(t)})
+	_, refused["move a tag"] = s.PutImage(alice(t), n, registry.Push{Tags: []registry.Tag{tag(t, "1")}, Body: indexOf(t)})
 	_, refused["delete a child"] = s.DeleteImage(alice(t), n, registry.Ref{Digest: img.Digest})
 	refused["delete a used layer"] = s.DeleteLayer(alice(t), n, sha256Of([]byte("one")))
 	_, refused["delete all"] = s.DeleteRepository(alice(t), n, false)

@@ -113,7 +113,7 @@ func newSubjects(t *testing.T) *subjects {
 func (x *subjects) building() []operation {
 	put := func(tag registry.Tag, body []byte) func(context.Context, *registry.Service) error {
 		return func(ctx context.Context, s *registry.Service) error {
-			_, err := s.PutImage(ctx, x.name, registry.Push{Tag: tag, Body: body})
+			_, err := s.PutImage(ctx, x.name, registry.Push{Tags: []registry.Tag{tag}, Body: body})
 			return err
 		}
 	}
@@ -212,7 +212,7 @@ func (x *subjects) removing() []operation {
 		}},
 		{"DeleteImage, an index", remove(x.index)},
 		{"PutImage, tagging", func(ctx context.Context, s *registry.Service) error {
-			_, err := s.PutImage(ctx, x.name, registry.Push{Tag: x.latest, Body: x.image})
+			_, err := s.PutImage(ctx, x.name, registry.Push{Tags: []registry.Tag{x.latest}, Body: x.image})
 			return err
 		}},
 		{"DeleteImage", remove(x.image)},

@@ -209,7 +209,7 @@ func marshal(t testing.TB, v any) []byte {
 // put pushes a manifest that must be taken; tagName "" gives it no tag.
 func put(t testing.TB, s *registry.Service, n registry.Name, tagName string, body []byte) registry.Image {
 	t.Helper()
-	done, err := s.PutImage(alice(t), n, registry.Push{Tag: tag(t, tagName), Body: body})
+	done, err := s.PutImage(alice(t), n, registry.Push{Tags: []registry.Tag{tag(t, tagName)}, Body: body})
 	must(t, err)
 	return done.Image
 }

@@ -12,7 +12,7 @@ import (
 
 // Push is an image to be stored.
 type Push struct {
-	Tag       Tag    // zero: stored without a tag
+	Tags      []Tag  // set together, or none is; none (a zero Tag is none): stored without a tag
 	MediaType string // Content-Type or imageManifestMediaType; "" takes the manifest's own
 	Body      []byte // stored byte for byte
 	// Want is the digest that the caller says the body has; zero if it says none.
@@ -25,12 +25,12 @@ type Push struct {
 // Pushed is the outcome of a push.
 type Pushed struct {
 	Image Image
-	// Existed says that nothing changed: the same image was there under the
-	// same tag or, without a tag, was there at all.
+	// Existed says that nothing changed: the same image was there under all of
+	// the tags or, without a tag, was there at all.
 	Existed bool
 }
 
-// PutImage stores an image and its tag. A tag that names another image is
+// PutImage stores an image and its tags. A tag that names another image is
 // moved if the repository's tag rule lets it.
 // Refusals: RepositoryNotFound, ManifestInvalid, ManifestNotJSON,
 // ManifestTooLarge, MediaTypeUnsupported, MediaTypeMissing,
@@ -115,19 +115,33 @@ func (s *Service) put(ctx context.Context, tx storage.Tx, p pushing) (Pushed, er
 	if err != nil {
 		return Pushed{}, err
 	}
-	moved, err := s.setTag(tx, p.repo, p.Tag, &img)
+	set, err := s.setTags(tx, p.repo, p.Tags, &img)
 	if err != nil {
 		return Pushed{}, err
 	}
 	public := img.row.public(p.repo.name, img.digest)
-	if there && !moved {
+	if there && len(set) == 0 {
 		return Pushed{public, true}, nil
 	}
 	if err := images.Put(tx, img.row, p.repo.key(img.digest.String())...); err != nil {
 		return Pushed{}, err
 	}
-	e := eventRow{Digest: img.digest, MediaType: img.row.MediaType, Tag: p.Tag.s}
-	return Pushed{Image: public}, s.record(ctx, tx, ImagePushed, p.repo, e)
+	return Pushed{Image: public}, s.recordPush(ctx, tx, p.repo, img, set)
+}
+
+// recordPush writes an event for each tag that was set, or one for an image
+// without any.
+func (s *Service) recordPush(ctx context.Context, tx storage.Tx, repo repository, img stored, set []Tag) error {
+	if len(set) == 0 {
+		set = []Tag{{}}
+	}
+	for _, tag := range set {
+		e := eventRow{Digest: img.digest, MediaType: img.row.MediaType, Tag: tag.s}
+		if err := s.record(ctx, tx, ImagePushed, repo, e); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // storeImage writes what belongs to an image but its own row, unless the image
@@ -254,6 +268,21 @@ func (p *pushing) wrongSize(d manifest.Descriptor, real int64) *Error {
 	e := refuse(ManifestInvalid, "%s has %d bytes, not %d as the manifest says", d.Digest, real, d.Size)
 	e.Name = p.repo.name
 	return e
+}
+
+// setTags makes tags name img, and returns those for which that changed
+// anything.
+func (s *Service) setTags(tx storage.Tx, repo repository, list []Tag, img *stored) (set []Tag, err error) {
+	for _, tag := range list {
+		changed, err := s.setTag(tx, repo, tag, img)
+		if err != nil {
+			return nil, err
+		}
+		if changed {
+			set = append(set, tag)
+		}
+	}
+	return set, nil
 }
 
 // setTag makes tag name img, whose count of tags it keeps, and says whether

@@ -33,7 +33,7 @@ func TestPutImage(t *testing.T) {
 		Layers: []v1.Descriptor{addLayer(t, s, n, "one"), addLayer(t, s, n, "layer two")},
 	}
 	body := imageOf(t, m)
-	done, err := s.PutImage(alice(t), n, registry.Push{Tag: tag(t, "1.0"), Body: body})
+	done, err := s.PutImage(alice(t), n, registry.Push{Tags: []registry.Tag{tag(t, "1.0")}, Body: body})
 	must(t, err)
 	want := registry.Image{
 		Name: n, Digest: sha256Of(body), MediaType: v1.MediaTypeImageManifest, ManifestSize: int64(len(body)),
@@ -166,7 +166,7 @@ func TestWhatAManifestNamesMustBeThere(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.what, func(t *testing.T) {
-			_, err := s.PutImage(alice(t), n, registry.Push{Tag: tag(t, "new"), Body: tt.body})
+			_, err := s.PutImage(alice(t), n, registry.Push{Tags: []registry.Tag{tag(t, "new")}, Body: tt.body})
 			e := wantCode(t, "push", err, tt.code)
 			var named []string
 			for _, d := range e.Digests {
@@ -242,7 +242,7 @@ func TestBothAlgorithms(t *testing.T) {
 		t.Errorf("%d images, %v; want one for each algorithm", len(page), err)
 	}
 	for _, bad := range []digest.Digest{sha256Of(nil), digest.FromBytes(digest.SHA512, nil)} {
-		_, err := s.PutImage(alice(t), n, registry.Push{Tag: tag(t, "1"), Want: bad, Body: body})
+		_, err := s.PutImage(alice(t), n, registry.Push{Tags: []registry.Tag{tag(t, "1")}, Want: bad, Body: body})
 		if e := wantCode(t, "push as "+bad.String(), err, registry.ImageDigestMismatch); e.Ref.Digest != bad {
 			t.Errorf("the refusal names %s", e.Ref.Digest)
 		}
@@ -269,7 +269,7 @@ func TestPushAgain(t *testing.T) {
 		{"2", false, 2},
 		{"1", true, 2},
 	} {
-		done, err := s.PutImage(alice(t), n, registry.Push{Tag: tag(t, step.tag), Body: body})
+		done, err := s.PutImage(alice(t), n, registry.Push{Tags: []registry.Tag{tag(t, step.tag)}, Body: body})
 		must(t, err)
 		img, err := s.DescribeImage(alice(t), n, registry.Ref{Digest: done.Image.Digest})
 		must(t, err)
@@ -332,11 +332,11 @@ func TestImmutableTags(t *testing.T) {
 			s := open(t, registry.Options{})
 			n := createWith(t, s, "team/app", registry.Settings{TagRule: tt.rule})
 			one := put(t, s, n, tt.tag, indexOf(t))
-			again, err := s.PutImage(alice(t), n, registry.Push{Tag: tag(t, tt.tag), Body: indexOf(t)})
+			again, err := s.PutImage(alice(t), n, registry.Push{Tags: []registry.Tag{tag(t, tt.tag)}, Body: indexOf(t)})
 			if err != nil || !again.Existed {
 				t.Errorf("the same image again: %+v, %v; want that it existed", again, err)
 			}
-			_, err = s.PutImage(alice(t), n, registry.Push{Tag: tag(t, tt.tag), Body: append(indexOf(t), '\n')})
+			_, err = s.PutImage(alice(t), n, registry.Push{Tags: []registry.Tag{tag(t, tt.tag)}, Body: append(indexOf(t), '\n')})
 			if tt.moves {
 				must(t, err)
 				return
@@ -361,7 +361,7 @@ func TestATagStaysWhenTheRuleComesLater(t *testing.T) {
 	two := addImage(t, s, n, "1.0", "two")
 	_, err := s.SetTagRule(alice(t), n, registry.TagRule{Mutability: registry.Immutable})
 	must(t, err)
-	_, err = s.PutImage(alice(t), n, registry.Push{Tag: tag(t, "1.0"), Body: indexOf(t)})
+	_, err = s.PutImage(alice(t), n, registry.Push{Tags: []registry.Tag{tag(t, "1.0")}, Body: indexOf(t)})
 	wantCode(t, "move", err, registry.TagImmutable)
 	put(t, s, n, "1.1", indexOf(t)) // a new tag is no move
 	if got := tagNames(t, s, n); got["1.0"] != two.Digest || len(got) != 2 {
@@ -374,7 +374,7 @@ func TestImageLimits(t *testing.T) {
 	n := create(t, s, "team/app")
 	body := indexOf(t)
 	push := func(tagName string, body []byte) error {
-		_, err := s.PutImage(alice(t), n, registry.Push{Tag: tag(t, tagName), Body: body})
+		_, err := s.PutImage(alice(t), n, registry.Push{Tags: []registry.Tag{tag(t, tagName)}, Body: body})
 		return err
 	}
 	must(t, push("a", body))

@@ -294,7 +294,7 @@ func TestWhichRegistry(t *testing.T) {
 		must(t, err)
 		tag, err := registry.ParseTag("of-" + id.Account + "-" + id.Region)
 		must(t, err)
-		_, err = d.service.PutImage(d.ctx(), n, registry.Push{Tag: tag, Body: []byte(indexOf(t))})
+		_, err = d.service.PutImage(d.ctx(), n, registry.Push{Tags: []registry.Tag{tag}, Body: []byte(indexOf(t))})
 		must(t, err)
 	}
 	irish := d.passwordOf(account, d.key.ID, "eu-west-1")

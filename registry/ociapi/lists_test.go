@@ -27,7 +27,7 @@ func (d *door) tags(repo string, tags ...string) {
 	for _, s := range tags {
 		tag, err := registry.ParseTag(s)
 		must(d.t, err)
-		_, err = d.service.PutImage(d.ctx(), name(d.t, repo), registry.Push{Tag: tag, Body: []byte(content)})
+		_, err = d.service.PutImage(d.ctx(), name(d.t, repo), registry.Push{Tags: []registry.Tag{tag}, Body: []byte(content)})
 		must(d.t, err)
 	}
 }

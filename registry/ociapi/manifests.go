@@ -93,7 +93,7 @@ func (s *Server) putManifest(w http.ResponseWriter, r *http.Request, to target) 
 		return err
 	}
 	got, err := s.registry.PutImage(r.Context(), to.name, registry.Push{
-		Tag: ref.Tag, Want: ref.Digest, MediaType: r.Header.Get("Content-Type"), Body: body, MayCreate: create,
+		Tags: []registry.Tag{ref.Tag}, Want: ref.Digest, MediaType: r.Header.Get("Content-Type"), Body: body, MayCreate: create,
 	})
 	if err != nil {
 		return err
