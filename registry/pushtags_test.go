@@ -9,8 +9,8 @@ import (
 	"github.com/seed-78150930/berth/registry/digest"
 )
 
-// tagged lists the tags of a push; "" is none.
-func tagged(t testing.TB, names ...string) (list []registry.Tag) {
+// tagList lists the tags of a push; "" is none.
+func tagList(t testing.TB, names ...string) (list []registry.Tag) {
 	t.Helper()
 	for _, n := range names {
 		list = append(list, tag(t, n))
@@ -33,7 +33,7 @@ func TestSeveralTagsAreSetTogether(t *testing.T) {
 		{[]string{"c", "d"}, false, []string{"d"}},
 	} {
 		before := len(readEvents(t, s, 100))
-		done, err := s.PutImage(alice(t), n, registry.Push{Tags: tagged(t, step.tags...), Body: body})
+		done, err := s.PutImage(alice(t), n, registry.Push{Tags: tagList(t, step.tags...), Body: body})
 		must(t, err)
 		var events []string
 		for _, e := range readEvents(t, s, 100)[before:] {
@@ -62,9 +62,9 @@ func TestSeveralTagsOrNone(t *testing.T) {
 		s := open(t, registry.Options{Limits: o.limits})
 		n := createWith(t, s, "team/app", registry.Settings{TagRule: registry.TagRule{Mutability: registry.Immutable}})
 		put(t, s, n, "taken", indexOf(t))
-		list := tagged(t, "new", "newer", "taken")
+		list := tagList(t, "new", "newer", "taken")
 		if o.want == registry.TooManyTags {
-			list = tagged(t, "new", "newer", "newest")
+			list = tagList(t, "new", "newer", "newest")
 		}
 		_, err := s.PutImage(alice(t), n, registry.Push{Tags: list, Body: append(indexOf(t), '\n')})
 		wantCode(t, name, err, o.want)
