@@ -1,8 +1,6 @@
 package interop_test
 
 import (
-	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -47,7 +45,7 @@ func TestNamesContainerd(t *testing.T) {
 			how = append(how, "--hosts-dir", p.server.HostsDir(t, p.host()))
 		}
 		archive := filepath.Join(p.sh.Home(), "image.tar")
-		writeArchive(t, archive, dockerImage(t, 110), ref)
+		writeAll(t, archive, dockerImage(t, 110).Archive(t, ref))
 		p.sh.Ctr("images", "import", "--no-unpack", archive)
 		digest := ctrDigest(p.sh, ref)
 		p.sh.Ctr(slices.Concat([]string{"images", "push"}, how, []string{ref})...)
@@ -137,16 +135,4 @@ func ctrDigest(sh *harness.Shell, ref string) string {
 		}
 	}
 	return ""
-}
-
-func writeArchive(t *testing.T, path string, m harness.Image, ref string) {
-	t.Helper()
-	f, err := os.Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	if _, err := io.Copy(f, m.Archive(t, ref)); err != nil {
-		t.Fatal(err)
-	}
 }

@@ -153,15 +153,26 @@ func (c *Client) get(ctx context.Context, registry string, t Token) (*http.Respo
 	return c.http.Do(req)
 }
 
+// dualStack are the DNS suffixes of Amazon's registries with IPv6 too, and those
+// of their API (the credential helper's v0.12 and botocore's 1.43).
+var dualStack = map[string]string{
+	"on.aws":                      "api.aws",
+	"on.amazonwebservices.com.cn": "api.amazonwebservices.com.cn",
+}
+
 // API is the host, with the port of the registry's, that answers API calls for
 // a registry's host: for an AWS-shaped name api.ecr of the same region and
-// suffix, else the host itself.
+// suffix, or Amazon's name of the API with IPv6 if the registry's is one; else
+// the host itself.
 func API(host string) string {
 	h := endpoint.ParseHost(host)
 	if h.Kind != endpoint.Registry {
 		return host
 	}
 	api := "api.ecr." + h.Region + "." + h.Suffix
+	if dual, ok := dualStack[h.Suffix]; ok {
+		api = "ecr." + h.Region + "." + dual
+	}
 	if port := (&url.URL{Host: host}).Port(); port != "" {
 		api += ":" + port
 	}
