@@ -3,6 +3,7 @@ package interop_test
 import (
 	"context"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -59,9 +60,13 @@ func (p *place) logIn(words ...string) {
 	p.sh.RunInput(strings.NewReader(p.password), words[0], args...)
 }
 
-// inEachStyle makes a repository under each style and has a client use it.
-func inEachStyle(t *testing.T, use func(t *testing.T, p *place)) {
+// inEachStyle makes a repository under each style, or under some that are
+// named, and has a client use it.
+func inEachStyle(t *testing.T, use func(t *testing.T, p *place), only ...string) {
 	for _, st := range styles {
+		if only != nil && !slices.Contains(only, st.name) {
+			continue
+		}
 		t.Run(st.name, func(t *testing.T) {
 			kind, _, _ := strings.Cut(st.name, "-")
 			s := harness.StartTLS(t, append([]string{"--repository-uri", kind}, st.args...)...)
