@@ -48,6 +48,41 @@ func TestSkopeo(t *testing.T) {
 	}
 }
 
+// skopeo sync takes whole repositories from a registry to a folder, and from
+// the folder to a registry.
+func TestSkopeoSync(t *testing.T) {
+	s := harness.Start(t)
+	sh := s.Shell(t)
+	s.CreateRepository(t, "team/app")
+	s.CreateRepository(t, "mirror/app")
+	logIn(t, s, sh, "skopeo", "login", "--tls-verify=false")
+	a, b := ociImage(t, 14), ociImage(t, 15)
+	index := harness.NewIndex(t, a, b)
+	for tag, push := range map[string]func(string) error{
+		"1.0":   func(tag string) error { return pushIndex(t, s, "team/app", tag, index, a, b) },
+		"plain": func(tag string) error { return s.OCI(t).PushImage(t.Context(), "team/app", tag, a) },
+	} {
+		if err := push(tag); err != nil {
+			t.Fatal(err)
+		}
+	}
+	folder := t.TempDir()
+	sync := func(from, to, source, destination string) {
+		t.Helper()
+		sh.Run("skopeo", "--insecure-policy", "sync", "--all", "--src-tls-verify=false", "--dest-tls-verify=false",
+			"--src", from, "--dest", to, source, destination)
+	}
+	sync("docker", "dir", s.Host+"/team/app", folder)
+	sync("dir", "docker", folder, s.Host+"/mirror")
+	sync("docker", "docker", s.Host+"/team/app", s.Host+"/mirror")
+	if got := skopeoTags(t, sh, "docker://"+s.Host+"/mirror/app"); !slices.Equal(got, []string{"1.0", "plain"}) {
+		t.Errorf("skopeo sync made the tags %q", got)
+	}
+	if got, err := s.OCI(t).Manifest(t.Context(), "mirror/app", "1.0"); err != nil || string(got) != string(index) {
+		t.Errorf("skopeo sync made\n%s, %v\nof\n%s", got, err, index)
+	}
+}
+
 // skopeoTags are the tags that skopeo lists.
 func skopeoTags(t *testing.T, sh *harness.Shell, repo string) []string {
 	t.Helper()
