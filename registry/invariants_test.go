@@ -275,7 +275,9 @@ func (a *audit) references() {
 	}
 	for _, f := range rows(a, children) {
 		a.ofImage("child "+f.Key[3], f.Key[:3], f.Key[4])
-		a.ofImage("child of "+f.Key[4], f.Key[:3], f.Key[3])
+		if !a.s.live.Load().sparseIndexes {
+			a.ofImage("child of "+f.Key[4], f.Key[:3], f.Key[3])
+		}
 	}
 	for _, f := range rows(a, referrers) {
 		a.ofImage("referrer to "+f.Key[3], f.Key[:3], f.Key[4])

@@ -176,7 +176,7 @@ func (s *Service) dropUploads(ctx context.Context, sel table.Select, gone func(u
 			return err
 		}
 		for _, f := range found {
-			s.sessions.close(f.Key[3], f.Row.Owner)
+			s.sessions.close(f.Key[3], f.Row.Owner, f.Key[2])
 		}
 		if len(found) < batch {
 			s.wakeJanitor()

@@ -47,7 +47,7 @@ func (s *Service) PutImage(ctx context.Context, name Name, p Push) (Pushed, erro
 		if err != nil {
 			return err
 		}
-		done, err = s.put(ctx, tx, pushing{repo: repo, manifest: m, digest: d, Push: p})
+		done, err = s.put(ctx, tx, pushing{repo: repo, manifest: m, digest: d, Push: p, sparse: s.live.Load().sparseIndexes})
 		return err
 	})
 	return done, err
@@ -105,6 +105,7 @@ func parseCode(err error) Code {
 // pushing is a push inside its transaction.
 type pushing struct {
 	Push
+	sparse   bool // indexes may name images that are not there
 	repo     repository
 	manifest manifest.Manifest
 	digest   digest.Digest
@@ -240,17 +241,19 @@ func (p *pushing) useChildren(tx storage.Tx) (largest int64, err error) {
 	var missing []digest.Digest
 	for _, c := range p.manifest.Manifests {
 		row, err := images.Get(tx, p.repo.key(c.Digest.String())...)
+		absent := errors.Is(err, storage.ErrNotFound)
 		switch {
-		case errors.Is(err, storage.ErrNotFound):
-			if !c.Optional {
-				missing = append(missing, c.Digest)
-			}
+		case absent && c.Optional:
 			continue
-		case err != nil:
+		case absent && !p.sparse:
+			missing = append(missing, c.Digest)
+			continue
+		case err != nil && !absent:
 			return 0, err
-		case row.ManifestSize != c.Size && !c.Optional:
+		case !absent && row.ManifestSize != c.Size && !c.Optional:
 			return 0, p.wrongSize(c, row.ManifestSize)
 		}
+		// Of an absent one too: if it comes later, it stays as long as the index.
 		largest = max(largest, row.Size)
 		if err := children.Put(tx, noRow{}, p.repo.key(c.Digest.String(), p.digest.String())...); err != nil {
 			return 0, err

@@ -45,6 +45,9 @@ type Options struct {
 	// CreateOnPush makes a repository that is missing with the first push to
 	// it, if the pusher may create repositories.
 	CreateOnPush bool
+	// SparseIndexes takes indexes whose manifests are not all in the
+	// repository. A manifest that comes later is as if it had been there.
+	SparseIndexes bool
 	// Limits bound what clients may ask for.
 	Limits Limits
 	// UploadExpiry is how long an upload may lie idle; zero means 24 hours.
@@ -63,6 +66,8 @@ type Limits struct {
 	Images       int   // images of a repository: 100,000
 	ResourceTags int   // resource tags of a repository: 50
 	Uploads      int   // open uploads of an identity: 10,000, Berth's own
+	// RepositoryUploads are the open uploads in a repository: 10,000, Berth's own.
+	RepositoryUploads int
 }
 
 // minPart is the least size, in bytes, of a part that is not the last (ECR
@@ -77,6 +82,7 @@ func (l Limits) withDefaults() Limits {
 	setDefault(&l.Images, 100_000)
 	setDefault(&l.ResourceTags, 50)
 	setDefault(&l.Uploads, 10_000)
+	setDefault(&l.RepositoryUploads, 10_000)
 	return l
 }
 
@@ -90,6 +96,7 @@ func setDefault[T comparable](v *T, def T) {
 // Settings in force that may change while the service runs.
 type live struct {
 	createOnPush   bool
+	sparseIndexes  bool
 	limits         Limits
 	uploadExpiry   time.Duration
 	eventRetention time.Duration
@@ -127,12 +134,12 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	return s, nil
 }
 
-// Configure puts new values of CreateOnPush, Limits, UploadExpiry and
-// EventRetention in force; the other options are not looked at.
+// Configure puts new values of CreateOnPush, SparseIndexes, Limits, UploadExpiry
+// and EventRetention in force; the other options are not looked at.
 func (s *Service) Configure(o Options) {
 	setDefault(&o.UploadExpiry, 24*time.Hour)
 	setDefault(&o.EventRetention, 7*24*time.Hour)
-	s.live.Store(&live{o.CreateOnPush, o.Limits.withDefaults(), o.UploadExpiry, o.EventRetention})
+	s.live.Store(&live{o.CreateOnPush, o.SparseIndexes, o.Limits.withDefaults(), o.UploadExpiry, o.EventRetention})
 }
 
 // Limits are the limits in force, defaults filled in.

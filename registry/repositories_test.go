@@ -324,7 +324,7 @@ func TestClearingALargeRepository(t *testing.T) {
 
 func TestConfigure(t *testing.T) {
 	s := open(t, registry.Options{Limits: registry.Limits{Tags: 7}})
-	want := registry.Limits{Manifest: 4 << 20, Layer: 52_000 << 20, Parts: 4200, Tags: 7, Images: 100_000, ResourceTags: 50, Uploads: 10_000}
+	want := registry.Limits{Manifest: 4 << 20, Layer: 52_000 << 20, Parts: 4200, Tags: 7, Images: 100_000, ResourceTags: 50, Uploads: 10_000, RepositoryUploads: 10_000}
 	if got := s.Limits(); got != want {
 		t.Errorf("limits %+v, want %+v", got, want)
 	}

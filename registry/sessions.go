@@ -22,11 +22,12 @@ import (
 type sessions struct {
 	mu   sync.Mutex
 	byID map[string]*session
-	open map[string]int // uploads of each owner, at rest or here
+	// Open uploads, at rest or here, by owner and by the repository's id.
+	owned, inRepo map[string]int
 }
 
 func newSessions() sessions {
-	return sessions{byID: map[string]*session{}, open: map[string]int{}}
+	return sessions{byID: map[string]*session{}, owned: map[string]int{}, inRepo: map[string]int{}}
 }
 
 // session is an upload at work. Whoever has claimed it owns the members from
@@ -82,17 +83,25 @@ func (u *session) unsaved() int64 {
 func (u *session) public() Upload { return Upload{ID: u.id, Offset: u.offset.Load()} }
 
 // add counts and keeps a new session, claimed by its maker.
-func (l *sessions) add(u *session, limit int) error {
+func (l *sessions) add(u *session, limits Limits) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.open[u.owner] >= limit {
-		e := refuse(TooManyUploads, "%d uploads are open, as many as an identity may have; finish or cancel some, or wait until they expire", limit)
-		e.Name, e.Limit = u.name, int64(limit)
-		return e
+	switch {
+	case l.owned[u.owner] >= limits.Uploads:
+		return tooManyUploads(u, limits.Uploads, "an identity")
+	case l.inRepo[u.repo] >= limits.RepositoryUploads:
+		return tooManyUploads(u, limits.RepositoryUploads, "a repository")
 	}
-	l.open[u.owner]++
+	l.owned[u.owner]++
+	l.inRepo[u.repo]++
 	l.put(u)
 	return nil
+}
+
+func tooManyUploads(u *session, limit int, whose string) *Error {
+	e := refuse(TooManyUploads, "%d uploads are open, as many as %s may have; finish or cancel some, or wait until they expire", limit, whose)
+	e.Name, e.Limit = u.name, int64(limit)
+	return e
 }
 
 // put keeps a session, claimed.
@@ -143,13 +152,19 @@ func (l *sessions) leave(u *session) {
 	}
 }
 
-// close forgets an upload that has ended.
-func (l *sessions) close(id, owner string) {
+// close forgets an upload that has ended, with its owner and the id of its
+// repository.
+func (l *sessions) close(id, owner, repo string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.byID, id)
-	if l.open[owner]--; l.open[owner] <= 0 {
-		delete(l.open, owner)
+	countDown(l.owned, owner)
+	countDown(l.inRepo, repo)
+}
+
+func countDown(counts map[string]int, key string) {
+	if counts[key]--; counts[key] <= 0 {
+		delete(counts, key)
 	}
 }
 
@@ -342,14 +357,15 @@ func (u *session) state() ([]byte, error) {
 	return state, nil
 }
 
-// countUploads counts the open uploads of each owner when the service starts.
+// countUploads counts the open uploads when the service starts.
 func (s *Service) countUploads(ctx context.Context) error {
 	return s.view(ctx, func(r storage.Reader) error {
 		for f, err := range uploads.Scan(r, table.Select{}) {
 			if err != nil {
 				return err
 			}
-			s.sessions.open[f.Row.Owner]++
+			s.sessions.owned[f.Row.Owner]++
+			s.sessions.inRepo[f.Key[2]]++
 		}
 		return nil
 	})

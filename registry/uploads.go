@@ -51,13 +51,13 @@ func (s *Service) StartUpload(ctx context.Context, name Name, n NewUpload) (Uplo
 	}
 	setDefault(&n.Algorithm, digest.SHA256)
 	u := newSession(repo, auth.PrincipalOf(ctx).ARN, n.Algorithm)
-	if err := s.sessions.add(u, s.Limits().Uploads); err != nil {
+	if err := s.sessions.add(u, s.Limits()); err != nil {
 		return Upload{}, err
 	}
 	defer s.release(u)
 	if n.Durable {
 		if err := s.checkpoint(ctx, u); err != nil {
-			s.sessions.close(u.id, u.owner)
+			s.sessions.close(u.id, u.owner, u.repo)
 			return Upload{}, fmt.Errorf("start upload: %w", err)
 		}
 	}
@@ -484,7 +484,7 @@ func (s *Service) dropUpload(tx storage.Tx, key []string, blob string) error {
 // end forgets an upload whose row is gone.
 func (s *Service) end(u *session) {
 	u.dirty = false
-	s.sessions.close(u.id, u.owner)
+	s.sessions.close(u.id, u.owner, u.repo)
 	s.wakeJanitor()
 }
 

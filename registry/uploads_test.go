@@ -469,6 +469,35 @@ func TestTooManyUploads(t *testing.T) {
 	full("after one was refused and another begun")
 }
 
+func TestTooManyUploadsInARepository(t *testing.T) {
+	s := open(t, registry.Options{Limits: registry.Limits{RepositoryUploads: 2}})
+	n, other := create(t, s, "team/app"), create(t, s, "team/other")
+	full := func(what string) {
+		t.Helper()
+		_, err := s.StartUpload(by(t, "bob"), n, registry.NewUpload{})
+		if e := wantCode(t, what, err, registry.TooManyUploads); e.Limit != 2 || e.Name != n {
+			t.Errorf("%s: refusal %+v", what, e)
+		}
+	}
+	one, two := start(t, s, n), start(t, s, n)
+	full("a third, of another identity")
+	start(t, s, other)
+	must(t, s.CancelUpload(alice(t), n, one))
+	start(t, s, n)
+	full("after one was cancelled and another begun")
+	send(t, s, n, two, "two")
+	_, err := finish(t, s, n, two, sha256Of([]byte("two")))
+	must(t, err)
+	start(t, s, n)
+	full("after one was finished and another begun")
+	_, err = s.DeleteRepository(alice(t), n, true)
+	must(t, err)
+	n = create(t, s, "team/app")
+	start(t, s, n)
+	start(t, s, n)
+	full("in a repository made anew")
+}
+
 func TestRepositoryDeletedDuringAnUpload(t *testing.T) {
 	for _, again := range []bool{false, true} {
 		s := open(t, registry.Options{})

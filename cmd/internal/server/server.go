@@ -198,9 +198,10 @@ func names(c *config.Config) []string {
 func (s *Server) registryOptions(c *config.Config) registry.Options {
 	return registry.Options{
 		CreateOnPush: c.CreatesOnPush(), UploadExpiry: c.UploadExpiry, EventRetention: c.EventRetention,
+		SparseIndexes: c.SparseIndexes == "accept",
 		Limits: registry.Limits{
 			Manifest: int64(c.Limits.Manifest), Layer: int64(c.Limits.Layer), Parts: c.Limits.Parts, Tags: c.Limits.Tags,
-			Images: c.Limits.Images, ResourceTags: c.Limits.ResourceTags, Uploads: c.Limits.Uploads,
+			Images: c.Limits.Images, ResourceTags: c.Limits.ResourceTags, Uploads: c.Limits.Uploads, RepositoryUploads: c.Limits.RepositoryUploads,
 		},
 	}
 }
