@@ -106,7 +106,7 @@ func (h helper) Add(c *credentials.Credentials) error {
 	if _, ok, err := h.store.Of(host); err != nil || ok {
 		return err
 	}
-	return fmt.Errorf("%s keeps no passwords, it asks for them: berth login %s", dockerHelper, host)
+	return fmt.Errorf("%s keeps no passwords, it asks for them: berth login %s (or berth logout %[2]s, and docker keeps it itself)", dockerHelper, host)
 }
 
 // Delete implements credentials.Helper. After `docker logout` no password is

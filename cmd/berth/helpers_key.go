@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -60,11 +61,7 @@ func keyOf(ctx context.Context, l logins.Login) (asker, error) {
 	if l.Server != nil {
 		return keyOfServer(ctx, *l.Server)
 	}
-	id, err := ecrlogin.Identify(ctx, l.Profile)
-	if err == nil && id.Guessed {
-		err = tryRole(ctx, id)
-	}
-	return asker{Identity: id}, err
+	return chooseKey(ctx, config.Sources{Environ: os.Environ()}, l.Profile)
 }
 
 var errNoCredentials = errors.New("no AWS credentials were found, neither in the environment nor in a profile nor as a role of this machine")

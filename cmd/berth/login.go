@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -73,6 +74,9 @@ func logIn(c *cobra.Command, t *target, address string, plain bool) error {
 	if _, err := exec.LookPath(dockerHelper); err != nil && !plain {
 		plain = true
 		sayHowToInstall(c.ErrOrStderr())
+	}
+	if l.CA != "" && strings.HasPrefix(l.Registry, "https:") {
+		fmt.Fprintf(c.ErrOrStderr(), "The certificate of %s is trusted by %s: docker and others have to trust it too.\n", host, l.CA)
 	}
 	if plain {
 		return logInUntil(c.Context(), c.OutOrStdout(), host, token)
