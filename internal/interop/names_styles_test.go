@@ -70,8 +70,10 @@ func inEachStyle(t *testing.T, use func(t *testing.T, p *place), only ...string)
 		t.Run(st.name, func(t *testing.T) {
 			kind, _, _ := strings.Cut(st.name, "-")
 			s := harness.StartTLS(t, append([]string{"--repository-uri", kind}, st.args...)...)
-			p := createPlace(t, s, st.api)
-			if want := st.host + st.path + "/team/app"; p.uri != want {
+			// Under a name of its own, since BuildKit remembers whom to trust for a repository.
+			repo := "team/" + strings.ToLower(st.name)
+			p := createPlace(t, s, st.api, repo)
+			if want := st.host + st.path + "/" + repo; p.uri != want {
 				t.Fatalf("repositoryUri: %s, want %s", p.uri, want)
 			}
 			use(t, p)
@@ -81,11 +83,11 @@ func inEachStyle(t *testing.T, use func(t *testing.T, p *place), only ...string)
 
 // createPlace makes a repository by the API at an address, and asks there how
 // to log in.
-func createPlace(t *testing.T, s *harness.Server, api string) *place {
+func createPlace(t *testing.T, s *harness.Server, api, repo string) *place {
 	t.Helper()
 	key := s.CreateKey(t, harness.Account)
 	client := s.ClientAt(t, key, harness.Region, api)
-	made, err := client.CreateRepository(context.Background(), &ecr.CreateRepositoryInput{RepositoryName: aws.String("team/app")})
+	made, err := client.CreateRepository(context.Background(), &ecr.CreateRepositoryInput{RepositoryName: &repo})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
+	"testing"
 )
 
 var buildkitd = daemon{command: buildkitdCommand, ready: buildkitdReady}
@@ -40,12 +42,29 @@ networkMode = "host"
 enabled = false
 [cdi]
 disabled = true
-`, filepath.Join(dir, "root"), buildkitAddress(dir))
+%s`, filepath.Join(dir, "root"), buildkitAddress(dir), buildkitNames(dir))
 	config := filepath.Join(dir, "buildkitd.toml")
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
 	return exec.Command(sh.find("buildkitd"), "--config", config), nil
+}
+
+// buildkitNames tell buildkitd of each of Names by which authority it is known,
+// which it reads when it comes there, and that port 5000 is for plain HTTP.
+func buildkitNames(dir string) string {
+	var b strings.Builder
+	for _, name := range Names() {
+		fmt.Fprintf(&b, "[registry.%q]\nca = [%q]\n[registry.%q]\nhttp = true\n", name, filepath.Join(dir, "ca.crt"), name+":5000")
+	}
+	return b.String()
+}
+
+// TrustForBuildKit has the buildkitd of this test run trust s's authority, and
+// no longer that of another server.
+func (s *Server) TrustForBuildKit(t testing.TB, sh *Shell) {
+	t.Helper()
+	s.putCA(t, buildkitd.use(sh))
 }
 
 func buildkitdReady(sh *Shell, dir string) *exec.Cmd {
