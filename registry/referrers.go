@@ -25,9 +25,11 @@ type Referrer struct {
 const maxReferrerBytes = 4 << 20
 
 // Referrers lists the images whose subject is the given digest, which need not
-// be there itself, in byte order of digest, those after the given digest (""
-// for the first page), at most limit; only those of a listed artifact type, if
-// any is listed. next is as for Images: pages may be short.
+// be there itself, and those that name no subject and are listed by an index
+// under the fallback tag of older clients. They come in byte order of digest,
+// those after the given digest ("" for the first page), at most limit; only
+// those of a listed artifact type, if any is listed. next is as for Images:
+// pages may be short.
 // Refusals: RepositoryNotFound, PageInvalid.
 func (s *Service) Referrers(ctx context.Context, name Name, subject digest.Digest, artifactTypes []string, after string, limit int) (page []Referrer, next string, err error) {
 	err = s.view(ctx, func(r storage.Reader) error {
@@ -42,23 +44,19 @@ func (s *Service) Referrers(ctx context.Context, name Name, subject digest.Diges
 }
 
 func (r repository) referrers(rd storage.Reader, subject digest.Digest, artifactTypes []string, after string, limit int) (page []Referrer, next string, err error) {
-	sel := table.Select{Prefix: r.key(subject.String())}
-	if after != "" {
-		sel.After = []string{after}
-	}
 	last, left, room := "", limit*rowsForEach+rowsAtLeast, int64(maxReferrerBytes)
-	for f, err := range referrers.Scan(rd, sel) {
+	for f, err := range r.allReferrers(rd, subject, after) {
 		if err != nil {
 			return nil, "", err
 		}
 		if len(page) == limit || left == 0 || room <= 0 {
 			return page, last, nil
 		}
-		last, left = f.Key[4], left-1
-		if len(artifactTypes) > 0 && !slices.Contains(artifactTypes, f.Row.ArtifactType) {
+		last, left = f.digest, left-1
+		if f.absent || len(artifactTypes) > 0 && !slices.Contains(artifactTypes, f.row.ArtifactType) {
 			continue
 		}
-		found, err := r.referrer(rd, f.Key[4], f.Row)
+		found, err := r.referrer(rd, f.digest, f.row)
 		if err != nil {
 			return nil, "", err
 		}
