@@ -29,6 +29,13 @@ func (s *Server) OCI(t testing.TB) *OCI {
 	return &OCI{base: s.URL() + "/v2/", password: s.Password(t), client: &http.Client{Transport: transport}}
 }
 
+// OCIAt is a client of s that is logged in with a password of its own account,
+// at a URL without a path, with another HTTP client such as that of HTTPClient.
+func (s *Server) OCIAt(t testing.TB, url string, client *http.Client) *OCI {
+	t.Helper()
+	return &OCI{base: url + "/v2/", password: s.PasswordOf(t, s.CreateKey(t, Account)), client: client}
+}
+
 // A StatusError is an answer that a caller did not hope for.
 type StatusError struct {
 	Request string

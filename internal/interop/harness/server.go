@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -193,7 +194,8 @@ func freePort(t testing.TB) int {
 }
 
 // bareEnviron is this process's environment without what would steer the
-// programs under test: credentials, endpoints, proxies, settings of clients.
+// programs under test: credentials, endpoints, proxies, authorities, settings of
+// clients.
 func bareEnviron() []string {
 	var env []string
 	for _, kv := range os.Environ() {
@@ -205,11 +207,17 @@ func bareEnviron() []string {
 	return env
 }
 
+// authorities are variables that say whom to trust.
+var authorities = []string{"SSL_CERT_FILE", "SSL_CERT_DIR", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"}
+
 func steers(name string) bool {
 	for _, prefix := range []string{"AWS_", "BERTH_", "DOCKER_", "CONTAINER", "BUILDAH_", "STORAGE_", "REGISTRY_"} {
 		if strings.HasPrefix(name, prefix) {
 			return true
 		}
+	}
+	if slices.Contains(authorities, name) {
+		return true
 	}
 	return strings.HasSuffix(name, "_PROXY") || name == "HOME" || name == "XDG_RUNTIME_DIR" || name == "TMPDIR"
 }
