@@ -116,6 +116,8 @@ var operations = map[string]operation{
 
 	"GetAuthorizationToken": op("ecr:GetAuthorizationToken", onRegistry, (*API).getAuthorizationToken),
 	"DescribeRegistry":      op("ecr:DescribeRegistry", onRegistry, (*API).describeRegistry),
+	"GetAccountSetting":     op("ecr:GetAccountSetting", onRegistry, (*API).getAccountSetting),
+	"PutAccountSetting":     op("ecr:PutAccountSetting", onRegistry, (*API).putAccountSetting),
 
 	"SetRepositoryPolicy":    unavailable("ecr:SetRepositoryPolicy"),
 	"GetRepositoryPolicy":    unavailable("ecr:GetRepositoryPolicy"),
@@ -156,8 +158,6 @@ var operations = map[string]operation{
 	"DeleteSigningConfiguration": unavailable("ecr:DeleteSigningConfiguration"),
 	"DescribeImageSigningStatus": unavailable("ecr:DescribeImageSigningStatus"),
 
-	"GetAccountSetting":                 unavailable("ecr:GetAccountSetting"),
-	"PutAccountSetting":                 unavailable("ecr:PutAccountSetting"),
 	"RegisterPullTimeUpdateExclusion":   unavailable("ecr:RegisterPullTimeUpdateExclusion"),
 	"DeregisterPullTimeUpdateExclusion": unavailable("ecr:DeregisterPullTimeUpdateExclusion"),
 	"ListPullTimeUpdateExclusions":      unavailable("ecr:ListPullTimeUpdateExclusions"),

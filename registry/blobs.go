@@ -42,23 +42,30 @@ func layerNotFound(name Name, d digest.Digest) *Error {
 // Layer finds a layer of the repository. Refusals: RepositoryNotFound,
 // LayerNotFound, also where only other repositories hold it.
 func (s *Service) Layer(ctx context.Context, name Name, d digest.Digest) (l Layer, err error) {
-	err = s.view(ctx, func(r storage.Reader) error {
-		repo, err := find(r, name)
-		if err != nil {
-			return err
-		}
-		if l, err = repo.layer(r, d); err != nil {
-			return err
-		}
-		for use, err := range layerUses.Scan(r, table.Select{Prefix: repo.key(d.String()), Limit: 1}) {
-			if err != nil {
-				return err
-			}
-			l.MediaType, l.Referenced = use.Row.MediaType, true
-		}
-		return nil
+	err = s.view(ctx, func(r storage.Reader) (err error) {
+		l, err = usedLayer(r, name, d)
+		return err
 	})
 	return l, err
+}
+
+// usedLayer finds a layer with what is known of its use.
+func usedLayer(rd storage.Reader, name Name, d digest.Digest) (Layer, error) {
+	repo, err := find(rd, name)
+	if err != nil {
+		return Layer{}, err
+	}
+	l, err := repo.layer(rd, d)
+	if err != nil {
+		return Layer{}, err
+	}
+	for use, err := range layerUses.Scan(rd, table.Select{Prefix: repo.key(d.String()), Limit: 1}) {
+		if err != nil {
+			return Layer{}, err
+		}
+		l.MediaType, l.Referenced = use.Row.MediaType, true
+	}
+	return l, nil
 }
 
 // OpenLayer finds a layer and opens its bytes, which the caller closes. Over
@@ -202,6 +209,9 @@ type Mount struct {
 	MayRead func(ctx context.Context, n Name) bool
 	// MayCreate is as in Push.
 	MayCreate bool
+	// Referenced mounts as ECR does: from a named repository alone, and what a
+	// stored image of it uses (ECR reference, registry-http.md section 4).
+	Referenced bool
 }
 
 // maxSources bounds how many holders of a layer a mount without a source asks
@@ -217,11 +227,8 @@ func (s *Service) Mount(ctx context.Context, name Name, d digest.Digest, m Mount
 		return Layer{}, err
 	}
 	err = s.update(ctx, func(tx storage.Tx) error {
-		source, err := find(tx, from)
-		if err == nil {
-			l, err = source.layer(tx, d)
-		}
-		if CodeOf(err) != "" {
+		l, err = usedLayer(tx, from, d)
+		if err == nil && m.Referenced && !l.Referenced || CodeOf(err) != "" {
 			return layerNotFound(name, d)
 		}
 		if err != nil {
@@ -246,6 +253,9 @@ func (s *Service) Mount(ctx context.Context, name Name, d digest.Digest, m Mount
 // source is the repository to mount a layer from, which the caller may read.
 func (s *Service) source(ctx context.Context, name Name, d digest.Digest, m Mount) (Name, error) {
 	candidates := []Name{m.From}
+	if m.From.IsZero() && m.Referenced {
+		return Name{}, layerNotFound(name, d)
+	}
 	if m.From.IsZero() {
 		var err error
 		if candidates, err = s.holdersOf(ctx, name.id, d); err != nil {

@@ -15,6 +15,7 @@ import (
 var (
 	// account, region, name
 	repositories = table.New[repositoryRow]("repository", 3)
+	settings     = table.New[settingRow]("setting", 3) // (name of the setting is last)
 
 	// account, region, repository id, …
 	images    = table.New[imageRow]("image", 4)         // digest
@@ -48,6 +49,11 @@ type repositoryRow struct {
 	Encryption   Encryption        `json:",omitzero"`
 	ResourceTags map[string]string `json:",omitempty"`
 	Images       int               // how many it holds
+}
+
+// settingRow is a setting of a registry.
+type settingRow struct {
+	Value string
 }
 
 type imageRow struct {
