@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -93,7 +94,7 @@ func (s *Server) logRequest(r *http.Request, a *answer, body *pacedBody, began t
 	attrs := []slog.Attr{
 		slog.String("id", requestID(r.Context())), slog.String("remote", r.RemoteAddr),
 		slog.String("method", clip(r.Method)), slog.String("path", clip(r.URL.EscapedPath())),
-		slog.Int("status", a.status), slog.Int64("received", body.bytes()), slog.Int64("sent", a.bytes),
+		slog.Int("status", statusOf(r.Context(), a)), slog.Int64("received", body.bytes()), slog.Int64("sent", a.bytes),
 		slog.Duration("took", time.Since(began)),
 	}
 	if target := r.Header.Get("X-Amz-Target"); target != "" {
@@ -103,6 +104,20 @@ func (s *Server) logRequest(r *http.Request, a *answer, body *pacedBody, began t
 		attrs = append(attrs, slog.String("agent", clip(agent)))
 	}
 	s.log.LogAttrs(r.Context(), level, "request", attrs...)
+}
+
+// clientGone is the status in the access log where nginx has it too: of a request
+// that came to nothing because its client did not wait for the answer.
+const clientGone = 499
+
+// statusOf is the status to log. A fault in a request that ended because its
+// client went away was seen by nobody, and is none of the server's. One that the
+// server itself ended is.
+func statusOf(ctx context.Context, a *answer) int {
+	if a.status >= http.StatusInternalServerError && errors.Is(context.Cause(ctx), context.Canceled) {
+		return clientGone
+	}
+	return a.status
 }
 
 func clip(text string) string {

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"context"
 	"net/http"
 	"regexp"
 	"strings"
@@ -126,6 +127,39 @@ func TestAbortIsNoFault(t *testing.T) {
 	}
 	if strings.Contains(h.log.String(), "level=ERROR") {
 		t.Errorf("the log has a fault:\n%s", h.log)
+	}
+}
+
+// A door can do no better than to fail when its client goes away or the server
+// stops. The log tells the two apart.
+func TestFaultForLackOfAClientIsNone(t *testing.T) {
+	for why, want := range map[string]string{"client": "status=499", "server": "status=500"} {
+		t.Run(why, func(t *testing.T) {
+			h := dev(t, "shutdown-timeout", "1ms")
+			ctx, leave := context.WithCancel(t.Context())
+			defer leave()
+			stopped := make(chan error, 1)
+			h.OpenDoor(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if why == "client" {
+					leave()
+				} else {
+					go func() { stopped <- h.stop() }()
+				}
+				<-r.Context().Done()
+				w.WriteHeader(http.StatusInternalServerError)
+			}))
+			req, err := http.NewRequestWithContext(ctx, http.MethodGet, h.url+"/v2/", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if resp, err := h.client.Do(req); err == nil {
+				resp.Body.Close()
+			}
+			awaitLog(t, h, want)
+			if why == "server" {
+				<-stopped
+			}
+		})
 	}
 }
 

@@ -16,14 +16,17 @@ import (
 // lastGrace is for requests whose connections were cut to notice that.
 const lastGrace = 5 * time.Second
 
+// errStopping is the cause of the end of a request that is cut off.
+var errStopping = errors.New("the server stops")
+
 // Run serves until ctx ends, or a listener fails. Then it lets requests under
 // way go on for the time that is set, cuts off the rest, keeps how far uploads
 // came, and closes everything. It returns nil after a stop that was asked for.
 func (s *Server) Run(ctx context.Context) error {
 	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWork()
-	requests, cutRequests := context.WithCancel(context.WithoutCancel(ctx))
-	defer cutRequests()
+	requests, cutRequests := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cutRequests(nil)
 	var workers sync.WaitGroup
 	failed := make(chan error, 2+len(s.ports))
 	start := func(what string, run func() error) {
@@ -49,7 +52,7 @@ func (s *Server) Run(ctx context.Context) error {
 		s.log.Info("stopping", "patience", s.config.Load().ShutdownTimeout)
 	case err = <-failed:
 	}
-	err = errors.Join(err, s.drain(ctx, public, cutRequests), private.Close())
+	err = errors.Join(err, s.drain(ctx, public, func() { cutRequests(errStopping) }), private.Close())
 	stopWork()
 	workers.Wait()
 	err = errors.Join(err, s.registry.Close(context.WithoutCancel(ctx)), s.keeper.Close())
