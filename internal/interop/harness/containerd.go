@@ -23,6 +23,12 @@ func (sh *Shell) CtrRefused(args ...string) string {
 	return sh.Refused("ctr", append(ctrFlags(containerd.use(sh)), args...)...)
 }
 
+// TryCtr is Ctr for a command that may fail.
+func (sh *Shell) TryCtr(args ...string) (string, error) {
+	sh.t.Helper()
+	return sh.Try("ctr", append(ctrFlags(containerd.use(sh)), args...)...)
+}
+
 func ctrFlags(dir string) []string {
 	return []string{"--address", filepath.Join(dir, "sock"), "--namespace", "berth"}
 }

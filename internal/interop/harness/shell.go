@@ -115,6 +115,13 @@ func (sh *Shell) Refused(name string, args ...string) string {
 	return out + errOut
 }
 
+// Try runs a program that may fail, and returns all that it printed.
+func (sh *Shell) Try(name string, args ...string) (string, error) {
+	sh.t.Helper()
+	out, errOut, err := sh.exec(nil, name, args)
+	return out + errOut, err
+}
+
 // Script runs lines of shell and returns what they wrote to standard output,
 // without the last newline. It stops at the first command that fails.
 func (sh *Shell) Script(lines string) string {
