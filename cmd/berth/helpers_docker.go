@@ -69,11 +69,8 @@ func (h helper) password(host string, l logins.Login) (ecrlogin.Token, error) {
 	if err != nil {
 		return ecrlogin.Token{}, err
 	}
-	if p, ok := h.cache.Of(host, l, time.Now()); ok {
-		t := ecrlogin.Token{User: p.User, Password: p.Secret, Expires: p.Expires}
-		if opens, err := client.Opens(h.ctx, l.Registry, t); err == nil && opens {
-			return t, nil
-		}
+	if t, ok := h.kept(client, host, l); ok {
+		return t, nil
 	}
 	by, err := keyOf(h.ctx, l)
 	if err != nil {
@@ -86,6 +83,30 @@ func (h helper) password(host string, l logins.Login) (ecrlogin.Token, error) {
 	// Where nothing can be kept, each pull asks anew.
 	_ = h.cache.Keep(host, l, logins.Password{User: t.User, Secret: t.Password, Expires: t.Expires})
 	return t, nil
+}
+
+// kept is the password that was given last. Where nothing names a key, as in
+// another shell than the one of the login, whose key it was does not matter.
+func (h helper) kept(client *ecrlogin.Client, host string, l logins.Login) (ecrlogin.Token, bool) {
+	p, ok := h.cache.Of(host, l, time.Now())
+	if !ok && h.nobody(l) {
+		p, ok = h.cache.Last(host, l, time.Now())
+	}
+	if !ok {
+		return ecrlogin.Token{}, false
+	}
+	t := ecrlogin.Token{User: p.User, Password: p.Secret, Expires: p.Expires}
+	opens, err := client.Opens(h.ctx, l.Registry, t)
+	return t, err == nil && opens
+}
+
+// nobody says that neither the login nor anything else names a key.
+func (h helper) nobody(l logins.Login) bool {
+	if l.Server != nil || l.Profile != "" {
+		return false
+	}
+	id, err := ecrlogin.Identify(h.ctx, "")
+	return err == nil && id.Guessed
 }
 
 // List implements credentials.Helper.

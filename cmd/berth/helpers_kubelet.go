@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -73,6 +74,8 @@ func (t *target) remembered(ctx context.Context, host string) (l logins.Login, b
 			return l, by, err
 		}
 	}
+	// The images that match are chosen by who sets the variables, too.
+	t.endpoint = cmp.Or(t.endpoint, saidEndpoint())
 	_, l, by, err = t.login(ctx, host)
 	return l, by, err
 }

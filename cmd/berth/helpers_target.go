@@ -80,12 +80,17 @@ func (t *target) login(ctx context.Context, address string) (host string, l logi
 func (t *target) api(ctx context.Context, ca, scheme, host string) (string, error) {
 	api, said := ecrlogin.API(host), t.endpoint
 	if api != host && said == "" {
-		said = cmp.Or(os.Getenv("AWS_ENDPOINT_URL_ECR"), os.Getenv("AWS_ENDPOINT_URL"))
+		said = saidEndpoint()
 	}
 	if said != "" {
 		return strings.TrimSuffix(said, "/"), checkEndpoint(said)
 	}
 	return findURL(ctx, ca, scheme, api)
+}
+
+// saidEndpoint is where AWS's tools are told that the API is; "" if nowhere.
+func saidEndpoint() string {
+	return cmp.Or(os.Getenv("AWS_ENDPOINT_URL_ECR"), os.Getenv("AWS_ENDPOINT_URL"))
 }
 
 // findURL is the URL of a host, with the scheme that is said or else found.

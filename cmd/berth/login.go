@@ -201,23 +201,30 @@ func logOut(ctx context.Context, w io.Writer, host string) error {
 	if err != nil {
 		return err
 	}
-	keeper, helper := file.Store(), file.Helper(host)
-	if helper != "" && helper != helperName {
-		return fmt.Errorf("%s has docker-credential-%s asked for %s, which no login of berth's did", file.Path(), helper, host)
-	}
-	was := file.Forget(host) || known
-	if was && keeper != "" && keeper != helperName && helper == "" {
-		err = dockerconfig.EraseFrom(ctx, keeper, host)
-	}
-	if err := errors.Join(err, file.Save(), forgetLogin(host)); err != nil {
+	there, err := logOutOfDocker(ctx, file, host)
+	if err := errors.Join(err, forgetLogin(host)); err != nil {
 		return err
 	}
 	said := "Logged out of %s.\n"
-	if !was {
+	if !there && !known {
 		said = "Not logged in to %s.\n"
 	}
 	_, err = fmt.Fprintf(w, said, host)
 	return err
+}
+
+// logOutOfDocker drops what Docker's configuration has of a host, and says
+// whether there was anything.
+func logOutOfDocker(ctx context.Context, file *dockerconfig.File, host string) (was bool, err error) {
+	helper, keeper := file.Helper(host), file.Store()
+	if helper != "" && helper != helperName {
+		return false, fmt.Errorf("%s has docker-credential-%s asked for %s, which no login of berth's did", file.Path(), helper, host)
+	}
+	was = file.Forget(host)
+	if was && helper == "" && keeper != "" && keeper != helperName {
+		err = dockerconfig.EraseFrom(ctx, keeper, host)
+	}
+	return was, errors.Join(err, file.Save())
 }
 
 func sayHowToInstall(w io.Writer) {

@@ -41,27 +41,35 @@ func OpenCache() Cache {
 }
 
 type cached struct {
-	For     string    `json:"for"` // fingerprint of who asked for what
+	Login   string    `json:"login"` // fingerprint of what was asked
+	By      string    `json:"by"`    // and of who asked
 	User    string    `json:"user"`
 	Secret  string    `json:"secret"`
 	Expires time.Time `json:"expires"`
 }
 
 // Of is the password of a host, if one is kept that was asked for in the same
-// way and holds for a while yet.
+// way, by who asks now, and holds for a while yet.
 func (c Cache) Of(host string, l Login, now time.Time) (Password, bool) {
+	p, ok := c.read(host, l, now)
+	return Password{p.User, accounts.NewSecret(p.Secret), p.Expires}, ok && p.By == asker()
+}
+
+// Last is Of for whoever asked: for use where nothing says who asks now.
+func (c Cache) Last(host string, l Login, now time.Time) (Password, bool) {
+	p, ok := c.read(host, l, now)
+	return Password{p.User, accounts.NewSecret(p.Secret), p.Expires}, ok
+}
+
+func (c Cache) read(host string, l Login, now time.Time) (p cached, ok bool) {
 	if c.dir == "" {
-		return Password{}, false
+		return cached{}, false
 	}
 	text, err := os.ReadFile(c.path(host))
-	if err != nil {
-		return Password{}, false
+	if err != nil || json.Unmarshal(text, &p) != nil || p.Login != fingerprint(host, l) || now.After(p.Expires.Add(-margin)) {
+		return cached{}, false
 	}
-	var p cached
-	if json.Unmarshal(text, &p) != nil || p.For != fingerprint(host, l) || now.After(p.Expires.Add(-margin)) {
-		return Password{}, false
-	}
-	return Password{p.User, accounts.NewSecret(p.Secret), p.Expires}, true
+	return p, true
 }
 
 // Keep keeps a password in the place of an older one.
@@ -69,7 +77,7 @@ func (c Cache) Keep(host string, l Login, p Password) error {
 	if c.dir == "" {
 		return nil
 	}
-	text, err := json.Marshal(cached{fingerprint(host, l), p.User, p.Secret.Reveal(), p.Expires})
+	text, err := json.Marshal(cached{fingerprint(host, l), asker(), p.User, p.Secret.Reveal(), p.Expires})
 	if err != nil {
 		return err
 	}
@@ -98,12 +106,18 @@ var identity = []string{
 	"AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
 }
 
-// fingerprint tells apart who asks for what, so that nobody is given the
-// password of a key that he no longer uses.
+// fingerprint tells logins apart.
 func fingerprint(host string, l Login) string {
 	h := sha256.New()
 	_ = json.NewEncoder(h).Encode(l) // a hash takes all
 	fmt.Fprintf(h, "%q\n", host)
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// asker tells apart who asks, so that nobody is given the password of a key
+// that he no longer uses.
+func asker() string {
+	h := sha256.New()
 	for _, name := range identity {
 		fmt.Fprintf(h, "%s=%q\n", name, os.Getenv(name))
 	}

@@ -107,8 +107,10 @@ var now = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
 // kept is the password that the cache has of the host "a", "" for none.
 func kept(l logins.Login, at time.Time) string {
-	p, _ := logins.OpenCache().Of("a", l, at)
-	return p.Secret.Reveal()
+	if p, ok := logins.OpenCache().Of("a", l, at); ok {
+		return p.Secret.Reveal()
+	}
+	return ""
 }
 
 func TestCache(t *testing.T) {
@@ -140,6 +142,12 @@ func TestCache(t *testing.T) {
 		if got := kept(s.l, s.at); got != s.want {
 			t.Errorf("%s: %q, want %q", s.name, got, s.want)
 		}
+	}
+	if p, ok := c.Last("a", login, now); !ok || p.Secret.Reveal() != "secret" {
+		t.Errorf("for whoever asks there is %q, %v", p.Secret.Reveal(), ok)
+	}
+	if _, ok := c.Last("a", other, now); ok {
+		t.Error("for whoever asks there is the password of another login")
 	}
 }
 

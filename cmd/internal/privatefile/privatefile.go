@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // Write puts text in the place of a file, which need not exist. Who reads
@@ -31,7 +32,27 @@ func Write(path string, text []byte) (err error) {
 	if err := fill(f, text); err != nil {
 		return err
 	}
+	if err := keepOwner(f.Name(), path); err != nil {
+		return err
+	}
 	return os.Rename(f.Name(), path)
+}
+
+// keepOwner gives a file the owner of the one whose place it takes, so that who
+// runs a command by sudo can read his own files after it.
+func keepOwner(name, old string) error {
+	info, err := os.Stat(old)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	owner, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || os.Geteuid() != 0 {
+		return nil
+	}
+	return os.Chown(name, int(owner.Uid), int(owner.Gid))
 }
 
 // fill writes, syncs and closes.

@@ -3,6 +3,7 @@ package privatefile_test
 import (
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"github.com/seed-78150930/berth/cmd/internal/privatefile"
@@ -75,5 +76,30 @@ func TestWriteThatFailsLeavesNothing(t *testing.T) {
 	}
 	if list, err := os.ReadDir(dir); err != nil || len(list) != 1 {
 		t.Errorf("left are %v, %v", list, err)
+	}
+}
+
+// TestWriteKeepsTheOwner says something where root runs it: nobody else can
+// give files away.
+func TestWriteKeepsTheOwner(t *testing.T) {
+	path, owner := filepath.Join(t.TempDir(), "file"), os.Geteuid()
+	if err := os.WriteFile(path, []byte("old"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if owner == 0 {
+		owner = 12345
+		if err := os.Chown(path, owner, owner); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := privatefile.Write(path, []byte("new")); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := info.Sys().(*syscall.Stat_t).Uid; int(got) != owner {
+		t.Errorf("the owner is %d, want %d", got, owner)
 	}
 }
