@@ -26,7 +26,7 @@ func TestKo(t *testing.T) {
 	s.CreateRepository(t, "team/app")
 	options := gcrOptions(t, s)
 	repo := parseRepository(t, s.Host+"/team/app")
-	index := newGCRIndex(t, newGCRLayer(t, 1<<20), "amd64", "arm64", "riscv64")
+	index := newGCRIndex(t, []gcr.Layer{newGCRLayer(t, 1<<20)}, "amd64", "arm64", "riscv64")
 
 	pusher, err := remote.NewPusher(options...)
 	if err != nil {
@@ -95,9 +95,9 @@ func pullWhole(t *testing.T, ref name.Reference, want gcr.ImageIndex, options []
 	}
 }
 
-// newGCRIndex makes an index of images that share a layer and have one each of
+// newGCRIndex makes an index of images that share layers and have one each of
 // their own.
-func newGCRIndex(t *testing.T, shared gcr.Layer, processors ...string) gcr.ImageIndex {
+func newGCRIndex(t *testing.T, shared []gcr.Layer, processors ...string) gcr.ImageIndex {
 	t.Helper()
 	index := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
 	base := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
@@ -107,7 +107,7 @@ func newGCRIndex(t *testing.T, shared gcr.Layer, processors ...string) gcr.Image
 		if err != nil {
 			t.Fatal(err)
 		}
-		image, err := mutate.AppendLayers(base, shared, newGCRLayer(t, 8<<10))
+		image, err := mutate.AppendLayers(base, append(slices.Clone(shared), newGCRLayer(t, 8<<10))...)
 		if err != nil {
 			t.Fatal(err)
 		}
