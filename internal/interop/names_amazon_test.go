@@ -131,7 +131,7 @@ func TestNamesCredentialHelper(t *testing.T) {
 		}
 		opens(t, s, host, got.Secret)
 	}
-	sh.Set("AWS_ECR_DISABLE_CACHE", "") // it lists what it has kept
+	sh.Unset("AWS_ECR_DISABLE_CACHE") // it lists what it has kept
 	sh.RunInput(strings.NewReader(awsName), "docker-credential-ecr-login", "get")
 	var list map[string]string
 	if err := json.Unmarshal([]byte(sh.Run("docker-credential-ecr-login", "list")), &list); err != nil {

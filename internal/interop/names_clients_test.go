@@ -41,7 +41,7 @@ func TestNamesContainerd(t *testing.T) {
 		if p.plain() {
 			how = append(how, "--plain-http")
 		} else {
-			p.sh.Set("SSL_CERT_FILE", "") // the authority is that of hosts.toml, or none
+			p.sh.Unset("SSL_CERT_FILE") // the authority is that of hosts.toml, or none
 			how = append(how, "--hosts-dir", p.server.HostsDir(t, p.host()))
 		}
 		archive := filepath.Join(p.sh.Home(), "image.tar")
@@ -80,7 +80,7 @@ func (p *place) containersTrust(t *testing.T) string {
 	if p.plain() {
 		return "--tls-verify=false"
 	}
-	p.sh.Set("SSL_CERT_FILE", "")
+	p.sh.Unset("SSL_CERT_FILE")
 	return "--cert-dir=" + p.server.CertsDir(t)
 }
 
@@ -119,7 +119,7 @@ func TestNamesCrane(t *testing.T) {
 		}
 		// crane takes a name below localhost for one of plain HTTP, which is on port 80.
 		if !p.plain() && !strings.HasSuffix(p.host(), ".localhost") {
-			p.sh.Set("SSL_CERT_FILE", "")
+			p.sh.Unset("SSL_CERT_FILE")
 			if said := p.sh.Refused("crane", "digest", p.uri+":1.0"); !strings.Contains(said, "x509") {
 				t.Errorf("crane without the authority said:\n%s", said)
 			}

@@ -40,7 +40,7 @@ func berthLogin(sh *harness.Shell, host string) string {
 // themselves if they know of no other place.
 func dockersFile(sh *harness.Shell) {
 	sh.Set("DOCKER_CONFIG", filepath.Join(sh.Home(), ".docker"))
-	sh.Set("REGISTRY_AUTH_FILE", "")
+	sh.Unset("REGISTRY_AUTH_FILE")
 }
 
 func TestNamesLoginPodman(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -27,6 +28,16 @@ func (sh *Shell) CtrRefused(args ...string) string {
 func (sh *Shell) TryCtr(args ...string) (string, error) {
 	sh.t.Helper()
 	return sh.Try("ctr", append(ctrFlags(containerd.use(sh)), args...)...)
+}
+
+// CtrLine is a line of shell that does what Ctr does.
+func (sh *Shell) CtrLine(args ...string) string {
+	sh.t.Helper()
+	words := append([]string{sh.find("ctr")}, append(ctrFlags(containerd.use(sh)), args...)...)
+	for i, w := range words {
+		words[i] = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
+	}
+	return strings.Join(words, " ")
 }
 
 func ctrFlags(dir string) []string {

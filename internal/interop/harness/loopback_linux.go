@@ -2,6 +2,7 @@ package harness
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"runtime"
@@ -40,7 +41,8 @@ func shutOff() error {
 }
 
 // raiseLoopback brings the interface lo up; the kernel then gives it 127.0.0.1
-// and ::1 by itself.
+// and ::1 by itself. It gets one more address, that programs do not take for
+// loopback's.
 func raiseLoopback() error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -52,7 +54,17 @@ func raiseLoopback() error {
 		return err
 	}
 	lo.SetUint16(unix.IFF_UP | unix.IFF_RUNNING)
-	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, lo)
+	if err := unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, lo); err != nil {
+		return err
+	}
+	other, err := unix.NewIfreq("lo:1")
+	if err != nil {
+		return err
+	}
+	if err := other.SetInet4Addr(net.ParseIP(ElsewhereAddress).To4()); err != nil {
+		return err
+	}
+	return unix.IoctlIfreq(fd, unix.SIOCSIFADDR, other)
 }
 
 // endWithParent has the kernel end cmd's process when the calling thread ends,

@@ -58,14 +58,13 @@ func mountText(text, path string) error {
 	return nil
 }
 
-// hostsFile is an /etc/hosts in which loopback has those names, and the
-// machine's own.
+// hostsFile is an /etc/hosts with Names, Elsewhere and the machine's own name.
 func hostsFile() string {
 	names := append(Names(), "localhost")
 	if self, err := os.Hostname(); err == nil {
 		names = append(names, self)
 	}
-	return "::1 localhost\n127.0.0.1 " + strings.Join(names, "\n127.0.0.1 ") + "\n"
+	return ElsewhereAddress + " " + Elsewhere + "\n::1 localhost\n127.0.0.1 " + strings.Join(names, "\n127.0.0.1 ") + "\n"
 }
 
 // hostsAlone is an /etc/nsswitch.conf by which programs look for hosts in

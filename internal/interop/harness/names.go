@@ -17,6 +17,14 @@ const (
 	Example = "registry.example.test"
 )
 
+// Elsewhere is a name that leads to the same machine by an address that is not
+// loopback's, of those set apart for documentation (RFC 5737): to it, docker
+// wants TLS that it trusts.
+const (
+	Elsewhere        = "elsewhere.example.test"
+	ElsewhereAddress = "192.0.2.1"
+)
+
 // RegistryName is the name that Amazon gives a registry.
 func RegistryName(account, region string) string {
 	return account + ".dkr.ecr." + region + ".amazonaws.com"
@@ -33,7 +41,7 @@ func NeedNames(t testing.TB) {
 	}
 }
 
-// Names are all the names that lead here, every form of Amazon's among them.
+// Names are all the names that lead to 127.0.0.1, every form of Amazon's among them.
 func Names() []string {
 	names := []string{Example, "api.ecr.amazonaws.com", "sts.amazonaws.com"}
 	for _, region := range []string{Region, OtherRegion} {

@@ -16,8 +16,8 @@ import (
 const PlainHost = "localhost:5000"
 
 // StartTLS is Start for a server that has ports as people know them, on the
-// test run's own network: TLS on 443, with an authority of the server's own,
-// and plain HTTP on 80 and on 5000. The last one is Host and URL. One such server
+// test run's own network: TLS on 443, with an authority of the server's own, at
+// Elsewhere too, and plain HTTP on 80 and on 5000. The last one is Host and URL. One such server
 // runs at a time, so these tests are not parallel.
 func StartTLS(t testing.TB, args ...string) *Server {
 	t.Helper()
@@ -28,7 +28,8 @@ tls: {auto: local}
 listeners:
   - {listen: "127.0.0.1:5000", tls: false}
   - {listen: "127.0.0.1:80", tls: false}
-hosts: [` + Example + `]
+  - {listen: "` + ElsewhereAddress + `:443"}
+hosts: [` + Example + `, ` + Elsewhere + `]
 `
 	path := filepath.Join(s.Dir, "berth.yml")
 	writeFile(t, path, []byte(config))

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -73,6 +74,15 @@ func newHome(t testing.TB) string {
 
 // Set gives the commands to come an environment variable.
 func (sh *Shell) Set(name, value string) { sh.env = append(sh.env, name+"="+value) }
+
+// Unset takes variables from the commands to come. An empty one is something
+// else to some programs: the AWS CLI trusts everybody if AWS_CA_BUNDLE is empty.
+func (sh *Shell) Unset(names ...string) {
+	sh.env = slices.DeleteFunc(sh.env, func(kv string) bool {
+		name, _, _ := strings.Cut(kv, "=")
+		return slices.Contains(names, name)
+	})
+}
 
 // Var is the value of an environment variable of sh.
 func (sh *Shell) Var(name string) string {
