@@ -22,7 +22,7 @@ modules := . internal/interop tools/conformance
 tools   := bin/tools
 
 # Clients that `make e2e` builds. The others take minutes each, and belong to `make e2e-all`.
-light_clients = oras regctl notation docker-credential-ecr-login ecr-credential-provider
+light_clients = oras regctl notation pebble docker-credential-ecr-login ecr-credential-provider
 # Folders of this module's packages that have a test of some kind.
 packages_with = $(shell grep -rlE --include='*_test.go' --exclude-dir=interop '^func $(1)' . | xargs -r -n1 dirname | sort -u)
 

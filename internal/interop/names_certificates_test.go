@@ -1,15 +1,9 @@
 package interop_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"io"
-	"math/big"
 	"net/http"
 	"net/http/httptrace"
 	"os"
@@ -27,30 +21,65 @@ func TestNamesCertificateFiles(t *testing.T) {
 	dir := t.TempDir()
 	pair := filepath.Join(dir, "cert.pem")
 	key := filepath.Join(dir, "key.pem")
-	first, second := newPair(t, 1), newPair(t, 2)
-	write(t, pair, first.cert)
-	write(t, key, first.key)
+	first, second := harness.NewPair(t, 1, harness.Example), harness.NewPair(t, 2, harness.Example)
+	write(t, pair, first.Cert)
+	write(t, key, first.Key)
 	s := harness.StartTLS(t, "--tls-auto", "off", "--tls-cert", pair, "--tls-key", key)
 	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(first.cert)
-	roots.AppendCertsFromPEM(second.cert)
+	roots.AppendCertsFromPEM(first.Cert)
+	roots.AppendCertsFromPEM(second.Cert)
 	open := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}}
 	defer open.CloseIdleConnections()
-	if serial, _ := healthOf(t, open); serial != 1 {
-		t.Fatalf("the server begins with certificate %d", serial)
+	if serial, _ := healthOf(t, open); serial != "1" {
+		t.Fatalf("the server begins with certificate %s", serial)
 	}
 
-	write(t, pair, second.cert)
+	write(t, pair, second.Cert)
 	awaitServer(t, "to see half of the change", func() bool {
-		if serial := serves(t, roots); serial != 1 {
-			t.Fatalf("certificate %d is served without its key", serial)
+		if serial := serves(t, roots); serial != "1" {
+			t.Fatalf("certificate %s is served without its key", serial)
 		}
 		return strings.Contains(s.Log(), "changed TLS files are not taken")
 	})
-	write(t, key, second.key)
-	awaitServer(t, "to take the new certificate", func() bool { return serves(t, roots) == 2 })
-	if serial, reused := healthOf(t, open); serial != 1 || !reused {
-		t.Errorf("the open connection did not go on: certificate %d, reused %v", serial, reused)
+	write(t, key, second.Key)
+	awaitServer(t, "to take the new certificate", func() bool { return serves(t, roots) == "2" })
+	if serial, reused := healthOf(t, open); serial != "1" || !reused {
+		t.Errorf("the open connection did not go on: certificate %s, reused %v", serial, reused)
+	}
+}
+
+// An authority makes the certificate when the first client comes, after it has
+// asked the server itself at port 443; a server that starts again has it still.
+func TestNamesACMEPebbleCrane(t *testing.T) {
+	pebble := harness.StartPebble(t)
+	s := harness.StartACME(t, pebble, harness.Example)
+	key := s.CreateKey(t, harness.Account)
+	createRepository(t, s.Client(key), "team/app")
+	sh := s.Shell(t)
+	root := filepath.Join(t.TempDir(), "root.pem")
+	write(t, root, pebble.Root())
+	sh.Set("SSL_CERT_FILE", root)
+	for _, name := range []string{"NO_PROXY", "no_proxy"} {
+		sh.Set(name, harness.Example)
+	}
+	sh.RunInput(strings.NewReader(s.PasswordOf(t, key)), "crane", "auth", "login", "-u", "AWS", "--password-stdin", harness.Example)
+	image := ociImage(t, 240)
+	layout := harness.WriteLayout(t, harness.NewIndex(t, image), image.Whole()...)
+	sh.Run("crane", "push", layout, harness.Example+"/team/app:1.0")
+	sh.Run("crane", "validate", "--remote", harness.Example+"/team/app:1.0")
+
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(pebble.Root())
+	first := serves(t, roots)
+	if c, err := tls.Dial("tcp", awsName+":443", &tls.Config{InsecureSkipVerify: true}); err == nil {
+		c.Close()
+		t.Errorf("there is a certificate for %s, which is not among the hosts", awsName)
+	}
+	pebble.Stop()
+	s.Stop()
+	s.Launch()
+	if again := serves(t, roots); again != first {
+		t.Errorf("certificate %s after a new start, want %s", again, first)
 	}
 }
 
@@ -70,19 +99,19 @@ func awaitServer(t *testing.T, what string, yes func() bool) {
 }
 
 // serves is the serial number of the certificate that a new connection gets.
-func serves(t *testing.T, roots *x509.CertPool) int64 {
+func serves(t *testing.T, roots *x509.CertPool) string {
 	t.Helper()
 	c, err := tls.Dial("tcp", harness.Example+":443", &tls.Config{RootCAs: roots})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	return c.ConnectionState().PeerCertificates[0].SerialNumber.Int64()
+	return c.ConnectionState().PeerCertificates[0].SerialNumber.String()
 }
 
 // healthOf asks for the server's health, and says which certificate the
 // connection has and whether it was open already.
-func healthOf(t *testing.T, client *http.Client) (serial int64, reused bool) {
+func healthOf(t *testing.T, client *http.Client) (serial string, reused bool) {
 	t.Helper()
 	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
 		GotConn: func(c httptrace.GotConnInfo) { reused = c.Reused },
@@ -99,35 +128,7 @@ func healthOf(t *testing.T, client *http.Client) (serial int64, reused bool) {
 	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
 		t.Fatal(err)
 	}
-	return resp.TLS.PeerCertificates[0].SerialNumber.Int64(), reused
-}
-
-// A pemPair is a certificate that vouches for itself, and its key.
-type pemPair struct{ cert, key []byte }
-
-func newPair(t *testing.T, serial int64) pemPair {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: "test"}, DNSNames: []string{harness.Example},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true,
-	}
-	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	secret, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pemPair{
-		pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}),
-		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}),
-	}
+	return resp.TLS.PeerCertificates[0].SerialNumber.String(), reused
 }
 
 // write replaces a file as most programs do, by another of the same name.

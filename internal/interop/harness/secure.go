@@ -3,6 +3,7 @@ package harness
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -21,10 +22,24 @@ const PlainHost = "localhost:5000"
 // runs at a time, so these tests are not parallel.
 func StartTLS(t testing.TB, args ...string) *Server {
 	t.Helper()
+	return startSecure(t, "{auto: local}", nil, args)
+}
+
+// StartACME is StartTLS with the certificate for a host that an authority makes.
+func StartACME(t testing.TB, p *Pebble, host string) *Server {
+	t.Helper()
+	conf := fmt.Sprintf("{auto: acme, acme-hosts: [%q], acme-directory: %q}", host, p.Directory)
+	return startSecure(t, conf, []string{"SSL_CERT_FILE=" + p.trust}, nil)
+}
+
+// startSecure starts a server with those settings of tls, environment variables
+// and flags.
+func startSecure(t testing.TB, tls string, vars, args []string) *Server {
+	t.Helper()
 	NeedNames(t)
-	s := &Server{Host: PlainHost, Dir: t.TempDir(), t: t}
-	const config = `listen: "127.0.0.1:443"
-tls: {auto: local}
+	s := &Server{Host: PlainHost, Dir: t.TempDir(), t: t, vars: vars}
+	config := `listen: "127.0.0.1:443"
+tls: ` + tls + `
 listeners:
   - {listen: "127.0.0.1:5000", tls: false}
   - {listen: "127.0.0.1:80", tls: false}
@@ -48,9 +63,15 @@ func (s *Server) HTTPClient(t testing.TB) *http.Client {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return ClientOf(t, pem)
+}
+
+// ClientOf trusts those certificates, in PEM, and no others.
+func ClientOf(t testing.TB, pem []byte) *http.Client {
+	t.Helper()
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(pem) {
-		t.Fatalf("%s holds no certificate", s.CA())
+		t.Fatal("no certificate to trust")
 	}
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, ForceAttemptHTTP2: true}
 	t.Cleanup(transport.CloseIdleConnections)

@@ -26,6 +26,7 @@ type Server struct {
 	Dir  string // the folder it was started in, its data folder ./data within
 	t    testing.TB
 	args []string
+	vars []string // of its environment, beside what bareEnviron leaves
 	proc *process
 	env  map[string]string // what Env found
 }
@@ -59,7 +60,7 @@ func (s *Server) Launch() {
 	s.t.Helper()
 	cmd := exec.Command(Binary(s.t), s.args...)
 	cmd.Dir = s.Dir
-	cmd.Env = bareEnviron()
+	cmd.Env = append(bareEnviron(), s.vars...)
 	proc, err := start(cmd)
 	if err != nil {
 		s.t.Fatalf("start berth: %v", err)
