@@ -60,12 +60,15 @@ var floors = map[string]floor{
 	"cmd/internal/ecrlogin":     {level: 6},
 	"cmd/internal/kubelet":      {level: 6},
 
+	"cmd/internal/doctor": {level: 6, sideways: []string{"cmd/internal/admin"}},
+
 	"cmd/internal/server": {level: 6, sideways: []string{
 		"cmd/internal/config", "cmd/internal/datadir", "cmd/internal/admin", "cmd/internal/shell", "cmd/internal/certs",
 	}},
 	"cmd/berth": {level: 6, sideways: []string{
 		"cmd/internal/config", "cmd/internal/datadir", "cmd/internal/admin", "cmd/internal/shell", "cmd/internal/certs", "cmd/internal/server",
 		"cmd/internal/dockerconfig", "cmd/internal/logins", "cmd/internal/ecrlogin", "cmd/internal/kubelet",
+		"cmd/internal/doctor",
 	}},
 
 	// Beside the house: what no program links.
