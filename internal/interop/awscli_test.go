@@ -2,8 +2,10 @@ package interop_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -53,6 +55,45 @@ func TestAWSCLICrane(t *testing.T) {
 		t.Errorf("aws ecr describe-images of a missing repository said:\n%s", said)
 	}
 	awsECR(sh, "delete-repository", "--repository-name", "team/app")
+}
+
+// An image goes in by the AWS CLI alone, gets a second tag in the way that
+// Amazon's guide has it, and comes out layer by layer.
+func TestAWSCLIPush(t *testing.T) {
+	s := harness.Start(t)
+	sh := s.Shell(t)
+	image := dockerImage(t, 51)
+	awsECR(sh, "create-repository", "--repository-name", "team/app")
+	for _, blob := range image.Blobs() {
+		awsPushLayer(t, sh, blob)
+	}
+	makeFile(t, filepath.Join(sh.Home(), "manifest.json"), string(image.Manifest))
+	put := []string{"put-image", "--repository-name", "team/app", "--image-manifest", "file://" + sh.Home() + "/manifest.json", "--image-tag"}
+	awsECR(sh, append(put, "1.0")...)
+	awsECR(sh, append(put, "latest")...)
+
+	got := awsECR(sh, "list-images", "--repository-name", "team/app", "--query", "sort(imageIds[].imageTag)", "--output", "text")
+	if strings.Join(strings.Fields(got), " ") != "1.0 latest" {
+		t.Errorf("list-images: %q", got)
+	}
+	var link struct{ DownloadUrl string }
+	awsJSON(t, sh, &link, "get-download-url-for-layer", "--repository-name", "team/app", "--layer-digest", image.Layers[0].Digest().String())
+	if _, got := fetch(t, link.DownloadUrl, ""); string(got) != string(image.Layers[0].Gzip) {
+		t.Errorf("a layer came back as %d other bytes", len(got))
+	}
+}
+
+// awsPushLayer pushes a layer of one part to team/app.
+func awsPushLayer(t *testing.T, sh *harness.Shell, content []byte) {
+	t.Helper()
+	var begun struct{ UploadID string }
+	awsJSON(t, sh, &begun, "initiate-layer-upload", "--repository-name", "team/app")
+	part := filepath.Join(t.TempDir(), "part")
+	makeFile(t, part, string(content))
+	upload := []string{"--repository-name", "team/app", "--upload-id", begun.UploadID}
+	awsECR(sh, slices.Concat([]string{"upload-layer-part"}, upload, []string{
+		"--part-first-byte", "0", "--part-last-byte", fmt.Sprint(len(content) - 1), "--layer-part-blob", "fileb://" + part})...)
+	awsECR(sh, slices.Concat([]string{"complete-layer-upload"}, upload, []string{"--layer-digests", digestOfBytes(content)})...)
 }
 
 // The CLI follows nextToken by itself, in pages of any size.

@@ -1,6 +1,7 @@
 package interop_test
 
 import (
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -111,6 +112,31 @@ func TestOrasReferrers(t *testing.T) {
 	sh.Run("oras", "backup", "--include-referrers", "--output", filepath.Join(sh.Home(), "backup.tar"), repo+":1.0")
 	sh.Run("oras", "restore", "--input", filepath.Join(sh.Home(), "backup.tar"), s.Host+"/team/fourth:1.0")
 	wantTree(s.Host + "/team/fourth:1.0")
+}
+
+// What a folder has got before is not asked for again, so that a copy which
+// broke off goes on where it was.
+func TestOrasResume(t *testing.T) {
+	s, sh := orasShell(t)
+	repo := s.Host + "/team/app"
+	first, second := string(harness.Random(113, 64<<10)), string(harness.Random(114, 64<<10))
+	makeFile(t, filepath.Join(sh.Dir, "first"), first)
+	makeFile(t, filepath.Join(sh.Dir, "second"), second)
+	sh.Run("oras", "push", repo+":part", "first")
+	sh.Run("oras", "push", repo+":whole", "first", "second")
+	layout := filepath.Join(t.TempDir(), "layout")
+	sh.Run("oras", "copy", "--to-oci-layout", repo+":part", layout+":part")
+	sh.Run("oras", "copy", "--to-oci-layout", repo+":whole", layout+":whole")
+	for _, content := range []string{first, second} {
+		asked := fmt.Sprintf("method=GET path=/v2/team/app/blobs/%s status=200", digestOfBytes([]byte(content)))
+		if got := strings.Count(s.Log(), asked); got != 1 {
+			t.Errorf("a layer was fetched %d times, want once", got)
+		}
+	}
+	back := t.TempDir()
+	sh.Run("oras", "pull", "--oci-layout", "--output", back, layout+":whole")
+	sameFile(t, filepath.Join(back, "first"), first)
+	sameFile(t, filepath.Join(back, "second"), second)
 }
 
 // attach attaches a file to an image and returns the digest of the manifest
