@@ -59,9 +59,7 @@ func TestNamesACMEPebbleCrane(t *testing.T) {
 	root := filepath.Join(t.TempDir(), "root.pem")
 	write(t, root, pebble.Root())
 	sh.Set("SSL_CERT_FILE", root)
-	for _, name := range []string{"NO_PROXY", "no_proxy"} {
-		sh.Set(name, harness.Example)
-	}
+	sh.ReachNames()
 	sh.RunInput(strings.NewReader(s.PasswordOf(t, key)), "crane", "auth", "login", "-u", "AWS", "--password-stdin", harness.Example)
 	image := ociImage(t, 240)
 	layout := harness.WriteLayout(t, harness.NewIndex(t, image), image.Whole()...)

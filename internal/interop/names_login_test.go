@@ -1,9 +1,14 @@
 package interop_test
 
 import (
+	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	kubelet "k8s.io/kubelet/config/v1"
+	"sigs.k8s.io/yaml"
 
 	"github.com/seed-78150930/berth/internal/interop/harness"
 )
@@ -102,4 +107,32 @@ func TestNamesLoginProvider(t *testing.T) {
 		}
 		opens(t, s, host, auth.Password)
 	}
+}
+
+// The sample of a configuration is one to the kubelet's own types, and the
+// provider works with what it says but for the host and the folder.
+func TestNamesLoginProviderSample(t *testing.T) {
+	s := harness.StartTLS(t)
+	key := s.CreateKey(t, harness.Account)
+	sh := s.Shell(t) // where nothing else tells of keys and certificates
+	etc := s.CertsDir(t)
+	makeFile(t, filepath.Join(etc, "aws-credentials"), fmt.Sprintf("[node]\naws_access_key_id = %s\naws_secret_access_key = %s\n",
+		key.AccessKeyId, key.SecretAccessKey))
+	sample := string(readFile(t, "../../docs/examples/credential-provider-config.yml"))
+	sample = strings.NewReplacer("registry.example:5000", harness.Example, "/etc/berth", etc).Replace(sample)
+	var conf kubelet.CredentialProviderConfig
+	if err := yaml.UnmarshalStrict([]byte(sample), &conf); err != nil {
+		t.Fatal(err)
+	}
+	provider := conf.Providers[0]
+	if !slices.Contains(provider.MatchImages, harness.Example) || provider.DefaultCacheDuration == nil {
+		t.Fatalf("the sample is read as %+v", provider)
+	}
+	sh.Run("berth", "login", "--install-helpers", filepath.Join(sh.Home(), "bin"))
+	for _, e := range provider.Env {
+		sh.Set(e.Name, e.Value)
+	}
+	sh.ReachNames()
+	got := askProvider(t, sh, harness.Example+"/team/app:1.0", append([]string{provider.Name}, provider.Args...)...)
+	opens(t, s, harness.Example, got.Auth[harness.Example].Password)
 }

@@ -20,6 +20,9 @@ import (
 	"testing"
 )
 
+// shutOffMark is set in the environment of a process that is shut off already.
+const shutOffMark = "BERTH_INTEROP_SHUT_OFF"
+
 // Main is the body of a TestMain: it shuts the process off from the network,
 // runs the tests and stops what they share.
 func Main(m *testing.M) int {

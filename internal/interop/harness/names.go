@@ -2,7 +2,7 @@ package harness
 
 import (
 	"fmt"
-	"net"
+	"os"
 	"testing"
 )
 
@@ -35,9 +35,8 @@ func RegistryName(account, region string) string {
 // out the tests that have Names in their own name.
 func NeedNames(t testing.TB) {
 	t.Helper()
-	addrs, err := net.LookupHost(RegistryName(Account, Region))
-	if err != nil || len(addrs) != 1 || addrs[0] != "127.0.0.1" {
-		t.Fatalf("%s leads to %v (%v), want 127.0.0.1: these tests need root", RegistryName(Account, Region), addrs, err)
+	if os.Getenv(shutOffMark) == "" {
+		t.Fatal("this test needs names and ports of its own, and with them root")
 	}
 }
 

@@ -96,15 +96,20 @@ func (s *Server) ClientAt(t testing.TB, key Key, region, url string) *ecr.Client
 func (s *Server) SecureShell(t testing.TB, key Key) *Shell {
 	t.Helper()
 	sh := s.Shell(t)
-	for _, name := range []string{"NO_PROXY", "no_proxy"} {
-		sh.Set(name, sh.Var(name)+","+ownDomains)
-	}
+	sh.ReachNames()
 	sh.Set("SSL_CERT_FILE", s.CA())
 	sh.Set("AWS_CA_BUNDLE", s.CA())
 	sh.SetKey(key)
 	sh.Set("AWS_REGION", Region)
 	sh.Set("AWS_DEFAULT_REGION", Region)
 	return sh
+}
+
+// ReachNames has the commands to come go to Names by no proxy.
+func (sh *Shell) ReachNames() {
+	for _, name := range []string{"NO_PROXY", "no_proxy"} {
+		sh.Set(name, sh.Var(name)+","+ownDomains)
+	}
 }
 
 // SetKey gives the commands to come an access key.
