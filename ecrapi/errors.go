@@ -9,6 +9,7 @@ import (
 	"github.com/seed-78150930/berth/auth"
 	"github.com/seed-78150930/berth/auth/credentials"
 	"github.com/seed-78150930/berth/ecrapi/shape"
+	"github.com/seed-78150930/berth/ecrapi/wording"
 	"github.com/seed-78150930/berth/registry"
 	"github.com/seed-78150930/berth/registry/endpoint"
 	"github.com/seed-78150930/berth/storage"
@@ -55,11 +56,7 @@ func except(as shape.Exception, format string, args ...any) *failure {
 
 // invalid is the InvalidParameterException for a member of a request.
 func invalid(at, reason string) *failure {
-	return except(shape.InvalidParameterException, "%s", constraint(at, reason))
-}
-
-func constraint(at, reason string) string {
-	return fmt.Sprintf("Invalid parameter at '%s' failed to satisfy constraint: '%s'", at, reason)
+	return except(shape.InvalidParameterException, "%s", wording.Constraint(at, reason))
 }
 
 // failure is the answer to an error. A fault is logged here, and the client is
@@ -84,7 +81,7 @@ func (a *API) failure(ctx context.Context, requestID, op string, err error) *fai
 		return &failure{Type: misdirectedType, Message: "The Host header names no host of this server.",
 			status: http.StatusMisdirectedRequest}
 	case errors.Is(err, storage.ErrFull): // no room for the body of the request
-		return except(shape.ServerException, "%s", noRoom)
+		return except(shape.ServerException, "%s", wording.NoRoom)
 	case ctx.Err() != nil:
 		a.log.InfoContext(ctx, "client went away", "request", requestID, "operation", op)
 	default:

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/seed-78150930/berth/ecrapi/shape"
+	"github.com/seed-78150930/berth/ecrapi/wording"
 	"github.com/seed-78150930/berth/registry"
 	"github.com/seed-78150930/berth/registry/digest"
 )
@@ -77,7 +78,7 @@ func hasTagStatus(img registry.Image, status shape.TagStatus) bool {
 func (a *API) describeImage(ctx context.Context, c *call, n imageName) (registry.Image, error) {
 	ref, err := n.ref()
 	if errors.Is(err, noImage) {
-		return registry.Image{}, except(shape.ImageNotFoundException, "%s", noSuchImage(c.repo, n.digest, n.tag))
+		return registry.Image{}, except(shape.ImageNotFoundException, "%s", wording.NoSuchImage(c.repo, n.digest, n.tag))
 	}
 	if err != nil {
 		return registry.Image{}, invalid("imageIds", err.Error())

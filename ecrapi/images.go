@@ -6,6 +6,7 @@ import (
 	"regexp"
 
 	"github.com/seed-78150930/berth/ecrapi/shape"
+	"github.com/seed-78150930/berth/ecrapi/wording"
 	"github.com/seed-78150930/berth/registry"
 	"github.com/seed-78150930/berth/registry/digest"
 )
@@ -35,7 +36,7 @@ func (a *API) putImage(ctx context.Context, c *call, in *shape.PutImageRequest) 
 	if done.Existed {
 		return nil, except(shape.ImageAlreadyExistsException,
 			"Image with digest '%s' and tag '%s' already exists in the repository with name '%s' in registry with id '%s'",
-			done.Image.Digest, orNull(value(in.ImageTag)), c.repo, c.id.Account)
+			done.Image.Digest, wording.OrNull(value(in.ImageTag)), c.repo, c.id.Account)
 	}
 	return &shape.PutImageResponse{Image: c.image(done.Image, value(in.ImageTag), push.Body)}, nil
 }
@@ -51,7 +52,7 @@ func (a *API) wantedDigest(ctx context.Context, c *call, s string) (digest.Diges
 		if _, missing := a.registry.Repository(ctx, c.repo); missing != nil {
 			return digest.Digest{}, missing
 		}
-		return digest.Digest{}, except(shape.ImageDigestDoesNotMatchException, "%s", digestMismatch(c.repo, s))
+		return digest.Digest{}, except(shape.ImageDigestDoesNotMatchException, "%s", wording.DigestMismatch(c.repo, s))
 	}
 	return d, nil
 }
@@ -149,8 +150,7 @@ func imageFailure(n imageName, err error) *shape.ImageFailure {
 	case refused.Code == registry.TagMismatch:
 		bad = &badImage{shape.ImageFailureCodeImageTagDoesNotMatchDigest, "Requested image tag does not match the image digest"}
 	case refused.Code == registry.ImageReferenced:
-		bad = &badImage{shape.ImageFailureCodeImageReferencedByManifestList,
-			"Requested image referenced by manifest list: " + list(refused.Digests)}
+		bad = &badImage{shape.ImageFailureCodeImageReferencedByManifestList, wording.Of(refused)}
 	default:
 		return nil
 	}

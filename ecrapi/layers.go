@@ -9,6 +9,7 @@ import (
 
 	"github.com/seed-78150930/berth/auth/credentials"
 	"github.com/seed-78150930/berth/ecrapi/shape"
+	"github.com/seed-78150930/berth/ecrapi/wording"
 	"github.com/seed-78150930/berth/registry"
 	"github.com/seed-78150930/berth/registry/digest"
 )
@@ -170,7 +171,7 @@ func (a *API) getDownloadURLForLayer(ctx context.Context, c *call, in *shape.Get
 		if _, missing := a.registry.Repository(ctx, c.repo); missing != nil {
 			return nil, missing
 		}
-		return nil, except(shape.LayersNotFoundException, "%s", layerNotFound(c.repo, *in.LayerDigest))
+		return nil, except(shape.LayersNotFoundException, "%s", wording.LayerNotFound(c.repo, *in.LayerDigest))
 	}
 	layer, err := a.registry.Layer(ctx, c.repo, d)
 	if err != nil {

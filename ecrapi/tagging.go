@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/seed-78150930/berth/ecrapi/shape"
+	"github.com/seed-78150930/berth/ecrapi/wording"
 )
 
 // tagging are the actions that creating a repository needs beside its own
@@ -41,7 +42,7 @@ func (a *API) untagResource(ctx context.Context, c *call, in *shape.UntagResourc
 	return &shape.UntagResourceResponse{}, a.registry.UntagRepository(ctx, c.repo, in.TagKeys)
 }
 
-var errResourceTag = except(shape.InvalidTagParameterException, "Tag parameters are invalid")
+var errResourceTag = except(shape.InvalidTagParameterException, "%s", wording.BadResourceTag)
 
 // resourceTags reads tags, no two of which may have the same key. Nil stays
 // nil.

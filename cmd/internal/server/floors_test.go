@@ -41,6 +41,9 @@ var floors = map[string]floor{
 	"registry":         {level: 3},
 	"auth/credentials": {level: 3},
 
+	// What doors share.
+	"ecrapi/wording": {level: 4},
+
 	// Doors.
 	"registry/ociapi": {level: 5},
 	"ecrapi":          {level: 5},

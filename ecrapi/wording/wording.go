@@ -1,0 +1,185 @@
+// Package wording has Amazon ECR's sentences for the refusals of the domain.
+// Both doors speak them: ECR's Docker endpoint tells what its API said.
+//
+// The words are ECR's where they are known (ECR reference,
+// errors-and-limits.md sections 2 to 4), else in the style of those.
+package wording
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/seed-78150930/berth/registry"
+	"github.com/seed-78150930/berth/registry/digest"
+)
+
+// Sentences that are not about one thing.
+const (
+	// NoRoom says that the store is full.
+	NoRoom         = "No room left on the server"
+	BadResourceTag = "Tag parameters are invalid"
+)
+
+// Of is the sentence for a refusal.
+func Of(e *registry.Error) string { return words[e.Code](e) }
+
+// words has a sentence for each code of the domain.
+var words = map[registry.Code]func(*registry.Error) string{
+	registry.RegistryInvalid: at("registryId"),
+	registry.NameInvalid:     at("repositoryName"),
+	registry.TagInvalid:      at("imageTag"),
+	registry.DigestInvalid:   at("imageDigest"),
+	registry.PageInvalid: func(*registry.Error) string {
+		return Constraint("NextToken", "Invalid next token provided")
+	},
+	registry.SettingInvalid: func(e *registry.Error) string {
+		return Constraint(e.Field, e.Msg)
+	},
+	registry.RepositoryNotFound: func(e *registry.Error) string {
+		return fmt.Sprintf("The %s does not exist in the registry with id '%s'", named(e), e.Name.ID().Account)
+	},
+	registry.RepositoryExists: func(e *registry.Error) string {
+		return fmt.Sprintf("The %s already exists in the registry with id '%s'", named(e), e.Name.ID().Account)
+	},
+	registry.RepositoryNotEmpty: func(e *registry.Error) string {
+		return fmt.Sprintf("The %s in registry with id '%s' cannot be deleted because it still contains images", named(e), e.Name.ID().Account)
+	},
+	registry.ResourceTagInvalid: func(*registry.Error) string {
+		return BadResourceTag
+	},
+	registry.TooManyResourceTags: func(e *registry.Error) string {
+		return fmt.Sprintf("The maximum number of tags per repository is '%d'", e.Limit)
+	},
+	registry.StoreFull:     func(*registry.Error) string { return NoRoom },
+	registry.ImageNotFound: imageNotFound,
+	registry.TagMismatch:   imageNotFound,
+	registry.ImageReferenced: func(e *registry.Error) string {
+		return "Requested image referenced by manifest list: " + list(e.Digests)
+	},
+	registry.TagImmutable: func(e *registry.Error) string {
+		return fmt.Sprintf("The image tag '%s' already exists in the '%s' repository and cannot be overwritten because the tag is immutable.",
+			e.Ref.Tag, e.Name)
+	},
+	registry.ManifestInvalid: at("ImageManifest"),
+	registry.ManifestNotJSON: func(*registry.Error) string {
+		return Constraint("ImageManifest", "Invalid JSON syntax")
+	},
+	registry.ManifestTooLarge: func(e *registry.Error) string {
+		return Constraint("imageManifest", fmt.Sprintf("Member must have length less than or equal to %d", e.Limit))
+	},
+	registry.MediaTypeUnsupported: at("imageManifestMediaType"),
+	registry.MediaTypeMissing: func(*registry.Error) string {
+		return Constraint("imageManifestMediaType", "image manifest mediatype not provided in manifest or parameter")
+	},
+	registry.ImageDigestMismatch: func(e *registry.Error) string {
+		return DigestMismatch(e.Name, e.Ref.Digest.String())
+	},
+	registry.LayersMissing: func(e *registry.Error) string {
+		return "Layers with digests '" + list(e.Digests) + "' " + required(e)
+	},
+	registry.ChildrenMissing: func(e *registry.Error) string {
+		return "Images with digests '" + list(e.Digests) + "' " + required(e)
+	},
+	registry.TooManyTags: func(e *registry.Error) string {
+		return fmt.Sprintf("Adding tag '%s' to an image in the %s in registry with id '%s' exceeds the maximum allowed number of tags per image which is '%d'",
+			e.Ref.Tag, named(e), e.Name.ID().Account, e.Limit)
+	},
+	registry.TooManyImages: func(e *registry.Error) string {
+		return fmt.Sprintf("The %s in registry with id '%s' already has the maximum allowed number of images which is '%d'",
+			named(e), e.Name.ID().Account, e.Limit)
+	},
+	registry.LayerNotFound: func(e *registry.Error) string {
+		return LayerNotFound(e.Name, e.Digests[0].String())
+	},
+	registry.LayerReferenced: func(e *registry.Error) string {
+		return "Requested layer referenced by images: " + list(e.Digests)
+	},
+	registry.LayerDigestMismatch: func(*registry.Error) string {
+		return "None of the provided layer digests match the calculated layer digest"
+	},
+	registry.LayerTooLarge: func(e *registry.Error) string {
+		return fmt.Sprintf("The %s exceeds the maximum allowed layer size in bytes which is '%d'", uploadOf(e), e.Limit)
+	},
+	registry.UploadNotFound: func(e *registry.Error) string {
+		return fmt.Sprintf("Upload with id '%s' does not exist in the %s in the registry with id '%s'", e.Upload, named(e), e.Name.ID().Account)
+	},
+	registry.UploadOffset: func(e *registry.Error) string {
+		if e.Got < 0 {
+			return fmt.Sprintf("The %s is in use by another request", uploadOf(e))
+		}
+		return fmt.Sprintf("First byte of the layer part is %d instead of %d", e.Got, e.Offset)
+	},
+	registry.UploadEmpty: func(e *registry.Error) string {
+		return fmt.Sprintf("The %s cannot be completed because it does not have any parts", uploadOf(e))
+	},
+	registry.UploadPartTooSmall: func(*registry.Error) string {
+		return "All layer parts except the last part should be at least 5MB"
+	},
+	registry.TooManyParts: func(e *registry.Error) string {
+		return fmt.Sprintf("The %s already has the maximum allowed number of parts which is '%d'", uploadOf(e), e.Limit)
+	},
+	registry.TooManyUploads: func(e *registry.Error) string {
+		return fmt.Sprintf("The maximum allowed number of open layer uploads is '%d': complete some, or let them expire", e.Limit)
+	},
+}
+
+// at words a refusal as a violation by a member, in the domain's words.
+func at(member string) func(*registry.Error) string {
+	return func(e *registry.Error) string { return Constraint(member, e.Msg) }
+}
+
+func named(e *registry.Error) string {
+	return fmt.Sprintf("repository with name '%s'", e.Name)
+}
+
+func uploadOf(e *registry.Error) string {
+	return fmt.Sprintf("upload with id '%s' in the %s in registry with id '%s'", e.Upload, named(e), e.Name.ID().Account)
+}
+
+func required(e *registry.Error) string {
+	return fmt.Sprintf("required for pushing image into %s in the registry with id '%s' do not exist", named(e), e.Name.ID().Account)
+}
+
+// LayerNotFound says that a repository does not hold a layer.
+func LayerNotFound(name registry.Name, d string) string {
+	return fmt.Sprintf("The layer with digest '%s' does not exist within the repository with name '%s' in the registry with id '%s'",
+		d, name, name.ID().Account)
+}
+
+// DigestMismatch says that an image has another digest than was claimed.
+func DigestMismatch(name registry.Name, d string) string {
+	return fmt.Sprintf("The image with digest '%s' in repository '%s' and registry ID '%s' does not match the image digest that Amazon ECR has calculated.",
+		d, name, name.ID().Account)
+}
+
+func imageNotFound(e *registry.Error) string {
+	return NoSuchImage(e.Name, e.Ref.Digest.String(), e.Ref.Tag.String())
+}
+
+// NoSuchImage says that an image is not there; "" stands for what was not given.
+func NoSuchImage(name registry.Name, d, tag string) string {
+	return fmt.Sprintf("The image with imageId {imageDigest:'%s', imageTag:'%s'} does not exist within the repository with name '%s' in the registry with id '%s'",
+		OrNull(d), OrNull(tag), name, name.ID().Account)
+}
+
+// OrNull is s as ECR prints it: null if there is none.
+func OrNull(s string) string {
+	if s == "" {
+		return "null"
+	}
+	return s
+}
+
+// list prints digests as ECR does.
+func list(digests []digest.Digest) string {
+	words := make([]string, len(digests))
+	for i, d := range digests {
+		words[i] = d.String()
+	}
+	return "[" + strings.Join(words, ", ") + "]"
+}
+
+// Constraint says that a member of a request violates a rule.
+func Constraint(at, reason string) string {
+	return fmt.Sprintf("Invalid parameter at '%s' failed to satisfy constraint: '%s'", at, reason)
+}
