@@ -54,6 +54,10 @@ var ErrOtherService = errors.New("credentials: signed for another service")
 // say why: whoever guesses learns nothing.
 var ErrBadPassword = errors.New("credentials: bad user name or password")
 
+// ErrExpiredPassword is an ErrBadPassword of a password that this server made
+// and that has ended. Whoever shows it had it, and learns nothing new.
+var ErrExpiredPassword = fmt.Errorf("%w: the password has expired", ErrBadPassword)
+
 func refuse(code, format string, args ...any) *Error {
 	return &Error{Code: code, Status: http.StatusBadRequest, Message: fmt.Sprintf(format, args...)}
 }

@@ -22,7 +22,8 @@ func (v *Verifier) Password(p auth.Principal) (password string, expires time.Tim
 }
 
 // Basic verifies the user name and password of a Basic header. The error is
-// ErrBadPassword whatever is wrong with them, or a fault. The Principal's
+// ErrBadPassword whatever is wrong with them, also an ErrExpiredPassword, or a
+// fault. The Principal's
 // Region is the one that issued the password.
 //
 // The password is checked first and whatever the user name is, and a key is
@@ -30,6 +31,9 @@ func (v *Verifier) Password(p auth.Principal) (password string, expires time.Tim
 // nothing of which users or keys there are.
 func (v *Verifier) Basic(ctx context.Context, user, password string) (auth.Principal, error) {
 	c, err := v.tokens.OpenPassword(password)
+	if errors.Is(err, token.ErrExpired) && user == User {
+		return auth.Principal{}, ErrExpiredPassword
+	}
 	if err != nil || user != User {
 		return auth.Principal{}, ErrBadPassword
 	}

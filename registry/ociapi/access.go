@@ -24,12 +24,22 @@ type target struct {
 	name   registry.Name // zero for root and catalog
 	ref    string        // as in route
 	query  url.Values
+	// absolute: addresses are, even where the Host header is not known.
+	absolute bool
 }
 
 // url is the address of something below the repository, in the form in which
 // the client named it.
 func (t target) url(below string) string {
-	return t.site.URL("/v2/" + t.prefix + t.name.String() + below)
+	return t.address("/v2/" + t.prefix + t.name.String() + below)
+}
+
+// address is that of a path.
+func (t target) address(path string) string {
+	if t.absolute {
+		return t.site.AbsoluteURL(path)
+	}
+	return t.site.URL(path)
 }
 
 // site reads the Host header.
@@ -53,7 +63,7 @@ func (s *Server) authenticate(r *http.Request) (auth.Principal, error) {
 	}
 	p, err := s.credentials.Basic(r.Context(), user, password)
 	if errors.Is(err, credentials.ErrBadPassword) {
-		return auth.Principal{}, errUnauthorized
+		return auth.Principal{}, s.refusePassword(err)
 	}
 	return p, err
 }
@@ -71,13 +81,13 @@ func challenge(w http.ResponseWriter, site endpoint.Site, err error) error {
 func (s *Server) target(r *http.Request, site endpoint.Site, by auth.Principal, at route) (target, error) {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return target{}, refuse(http.StatusBadRequest, errcode.ErrorCodeUnsupported, "the query cannot be read")
+		return target{}, refuse(http.StatusBadRequest, errcode.ErrorCodeUnsupported, "the query cannot be read").of("query")
 	}
 	id, prefix, path, err := s.locate(site, by, at.path)
 	if err != nil {
 		return target{}, err
 	}
-	to := target{site: site, by: by, id: id, prefix: prefix, ref: at.ref, query: query}
+	to := target{site: site, by: by, id: id, prefix: prefix, ref: at.ref, query: query, absolute: s.does(absoluteURLs)}
 	switch {
 	case at.kind == root || at.kind == catalog && path == catalogPath:
 		return to, nil
@@ -105,6 +115,9 @@ func (s *Server) locate(site endpoint.Site, by auth.Principal, path string) (id 
 	}
 	if region == "" {
 		region = by.Region
+	}
+	if (region != by.Region || !s.names.HasRegion(region)) && s.does(passwordRefusals) {
+		return registry.ID{}, "", "", errForeignPassword
 	}
 	if region != by.Region || !s.names.HasRegion(region) {
 		return registry.ID{}, "", "", refuse(http.StatusUnauthorized, errcode.ErrorCodeUnauthorized,

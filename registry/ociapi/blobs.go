@@ -20,7 +20,7 @@ import (
 func parseDigest(s string) (digest.Digest, error) {
 	d, err := digest.Parse(s)
 	if err != nil {
-		return d, refuse(http.StatusBadRequest, errcode.ErrorCodeDigestInvalid, "%s", err)
+		return d, refuse(http.StatusBadRequest, errcode.ErrorCodeDigestInvalid, "%s", err).of("digest")
 	}
 	return d, nil
 }
@@ -51,6 +51,9 @@ func (s *Server) getBlob(w http.ResponseWriter, r *http.Request, to target) erro
 }
 
 func (s *Server) deleteBlob(w http.ResponseWriter, r *http.Request, to target) error {
+	if s.does(keptBlobs) {
+		return noRoute()
+	}
 	d, err := parseDigest(to.ref)
 	if err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 
 	"github.com/seed-78150930/berth/auth"
 	"github.com/seed-78150930/berth/auth/credentials"
+	"github.com/seed-78150930/berth/ecrapi/wording"
 	"github.com/seed-78150930/berth/registry"
 	"github.com/seed-78150930/berth/registry/digest"
 )
@@ -67,18 +68,26 @@ var answers = map[registry.Code]answer{
 // refusal is one that the door makes by itself.
 type refusal struct {
 	answer
-	msg string
+	msg        string
+	param      string // of ECR's API, which the request has wrong; "" for none
+	noResource bool   // there is no such path, or no such method of it
 }
 
 func (e *refusal) Error() string { return e.msg }
 
 func refuse(status int, code errcode.ErrorCode, format string, args ...any) *refusal {
-	return &refusal{answer{status, code}, fmt.Sprintf(format, args...)}
+	return &refusal{answer: answer{status, code}, msg: fmt.Sprintf(format, args...)}
+}
+
+// of says that a parameter is wrong, by its name in ECR's API.
+func (e *refusal) of(param string) *refusal {
+	e.param = param
+	return e
 }
 
 // explain words an error for the client; ok is false if it is a fault, which
 // is not for the client's eyes.
-func explain(err error) (status int, body errcode.Errors, ok bool) {
+func (s *Server) explain(err error) (status int, body errcode.Errors, ok bool) {
 	var (
 		own    *refusal
 		domain *registry.Error
@@ -86,11 +95,13 @@ func explain(err error) (status int, body errcode.Errors, ok bool) {
 		link   *credentials.Error
 	)
 	switch {
+	case errors.As(err, &own) && own.param != "" && s.does(badParameters):
+		return unsupported.status, errcode.Errors{unsupported.code.WithMessage(wording.Constraint(own.param, own.msg))}, true
 	case errors.As(err, &own):
 		return own.status, errcode.Errors{own.code.WithMessage(own.msg)}, true
 	case errors.As(err, &domain):
-		a, ok := answers[domain.Code]
-		return a.status, words(a.code, domain), ok
+		a, body, ok := s.answerTo(domain)
+		return a.status, body, ok
 	case errors.As(err, &denied):
 		return http.StatusForbidden, errcode.Errors{errcode.ErrorCodeDenied.WithMessage(denied.Error())}, true
 	case errors.As(err, &link):
@@ -134,7 +145,11 @@ func missing(code errcode.ErrorCode, digests []digest.Digest) (list errcode.Erro
 // writeError answers with what went wrong. A fault is logged, once and here,
 // and shown as no more than the request's id.
 func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
-	status, body, ok := explain(err)
+	var own *refusal
+	if errors.As(err, &own) && s.writeBare(w, r, own) {
+		return
+	}
+	status, body, ok := s.explain(err)
 	if !ok {
 		status, body = http.StatusInternalServerError, s.fault(r, err)
 	}

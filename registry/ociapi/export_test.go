@@ -28,7 +28,7 @@ func ReadContentRange(header string) (start, n int64, ok bool) {
 
 // PageOf is how many entries a list's query makes the door read at once.
 func PageOf(q url.Values) int {
-	ask, err := readAsked(q)
+	ask, err := new(Server).readAsked(q)
 	if err != nil {
 		return -1
 	}

@@ -111,7 +111,7 @@ func (s *Server) putManifest(w http.ResponseWriter, r *http.Request, to target) 
 // readManifest reads a body of as many bytes as a manifest may have.
 func (s *Server) readManifest(r *http.Request) ([]byte, error) {
 	limit := s.registry.Limits().Manifest
-	tooLarge := refuse(http.StatusRequestEntityTooLarge, errcode.ErrorCodeSizeInvalid, "a manifest has at most %d bytes", limit)
+	tooLarge := refuse(http.StatusRequestEntityTooLarge, errcode.ErrorCodeSizeInvalid, "a manifest has at most %d bytes", limit).of("imageManifest")
 	if r.ContentLength > limit {
 		return nil, tooLarge
 	}
@@ -125,6 +125,14 @@ func (s *Server) readManifest(r *http.Request) ([]byte, error) {
 	return body, nil
 }
 
+// lastTag says what becomes of an image with its last tag.
+func (s *Server) lastTag() registry.LastTag {
+	if s.does(lastTagTakesImage) {
+		return registry.RemoveLast
+	}
+	return registry.KeepImage
+}
+
 func (s *Server) deleteManifest(w http.ResponseWriter, r *http.Request, to target) error {
 	ref, err := to.existing()
 	if err != nil {
@@ -133,7 +141,7 @@ func (s *Server) deleteManifest(w http.ResponseWriter, r *http.Request, to targe
 	if ref.Tag.IsZero() {
 		_, err = s.registry.DeleteImage(r.Context(), to.name, ref)
 	} else {
-		_, err = s.registry.Untag(r.Context(), to.name, ref.Tag, registry.KeepImage)
+		_, err = s.registry.Untag(r.Context(), to.name, ref.Tag, s.lastTag())
 	}
 	if err != nil {
 		return err

@@ -1,6 +1,8 @@
 // Package ociapi is the door that speaks the OCI distribution specification,
 // version 1.1, over HTTP: it turns requests below /v2/ into calls of the
-// domain, and answers into status codes, headers and error envelopes.
+// domain, and answers into status codes, headers and error envelopes. It does
+// so as the specification says or, where that differs, as Amazon ECR does: see
+// [Compat] and the table of quirks.
 //
 // Where the specification leaves a choice:
 //
@@ -24,6 +26,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 
@@ -39,6 +42,9 @@ type Options struct {
 	Credentials *credentials.Verifier
 	Authorizer  auth.Authorizer
 	Names       *endpoint.Names
+	// Compat says whose answers are given where the specification and ECR
+	// differ; "" means OCI.
+	Compat Compat
 	// Log takes the faults; nil means nowhere.
 	Log *slog.Logger
 	// RequestID returns the id that a request was given. With nil the door
@@ -58,6 +64,7 @@ type Server struct {
 	credentials *credentials.Verifier
 	authorizer  auth.Authorizer
 	names       *endpoint.Names
+	compat      Compat
 	log         *slog.Logger
 	requestID   func(context.Context) string
 }
@@ -73,7 +80,12 @@ func New(o Options) (*Server, error) {
 	if o.RequestID == nil {
 		o.RequestID = func(context.Context) string { return rand.Text() }
 	}
-	return &Server{o.Registry, o.Credentials, o.Authorizer, o.Names, o.Log, o.RequestID}, nil
+	switch o.Compat {
+	case "", OCI, ECR:
+	default:
+		return nil, fmt.Errorf("ociapi: no such compat: %q", o.Compat)
+	}
+	return &Server{o.Registry, o.Credentials, o.Authorizer, o.Names, o.Compat, o.Log, o.RequestID}, nil
 }
 
 // ServeHTTP answers one request.

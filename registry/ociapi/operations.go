@@ -104,8 +104,9 @@ func operationFor(w http.ResponseWriter, k kind, method string) (operation, erro
 	}
 	allow := slices.Sorted(maps.Keys(operations[k]))
 	w.Header().Set("Allow", strings.Join(allow, ", "))
-	return operation{}, refuse(http.StatusMethodNotAllowed, errcode.ErrorCodeUnsupported,
-		"this resource has no such method")
+	e := refuse(http.StatusMethodNotAllowed, errcode.ErrorCodeUnsupported, "this resource has no such method")
+	e.noResource = true
+	return operation{}, e
 }
 
 // checkEncoding refuses bodies that would have to be unpacked: their digest is

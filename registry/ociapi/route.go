@@ -86,5 +86,7 @@ var encodedColon = strings.NewReplacer("%3A", ":", "%3a", ":")
 func decodeColon(ref string) string { return encodedColon.Replace(ref) }
 
 func noRoute() error {
-	return refuse(http.StatusNotFound, errcode.ErrorCodeUnsupported, "no resource of the registry has this path")
+	e := refuse(http.StatusNotFound, errcode.ErrorCodeUnsupported, "no resource of the registry has this path")
+	e.noResource = true
+	return e
 }

@@ -21,7 +21,7 @@ func only(q url.Values, member string) (value string, given bool, err error) {
 	case 1:
 		return list[0], true, nil
 	}
-	return "", true, refuse(http.StatusBadRequest, errcode.ErrorCodeUnsupported, "the query has %q more than once", member)
+	return "", true, refuse(http.StatusBadRequest, errcode.ErrorCodeUnsupported, "the query has %q more than once", member).of(member)
 }
 
 // onlyDigest is only for a member that is a digest, zero if it is not given.
@@ -39,7 +39,7 @@ func (s *Server) startUpload(w http.ResponseWriter, r *http.Request, to target) 
 	if err != nil {
 		return err
 	}
-	whole, err := onlyDigest(to.query, "digest")
+	whole, err := s.wholeUpload(to)
 	if err != nil {
 		return err
 	}
@@ -62,9 +62,18 @@ func (s *Server) startUpload(w http.ResponseWriter, r *http.Request, to target) 
 	if !whole.IsZero() {
 		return s.takeWhole(w, r, to, u, whole)
 	}
-	setProgress(w, to, u)
+	s.setProgress(w, to, u)
 	w.WriteHeader(http.StatusAccepted)
 	return nil
+}
+
+// wholeUpload is the digest of a blob that comes with its POST, zero if none
+// does.
+func (s *Server) wholeUpload(to target) (digest.Digest, error) {
+	if s.does(noWholeUpload) {
+		return digest.Digest{}, nil
+	}
+	return onlyDigest(to.query, "digest")
 }
 
 // newUpload chooses the algorithm that an upload is hashed with on its way.
@@ -72,13 +81,14 @@ func newUpload(q url.Values, whole digest.Digest) (registry.NewUpload, error) {
 	if !whole.IsZero() {
 		return registry.NewUpload{Algorithm: whole.Algorithm()}, nil
 	}
-	name, given, err := only(q, "digest-algorithm")
+	const member = "digest-algorithm"
+	name, given, err := only(q, member)
 	if err != nil || !given {
 		return registry.NewUpload{}, err
 	}
 	a, err := digest.ParseAlgorithm(name)
 	if err != nil {
-		return registry.NewUpload{}, refuse(http.StatusBadRequest, errcode.ErrorCodeDigestInvalid, "%s", err)
+		return registry.NewUpload{}, refuse(http.StatusBadRequest, errcode.ErrorCodeDigestInvalid, "%s", err).of(member)
 	}
 	return registry.NewUpload{Algorithm: a}, nil
 }
@@ -110,19 +120,24 @@ func created(w http.ResponseWriter, to target, d digest.Digest) error {
 
 // setProgress says how far an upload is. A client that has sent nothing reads
 // "0-0", as from every registry since the first: a range cannot say "none".
-func setProgress(w http.ResponseWriter, to target, u registry.Upload) {
+func (s *Server) setProgress(w http.ResponseWriter, to target, u registry.Upload) {
 	h := w.Header()
 	h.Set("Location", to.url("/blobs/uploads/"+u.ID))
 	h.Set("Range", fmt.Sprintf("0-%d", max(u.Offset-1, 0)))
-	h.Set("Docker-Upload-Uuid", u.ID)
+	if !s.does(noUploadUUID) {
+		h.Set("Docker-Upload-Uuid", u.ID)
+	}
 }
 
 func (s *Server) uploadStatus(w http.ResponseWriter, r *http.Request, to target) error {
+	if s.does(noUploadStatus) {
+		return noRoute()
+	}
 	u, err := s.registry.Upload(r.Context(), to.name, to.ref)
 	if err != nil {
 		return err
 	}
-	setProgress(w, to, u)
+	s.setProgress(w, to, u)
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }
@@ -132,7 +147,11 @@ func (s *Server) patchUpload(w http.ResponseWriter, r *http.Request, to target) 
 	if err != nil {
 		return err
 	}
-	setProgress(w, to, u)
+	s.setProgress(w, to, u)
+	if s.does(patchCreates) {
+		w.WriteHeader(http.StatusCreated)
+		return nil
+	}
 	w.WriteHeader(http.StatusAccepted)
 	return nil
 }
@@ -150,7 +169,7 @@ func (s *Server) appendBody(w http.ResponseWriter, r *http.Request, to target) (
 	}
 	u, err := s.registry.AppendUpload(r.Context(), to.name, to.ref, part)
 	if err != nil {
-		showProgress(w, to, u, err)
+		s.showProgress(w, to, u, err)
 	}
 	return u, err
 }
@@ -161,19 +180,19 @@ func (s *Server) refuseChunk(w http.ResponseWriter, r *http.Request, to target) 
 	if err != nil {
 		return u, err
 	}
-	setProgress(w, to, u)
+	s.setProgress(w, to, u)
 	a := answers[registry.UploadOffset]
 	return u, refuse(a.status, a.code, `Content-Range is "start-end", both inclusive, and as long as the body`)
 }
 
 // showProgress adds to a refusal how far the upload is, if that is known.
-func showProgress(w http.ResponseWriter, to target, u registry.Upload, err error) {
+func (s *Server) showProgress(w http.ResponseWriter, to target, u registry.Upload, err error) {
 	var e *registry.Error
 	if errors.As(err, &e) && e.Code == registry.UploadOffset {
 		u = registry.Upload{ID: e.Upload, Offset: e.Offset}
 	}
 	if u.ID != "" {
-		setProgress(w, to, u)
+		s.setProgress(w, to, u)
 	}
 }
 
@@ -184,16 +203,16 @@ func (s *Server) finishUpload(w http.ResponseWriter, r *http.Request, to target)
 		return err
 	}
 	if d.IsZero() {
-		return refuse(http.StatusBadRequest, errcode.ErrorCodeDigestInvalid, "the query must have the digest of the whole blob")
+		return refuse(http.StatusBadRequest, errcode.ErrorCodeDigestInvalid, "the query must have the digest of the whole blob").of("digest")
 	}
 	if r.ContentLength != 0 || r.Header.Get("Content-Range") != "" {
 		if _, err := s.appendBody(w, r, to); err != nil {
 			return err
 		}
 	}
-	_, err = s.registry.FinishUpload(r.Context(), to.name, to.ref, registry.Finish{Digests: []digest.Digest{d}})
+	_, err = s.registry.FinishUpload(r.Context(), to.name, to.ref, registry.Finish{Digests: []digest.Digest{d}, Parts: s.does(partRules)})
 	if err != nil {
-		showProgress(w, to, registry.Upload{}, err)
+		s.showProgress(w, to, registry.Upload{}, err)
 		return err
 	}
 	return created(w, to, d)
