@@ -83,6 +83,9 @@ func (s *Server) target(r *http.Request, site endpoint.Site, by auth.Principal, 
 	if err != nil {
 		return target{}, refuse(http.StatusBadRequest, errcode.ErrorCodeUnsupported, "the query cannot be read").of("query")
 	}
+	if site, err = s.namespace(site, at, query); err != nil {
+		return target{}, err
+	}
 	id, prefix, path, err := s.locate(site, by, at.path)
 	if err != nil {
 		return target{}, err
@@ -96,6 +99,24 @@ func (s *Server) target(r *http.Request, site endpoint.Site, by auth.Principal, 
 	}
 	to.name, err = registry.ParseName(id, path)
 	return to, err
+}
+
+// namespace is the site of the registry that the clients of a mirror ask for.
+// One that is not ours is not found, so that they go on to the next mirror or to
+// the registry itself.
+func (s *Server) namespace(site endpoint.Site, at route, query url.Values) (endpoint.Site, error) {
+	ns, given, err := only(query, "ns")
+	if err != nil || !given || at.kind == root {
+		return site, err
+	}
+	account, region, ours := s.names.Namespace(ns)
+	if !ours {
+		return site, refuse(http.StatusNotFound, errcode.ErrorCodeNameUnknown, "no registry of this server is known as %.100q", ns)
+	}
+	if account != "" {
+		site.Account, site.Region = account, region
+	}
+	return site, nil
 }
 
 // locate says which registry a path is in, and what is left of the path. The

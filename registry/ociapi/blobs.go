@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"strconv"
 	"syscall"
 
 	"github.com/distribution/distribution/v3/registry/api/errcode"
@@ -65,58 +64,23 @@ func (s *Server) deleteBlob(w http.ResponseWriter, r *http.Request, to target) e
 	return nil
 }
 
-// sendLayer answers a GET or, without content, a HEAD.
-func (s *Server) sendLayer(w http.ResponseWriter, r *http.Request, l registry.Layer, content io.ReadSeeker) error {
-	if done, err := checkConditions(w, r, l.Digest); done {
+// sendLayer answers a GET or, without a source, a HEAD.
+func (s *Server) sendLayer(w http.ResponseWriter, r *http.Request, l registry.Layer, src io.ReadSeeker) error {
+	c := content{digest: l.Digest, size: l.Size, mediaType: "application/octet-stream", cache: cacheForever}
+	part, done, err := c.begin(w, r)
+	if done || src == nil {
 		return err
 	}
-	part, partial, ok := rangeOf(r, l)
-	if !ok {
-		w.Header().Set("Content-Range", fmt.Sprintf("bytes */%d", l.Size))
-		return refuse(http.StatusRequestedRangeNotSatisfiable, errcode.ErrorCodeRangeInvalid, "the blob has no such range of bytes")
+	_, err = src.Seek(part.start, io.SeekStart)
+	if err == nil {
+		// CopyN hands w a LimitedReader over the source: of an *os.File that
+		// goes by sendfile.
+		_, err = io.CopyN(w, src, part.n)
 	}
-	if content != nil {
-		if _, err := content.Seek(part.start, io.SeekStart); err != nil {
-			return fmt.Errorf("read layer %s: %w", l.Digest, err)
-		}
-	}
-	setLayerHeaders(w.Header(), l, part)
-	status := http.StatusOK
-	if partial {
-		w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", part.start, part.start+part.n-1, l.Size))
-		status = http.StatusPartialContent
-	}
-	w.WriteHeader(status)
-	if content == nil {
-		return nil
-	}
-	// CopyN hands w a LimitedReader over the content: of an *os.File that goes
-	// by sendfile.
-	if _, err := io.CopyN(w, content, part.n); err != nil {
+	if err != nil {
 		s.breakOff(r, fmt.Errorf("send layer %s: %w", l.Digest, err))
 	}
 	return nil
-}
-
-func setLayerHeaders(h http.Header, l registry.Layer, part span) {
-	setIdentity(h, l.Digest)
-	h.Set("Cache-Control", cacheForever)
-	h.Set("Accept-Ranges", "bytes")
-	h.Set("Content-Type", "application/octet-stream")
-	h.Set("Content-Length", strconv.FormatInt(part.n, 10))
-}
-
-// What lies under a digest never changes, but is for the caller's eyes alone.
-const cacheForever = "private, max-age=31536000, immutable"
-
-// rangeOf is what a request wants of a layer, as readRange has it. A Range is
-// for GET alone (RFC 9110, section 14.2), and off if its If-Range is not met.
-func rangeOf(r *http.Request, l registry.Layer) (part span, partial, ok bool) {
-	headers := r.Header.Values("Range")
-	if v := r.Header.Get("If-Range"); r.Method != http.MethodGet || v != "" && v != etag(l.Digest) {
-		headers = nil
-	}
-	return readRange(headers, l.Size)
 }
 
 // breakOff ends an answer whose beginning has been sent, so that the client

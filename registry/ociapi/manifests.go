@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
+	"slices"
 	"strings"
 
 	"github.com/distribution/distribution/v3/registry/api/errcode"
@@ -63,24 +63,24 @@ func (s *Server) getManifest(w http.ResponseWriter, r *http.Request, to target) 
 
 // sendManifest answers a GET or, without body, a HEAD.
 func sendManifest(w http.ResponseWriter, r *http.Request, ref registry.Ref, img registry.Image, body []byte) error {
-	if done, err := checkConditions(w, r, img.Digest); done {
+	c := content{digest: img.Digest, size: img.ManifestSize, mediaType: img.MediaType, cache: cacheForever}
+	if !ref.Tag.IsZero() {
+		c.cache = "private, no-cache" // tags move
+	}
+	part, done, err := c.begin(w, r)
+	if done || body == nil {
 		return err
 	}
-	h := w.Header()
-	setIdentity(h, img.Digest)
-	h.Set("Content-Type", img.MediaType)
-	h.Set("Content-Length", strconv.FormatInt(img.ManifestSize, 10))
-	h.Set("Cache-Control", cacheForever)
-	if !ref.Tag.IsZero() {
-		h.Set("Cache-Control", "private, no-cache") // tags move
-	}
-	w.WriteHeader(http.StatusOK)
-	w.Write(body)
+	_, _ = w.Write(body[part.start : part.start+part.n]) // a client that is gone reads nothing
 	return nil
 }
 
 func (s *Server) putManifest(w http.ResponseWriter, r *http.Request, to target) error {
 	ref, err := to.reference()
+	if err != nil {
+		return err
+	}
+	tags, err := to.pushTags(ref)
 	if err != nil {
 		return err
 	}
@@ -93,7 +93,7 @@ func (s *Server) putManifest(w http.ResponseWriter, r *http.Request, to target) 
 		return err
 	}
 	got, err := s.registry.PutImage(r.Context(), to.name, registry.Push{
-		Tags: []registry.Tag{ref.Tag}, Want: ref.Digest, MediaType: r.Header.Get("Content-Type"), Body: body, MayCreate: create,
+		Tags: tags, Want: ref.Digest, MediaType: r.Header.Get("Content-Type"), Body: body, MayCreate: create,
 	})
 	if err != nil {
 		return err
@@ -104,8 +104,40 @@ func (s *Server) putManifest(w http.ResponseWriter, r *http.Request, to target) 
 	if !got.Image.Subject.IsZero() {
 		h.Set("OCI-Subject", got.Image.Subject.String())
 	}
+	if ref.Tag.IsZero() {
+		for _, tag := range tags {
+			h.Add("OCI-Tag", tag.String())
+		}
+	}
 	w.WriteHeader(http.StatusCreated)
 	return nil
+}
+
+// maxPushTags is how many tags a push may set. The specification's draft asks
+// for ten at least.
+const maxPushTags = 100
+
+// pushTags are the tags that a push sets: the one that it goes to or, where it
+// goes to a digest, those of the query (distribution-spec, development version,
+// "Pushing Manifests").
+func (t target) pushTags(ref registry.Ref) (tags []registry.Tag, err error) {
+	if !ref.Tag.IsZero() {
+		return []registry.Tag{ref.Tag}, nil
+	}
+	list := t.query["tag"]
+	if len(list) > maxPushTags {
+		return nil, refuse(http.StatusRequestURITooLong, errcode.ErrorCodeTagInvalid, "a push sets at most %d tags", maxPushTags).of("tag")
+	}
+	for _, s := range list {
+		tag, err := registry.ParseTag(s)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Contains(tags, tag) {
+			tags = append(tags, tag)
+		}
+	}
+	return tags, nil
 }
 
 // readManifest reads a body of as many bytes as a manifest may have.

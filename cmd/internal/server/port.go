@@ -65,7 +65,7 @@ func homePort(ports []config.Port) config.Port {
 func (s *Server) openDoors(p *port, names *endpoint.Names) (*doors, error) {
 	oci, err := ociapi.New(ociapi.Options{
 		Registry: s.registry, Credentials: s.credentials, Authorizer: auth.RootOnly{}, Names: names,
-		Log: s.log, RequestID: requestID,
+		Log: s.log, RequestID: requestID, Compat: ociapi.Compat(p.Compat),
 	})
 	if err != nil {
 		return nil, err
