@@ -4,6 +4,7 @@ import (
 	"net/url"
 
 	"github.com/seed-78150930/berth/registry"
+	"github.com/seed-78150930/berth/registry/digest"
 )
 
 // What tests look at from outside.
@@ -38,6 +39,36 @@ func PageOf(q url.Values) int {
 // Answer is the status and the code for a refusal of the domain.
 func Answer(c registry.Code) (status int, code string, ok bool) {
 	a, ok := answers[c]
+	return a.status, a.code.String(), ok
+}
+
+// Quirk is one of the table of quirks.
+type Quirk struct {
+	Name, OCI, ECR string
+	Section        int
+}
+
+// Quirks are all quirks, in the order of the table.
+func Quirks() (all []Quirk) {
+	for _, q := range quirks {
+		all = append(all, Quirk{q.name, q.oci, q.ecr, q.section})
+	}
+	return all
+}
+
+// QuirksInOrder says whether the table has each quirk in its place.
+func QuirksInOrder() bool {
+	for i, q := range quirks {
+		if int(q.quirk) != i {
+			return false
+		}
+	}
+	return len(quirks) == int(keptBlobs)+1
+}
+
+// ECRAnswer is Answer with the quirk of ECR's mapping.
+func ECRAnswer(c registry.Code) (status int, code string, ok bool) {
+	a, _, ok := (&Server{compat: ECR}).answerTo(&registry.Error{Code: c, Digests: []digest.Digest{{}}})
 	return a.status, a.code.String(), ok
 }
 
