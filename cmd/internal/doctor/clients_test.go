@@ -51,7 +51,7 @@ func TestClientsByPlainHTTP(t *testing.T) {
 		{"client.podman", doctor.Warn, "podman 4.3.1; it is not set up for " + ours, `location = "localhost:5000"\ninsecure = true`},
 		{"client.buildah", doctor.Warn, "not set up for " + ours, "registries.conf.d/berth.conf"},
 		{"client.skopeo", doctor.Warn, "not set up for " + ours, "registries.conf.d/berth.conf"},
-		{"client.containerd", doctor.Warn, "containerd 1.6.20~ds1; it is set up for " + ours + "; it is not set up for http://" + ownName, `printf 'server = "http://` + ownName + `:5000"\n' | sudo tee '/etc/containerd/certs.d/` + ownName + `:5000/hosts.toml'`},
+		{"client.containerd", doctor.Warn, "containerd 1.6.20~ds1; it is set up for " + ours + "; it is not set up for http://" + ownName, `printf 'server = "http://` + ownName + `:5000"\n\n[host."http://` + ownName + `:5000"]\n' | sudo tee '/etc/containerd/certs.d/` + ownName + `:5000/hosts.toml'`},
 		{"client.nerdctl", doctor.Warn, "it is set up for " + ours, "hosts.toml"},
 		{"client.crane", doctor.OK, "crane 0.22.1; it is set up for " + ours + ", http://" + ownName, ""},
 		{"client.cosign", doctor.OK, "cosign 2.4.1", ""},
@@ -74,7 +74,7 @@ func TestClientsByTLSThatNobodyTrusts(t *testing.T) {
 	for _, x := range []want{
 		{"client.docker", doctor.OK, "set up for https://localhost:5000", ""}, // any certificate will do on loopback
 		{"client.podman", doctor.Warn, "not set up for https://localhost:5000", "berth-ca.crt '/etc/containers/certs.d/localhost:5000/ca.crt'"},
-		{"client.containerd", doctor.Warn, "not set up for https://localhost:5000", `server = "https://localhost:5000"\nca = "/etc/containerd/certs.d/localhost:5000/ca.crt"`},
+		{"client.containerd", doctor.Warn, "not set up for https://localhost:5000", `[host."https://localhost:5000"]\nca = "/etc/containerd/certs.d/localhost:5000/ca.crt"\n'`},
 		{"client.crane", doctor.Warn, "not set up for https://localhost:5000", "SSL_CERT_FILE"},
 		{"client.oras", doctor.Warn, "not set up", "--ca-file"},
 		{"client.regctl", doctor.Warn, "not set up", "--cacert"},
@@ -97,7 +97,7 @@ func TestClientsThatAreSetUp(t *testing.T) {
 		"docker's file":        {"docker", "etc/docker/daemon.json", `{"insecure-registries": ["HOST"]}`, false},
 		"docker's certificate": {"docker", "etc/docker/certs.d/HOST/ca.crt", "", true},
 		"podman's certificate": {"podman", "etc/containers/certs.d/HOST/ca.crt", "", true},
-		"containerd's":         {"containerd", "etc/containerd/certs.d/HOST/hosts.toml", "ca = \"/etc/containerd/certs.d/HOST/ca.crt\"\n", true},
+		"containerd's":         {"containerd", "etc/containerd/certs.d/HOST/hosts.toml", "[host.\"https://HOST\"]\nca = \"/etc/containerd/certs.d/HOST/ca.crt\"\n", true},
 		"buildkit's":           {"buildkit", "etc/buildkit/buildkitd.toml", "[registry.\"HOST\"]\nca = [\"/etc/ca.crt\"]\n", true},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"strconv"
 	"strings"
 )
 
@@ -64,7 +63,8 @@ func containerdPlain(_ context.Context, v *visit, host string) (bool, string) {
 	if isLoopbackName(hostname(host)) && !strings.HasSuffix(host, ":443") {
 		return true, ""
 	}
-	return strings.Contains(v.hostsTOML(host), `"http://`+host+`"`), writeHostsTOML(host, fmt.Sprintf("server = %q\n", "http://"+host))
+	url := "http://" + host
+	return v.hostsTOML(host, url) != nil, writeHostsTOML(host, fmt.Sprintf("server = %q\n\n[host.%[1]q]\n", url))
 }
 
 // isLoopbackName is isLocalName without the names below localhost.
@@ -73,19 +73,29 @@ func isLoopbackName(host string) bool {
 }
 
 func containerdTrusts(_ context.Context, v *visit, host string) (bool, string) {
-	text := v.hostsTOML(host)
-	ok := strings.Contains(text, "ca ") || strings.Contains(text, "ca=") || strings.Contains(text, "skip_verify = true")
-	mend := installCA(hostsDir, host)
-	return ok, mend + " && " + writeHostsTOML(host, fmt.Sprintf("server = %q\nca = %q\n", "https://"+host, hostsDir+"/"+host+"/ca.crt"))
+	url, ca := "https://"+host, hostsDir+"/"+host+"/ca.crt"
+	values := v.hostsTOML(host, url)
+	mend := installCA(hostsDir, host) + " && " +
+		writeHostsTOML(host, fmt.Sprintf("server = %q\nca = %q\n\n[host.%[1]q]\nca = %[2]q\n", url, ca))
+	return values["ca"] != "" || values["skip_verify"] == "true", mend
 }
 
-func (v *visit) hostsTOML(host string) string { return v.read(hostsDir + "/" + host + "/hosts.toml") }
+// hostsTOML is what the hosts.toml of a host says of a URL, nil if it says
+// nothing. It says so in a table of its own: containerd 1.6 refuses a file
+// without one.
+func (v *visit) hostsTOML(host, url string) map[string]string {
+	for _, t := range tables(v.read(hostsDir + "/" + host + "/hosts.toml")) {
+		if t.name == fmt.Sprintf("host.%q", url) {
+			return t.values
+		}
+	}
+	return nil
+}
 
 // writeHostsTOML is the command that writes a hosts.toml.
 func writeHostsTOML(host, text string) string {
 	dir := hostsDir + "/" + host
-	quoted := strings.Trim(strconv.Quote(text), `"`)
-	return fmt.Sprintf("sudo mkdir -p '%s' && printf '%s' | sudo tee '%s/hosts.toml'", dir, strings.ReplaceAll(quoted, `\"`, `"`), dir)
+	return fmt.Sprintf("sudo mkdir -p '%s' && printf '%s' | sudo tee '%[1]s/hosts.toml'", dir, strings.ReplaceAll(text, "\n", `\n`))
 }
 
 // table is a table of a TOML file with its plain values.
@@ -103,8 +113,8 @@ func tables(text string) []table {
 		if strings.HasPrefix(line, "#") {
 			continue
 		}
-		if header, ok := strings.CutPrefix(line, "["); ok {
-			name, _, _ := strings.Cut(strings.TrimPrefix(header, "["), "]")
+		if end := strings.LastIndexByte(line, ']'); end > 0 && line[0] == '[' {
+			name := strings.TrimSuffix(strings.TrimPrefix(line[1:end], "["), "]")
 			all = append(all, table{strings.TrimSpace(name), map[string]string{}})
 			continue
 		}
