@@ -428,7 +428,7 @@ func pathOf(t testing.TB, location string) string {
 func (d *door) push(repo, content string) v1.Descriptor {
 	d.t.Helper()
 	dig := sha256Of(content)
-	want(d.t, d.do("POST", "/v2/"+repo+"/blobs/uploads/?digest="+dig.String(), body(content)), 201, "")
+	want(d.t, d.do("PUT", d.start(repo)+"?digest="+dig.String(), body(content)), 201, "")
 	return v1.Descriptor{MediaType: v1.MediaTypeImageLayer, Digest: dig.OCI(), Size: int64(len(content))}
 }
 
