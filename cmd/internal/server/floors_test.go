@@ -113,7 +113,7 @@ var outsiders = map[string]users{
 	},
 	"github.com/spf13/cobra":                     {code: []string{"cmd/berth"}},
 	"github.com/spf13/pflag":                     {code: []string{"cmd/berth"}},
-	"go.yaml.in/yaml/v4":                         {code: []string{"cmd/internal/config"}, tests: []string{"cmd/berth"}},
+	"go.yaml.in/yaml/v4":                         {code: []string{"cmd/internal/config"}, tests: []string{"cmd/berth", "cmd/internal/doctor"}},
 	"github.com/google/go-cmp":                   {code: []string{"storage/storagetest"}, tests: []string{"*"}},
 	"github.com/rogpeppe/go-internal/testscript": {tests: []string{"cmd/berth"}},
 	"golang.org/x/crypto/acme":                   {code: []string{"cmd/internal/certs"}},
