@@ -23,6 +23,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"github.com/seed-78150930/berth/cmd/internal/privatefile"
 )
 
 const (
@@ -100,7 +102,7 @@ func checkOurs(path string) error {
 	for _, e := range entries {
 		// An interrupted first start leaves the lock and the format's draft; a
 		// file system of its own may have lost+found.
-		if !slices.Contains([]string{lockFile, formatFile + draft, "lost+found"}, e.Name()) {
+		if !slices.Contains([]string{lockFile, formatFile + privatefile.Draft, "lost+found"}, e.Name()) {
 			return fmt.Errorf("%s is not a data folder of Berth, nor empty: it holds %q; name an empty or absent folder", path, e.Name())
 		}
 	}
@@ -124,14 +126,7 @@ func (d *Dir) prepare() (err error) {
 
 // ownerOnly takes from others what rights they have to a file.
 func ownerOnly(path string, mode fs.FileMode) error {
-	info, err := os.Stat(path)
-	if err != nil {
-		return fmt.Errorf("data folder: %w", err)
-	}
-	if info.Mode().Perm()&^mode == 0 {
-		return nil
-	}
-	if err := os.Chmod(path, mode); err != nil {
+	if err := privatefile.OwnerOnly(path, mode); err != nil {
 		return fmt.Errorf("keep others out of the data folder: %w", err)
 	}
 	return nil

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/seed-78150930/berth/cmd/internal/privatefile"
 )
 
 // Format is the version of the layout of data folders that this program reads
@@ -43,7 +45,7 @@ func (d *Dir) checkFormat() error {
 	name := filepath.Join(d.path, formatFile)
 	data, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return writeDurably(name, fmt.Appendf(nil, "%d\n%s\n", Format, formatSince))
+		return privatefile.WriteDurably(name, fmt.Appendf(nil, "%d\n%s\n", Format, formatSince))
 	}
 	if err != nil {
 		return fmt.Errorf("read the data folder's format: %w", err)
@@ -61,42 +63,3 @@ func (d *Dir) checkFormat() error {
 
 // clip bounds a text that is about to be shown.
 func clip(text string) string { return text[:min(len(text), 40)] }
-
-// draft ends the name of a file that is not wholly written yet.
-const draft = ".new"
-
-// writeDurably makes a file that others cannot read, whole or not at all, and
-// safe from a power cut when it returns.
-func writeDurably(name string, data []byte) error {
-	err := writeSynced(name+draft, data)
-	if err == nil {
-		err = os.Rename(name+draft, name)
-	}
-	if err == nil {
-		err = syncDir(filepath.Dir(name))
-	}
-	if err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	return nil
-}
-
-func writeSynced(name string, data []byte) (err error) {
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	if _, err := f.Write(data); err != nil {
-		return err
-	}
-	return f.Sync()
-}
-
-func syncDir(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}

@@ -13,6 +13,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/seed-78150930/berth/cmd/internal/privatefile"
 )
 
 // keySize is the length of the master key and of those derived from it.
@@ -79,7 +81,7 @@ func (d *Dir) makeKey(name string) (Key, error) {
 			name, d.Index())
 	}
 	k := NewKey()
-	return k, writeDurably(name, fmt.Appendln(nil, k.id, base64.StdEncoding.EncodeToString(k.secret[:])))
+	return k, privatefile.WriteDurably(name, fmt.Appendln(nil, k.id, base64.StdEncoding.EncodeToString(k.secret[:])))
 }
 
 func parseKey(text string) (Key, bool) {

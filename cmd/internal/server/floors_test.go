@@ -50,14 +50,14 @@ var floors = map[string]floor{
 	"auth/stsapi":     {level: 5},
 
 	// The house, each after those before it.
-	"cmd/internal/config":  {level: 6},
-	"cmd/internal/datadir": {level: 6},
-	"cmd/internal/admin":   {level: 6},
-	"cmd/internal/shell":   {level: 6},
-	"cmd/internal/certs":   {level: 6},
+	"cmd/internal/config":      {level: 6},
+	"cmd/internal/privatefile": {level: 6},
+	"cmd/internal/datadir":     {level: 6, sideways: []string{"cmd/internal/privatefile"}},
+	"cmd/internal/admin":       {level: 6},
+	"cmd/internal/shell":       {level: 6},
+	"cmd/internal/certs":       {level: 6, sideways: []string{"cmd/internal/privatefile"}},
 
 	// Of logging in.
-	"cmd/internal/privatefile":  {level: 6},
 	"cmd/internal/dockerconfig": {level: 6, sideways: []string{"cmd/internal/privatefile"}},
 	"cmd/internal/logins":       {level: 6, sideways: []string{"cmd/internal/privatefile"}},
 	"cmd/internal/ecrlogin":     {level: 6},
