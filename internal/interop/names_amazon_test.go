@@ -2,6 +2,7 @@ package interop_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -199,6 +200,27 @@ func TestNamesCredentialHelperSkopeo(t *testing.T) {
 	sh.Run("skopeo", "--insecure-policy", "copy", "--all", "oci:"+layout+":1.0", "docker://"+awsName+"/team/app:1.0")
 	if got := sh.Run("skopeo", "inspect", "--raw", "docker://"+awsName+"/team/app:1.0"); got != string(index) {
 		t.Errorf("skopeo inspect --raw printed\n%s\nwant\n%s", got, index)
+	}
+}
+
+// crane, and all that is made with go-containerregistry, asks the helper too;
+// here for each form of Amazon's names, which all lead to the same registries.
+func TestNamesCredentialHelperCrane(t *testing.T) {
+	s := harness.StartTLS(t)
+	sh := s.SecureShell(t, s.CreateKey(t, harness.Account))
+	useHelper(t, filepath.Join(sh.Var("DOCKER_CONFIG"), "config.json"), "ecr-login")
+	image := ociImage(t, 154)
+	layout := harness.WriteLayout(t, harness.NewIndex(t, image), image.Whole()...)
+	createRepository(t, s.ClientAt(t, s.CreateKey(t, harness.Account), harness.Region, ""), "team/app")
+	for i, host := range registryNames {
+		if !strings.HasPrefix(host, harness.Account) || !strings.Contains(host, harness.Region) {
+			continue // another registry
+		}
+		tag := fmt.Sprint("by-form-", i)
+		sh.Run("crane", "push", layout, host+"/team/app:"+tag)
+		if got := sh.Run("crane", "digest", awsName+"/team/app:"+tag); got != image.Digest().String() {
+			t.Errorf("what was pushed to %s is %s by another name, want %s", host, got, image.Digest())
+		}
 	}
 }
 

@@ -82,8 +82,13 @@ func ClientOf(t testing.TB, pem []byte) *http.Client {
 // Names; "" stands for that which Amazon's client takes by itself in region.
 func (s *Server) ClientAt(t testing.TB, key Key, region, url string) *ecr.Client {
 	t.Helper()
+	return s.ClientBy(s.HTTPClient(t), key, region, url)
+}
+
+// ClientBy is ClientAt with another HTTP client.
+func (s *Server) ClientBy(by *http.Client, key Key, region, url string) *ecr.Client {
 	o := s.clientOptions(key)
-	o.HTTPClient, o.Region, o.BaseEndpoint = s.HTTPClient(t), region, nil
+	o.HTTPClient, o.Region, o.BaseEndpoint = by, region, nil
 	if url != "" {
 		o.BaseEndpoint = aws.String(url)
 	}
