@@ -43,3 +43,17 @@ func TestNamesExamplesContainerd(t *testing.T) {
 		})
 	}
 }
+
+// Of a registry that the server does not have, it knows nothing, even if it has
+// a repository of the same name: containerd goes on to the registry itself,
+// which cannot be reached from here.
+func TestNamesExamplesContainerdMirror(t *testing.T) {
+	s, sh, _ := trustShell(t)
+	hosts := hostsDir(t, s, "containerd-mirror.toml", "docker.io", harness.Example)
+	said := sh.CtrRefused("images", "pull", "--user", "AWS:"+sh.Var("PASSWORD"), "--hosts-dir", hosts, "docker.io/team/app:1.0")
+	for _, want := range []string{"response was http.StatusNotFound\" host=" + harness.Example, "https://registry-1.docker.io/v2/team/app/manifests/1.0"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("ctr did not say %q but:\n%s", want, said)
+		}
+	}
+}

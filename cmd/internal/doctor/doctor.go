@@ -72,7 +72,9 @@ var checks = []check{
 // system whose server is gone, cannot be called back.
 func Examine(ctx context.Context, m Machine, s Subject, limit time.Duration) []Finding {
 	limit = cmp.Or(limit, TimeLimit)
-	ctx, cancel := context.WithTimeout(ctx, limit)
+	over := time.After(limit)
+	// Checks that heed it have time to say what they know.
+	ctx, cancel := context.WithTimeout(ctx, limit-min(limit/2, grace))
 	defer cancel()
 	v := newVisit(ctx, m, s)
 	answers := make([]chan []Finding, len(checks))
@@ -80,26 +82,32 @@ func Examine(ctx context.Context, m Machine, s Subject, limit time.Duration) []F
 		answers[i] = make(chan []Finding, 1)
 		go func() { answers[i] <- c.run(ctx, v) }()
 	}
-	var all []Finding
-	for i, c := range checks {
-		all = append(all, await(ctx, c.name, answers[i], limit)...)
-	}
-	return all
+	return gather(answers, over, limit)
 }
 
-// grace is what checks get to say what they know when the time is over.
-const grace = 200 * time.Millisecond
+// grace is how long before the end the context of checks is done.
+const grace = 500 * time.Millisecond
 
-func await(ctx context.Context, name string, answer <-chan []Finding, limit time.Duration) []Finding {
-	select {
-	case f := <-answer:
-		return f
-	case <-ctx.Done():
+// gather waits for answers until the time is over.
+func gather(answers []chan []Finding, over <-chan time.Time, limit time.Duration) []Finding {
+	var all []Finding
+	ended := false
+	for i, c := range checks {
+		if !ended {
+			select {
+			case f := <-answers[i]:
+				all = append(all, f...)
+				continue
+			case <-over:
+				ended = true
+			}
+		}
+		select {
+		case f := <-answers[i]:
+			all = append(all, f...)
+		default:
+			all = append(all, Finding{c.name, Warn, "not known: the check did not end within " + limit.String(), ""})
+		}
 	}
-	select {
-	case f := <-answer:
-		return f
-	case <-time.After(grace):
-		return []Finding{{name, Warn, "not known: the check did not end within " + limit.String(), ""}}
-	}
+	return all
 }

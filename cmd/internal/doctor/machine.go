@@ -64,10 +64,31 @@ func ThisMachine() Machine {
 	}
 }
 
+// toolTime is more than any program takes to say its version, and any daemon to
+// be asked by one.
+const toolTime = 5 * time.Second
+
+// impatient is the machine on which no program and no resolver is waited for
+// long: what one of them keeps back is not to keep back the rest.
+func (m Machine) impatient() Machine {
+	run, resolve := m.Run, m.Resolve
+	m.Run = func(ctx context.Context, path string, args ...string) (string, error) {
+		ctx, cancel := context.WithTimeout(ctx, toolTime)
+		defer cancel()
+		return run(ctx, path, args...)
+	}
+	m.Resolve = func(ctx context.Context, host string) ([]netip.Addr, error) {
+		ctx, cancel := context.WithTimeout(ctx, probeTime)
+		defer cancel()
+		return resolve(ctx, host)
+	}
+	return m
+}
+
 // run gives a program no input, and does not wait for what it leaves running.
 func run(ctx context.Context, path string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, path, args...)
-	cmd.WaitDelay = grace
+	cmd.WaitDelay = grace / 2
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }

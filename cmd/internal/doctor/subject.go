@@ -58,7 +58,7 @@ type visit struct {
 }
 
 func newVisit(ctx context.Context, m Machine, s Subject) *visit {
-	v := &visit{Machine: m, Subject: s}
+	v := &visit{Machine: m.impatient(), Subject: s}
 	v.base = v.findBase(ctx)
 	v.home = s.Host == "" || s.Status != nil && v.base != nil && s.has(v.base)
 	if !v.home {
