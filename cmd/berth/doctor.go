@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -57,7 +58,7 @@ const statusTime = 2 * time.Second
 // subject is the server that is meant. What cannot be found out of it is a
 // finding, not an error.
 func subject(ctx context.Context, src config.Sources, args []string) (doctor.Subject, error) {
-	s := doctor.Subject{Token: tryToken, KnowsEndpointURL: shell.KnowsEndpointURL}
+	s := doctor.Subject{Token: tryToken, KnowsEndpointURL: shell.KnowsEndpointURL, Flags: placeFlags(src)}
 	if len(args) > 0 {
 		scheme, host, err := parseRegistry(args[0])
 		if err != nil {
@@ -78,6 +79,17 @@ func subject(ctx context.Context, src config.Sources, args []string) (doctor.Sub
 		s.Config = doctorConfig(c)
 	}
 	return s, findSubject(ctx, src, &s)
+}
+
+// placeFlags are those of the given flags by which any command finds a server.
+func placeFlags(src config.Sources) string {
+	var given []string
+	for _, key := range []string{"config", "data", "listen"} {
+		if value, ok := src.Flags[key]; ok {
+			given = append(given, "--"+key+" "+shell.Quote(value))
+		}
+	}
+	return strings.Join(given, " ")
 }
 
 // findSubject looks for the server of the data folder.

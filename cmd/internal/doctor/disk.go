@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/seed-78150930/berth/cmd/internal/shell"
 )
 
 // Little space is less than these: a push of one large image fills it.
@@ -54,7 +56,9 @@ func space(dir string, vol Volume) Finding {
 	return f
 }
 
-func freeSome(dir string) string { return "df -h " + dir + ", then delete images or enlarge the disk" }
+func freeSome(dir string) string {
+	return "df -h " + shell.Quote(dir) + ", then delete images or enlarge the disk"
+}
 
 func inodes(dir string, vol Volume) Finding {
 	f := Finding{"disk.inodes", OK, fmt.Sprintf("%d of %d inodes are free for %s", vol.FreeFiles, vol.Files, dir), ""}
@@ -62,9 +66,9 @@ func inodes(dir string, vol Volume) Finding {
 	case vol.Files == 0:
 		f.Found = "the file system of " + dir + " makes inodes as it needs them"
 	case vol.FreeFiles < noFiles:
-		f.Status, f.Mend = Fail, "df -i "+dir+", then delete files"
+		f.Status, f.Mend = Fail, "df -i "+shell.Quote(dir)+", then delete files"
 	case vol.FreeFiles < fewFiles:
-		f.Status, f.Mend = Warn, "df -i "+dir+", then delete files"
+		f.Status, f.Mend = Warn, "df -i "+shell.Quote(dir)+", then delete files"
 	}
 	return f
 }

@@ -82,7 +82,7 @@ func Examine(ctx context.Context, m Machine, s Subject, limit time.Duration) []F
 		answers[i] = make(chan []Finding, 1)
 		go func() { answers[i] <- c.run(ctx, v) }()
 	}
-	return gather(answers, over, limit)
+	return v.located(gather(answers, over, limit))
 }
 
 // grace is how long before the end the context of checks is done.

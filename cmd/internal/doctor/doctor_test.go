@@ -284,3 +284,24 @@ warn     long.name  not so fine
 		t.Errorf("printed (-want +got):\n%s", diff)
 	}
 }
+
+func TestCommandsFindTheServerAsTheDoctorDid(t *testing.T) {
+	w := healthy(t)
+	secured(t, w)
+	w.subject.Flags = "--data '/srv/my data'"
+	clear(w.env)
+	w.files["home/me/.docker/config.json"] = file("{}")
+	all := w.examine(t)
+	want{"aws.endpoint", doctor.Warn, "", `eval "$(berth env --data '/srv/my data')"`}.holds(t, all)
+	want{"tls", doctor.Warn, "", "berth ca trust --data '/srv/my data' localhost:5000"}.holds(t, all)
+	want{"login.docker", doctor.Warn, "", "berth login --data '/srv/my data' localhost:5000"}.holds(t, all)
+}
+
+func TestAProgramThatIsKilledIsAFinding(t *testing.T) {
+	w := healthy(t)
+	w.programs["crane version"] = "v0.22.1\n"
+	m := w.machine()
+	m.Run = func(ctx context.Context, _ string, _ ...string) (string, error) { <-ctx.Done(); return "", ctx.Err() }
+	all := doctor.Examine(t.Context(), m, w.subject, 20*time.Millisecond)
+	want{"client.crane", doctor.Warn, "crane does not say its version", ""}.holds(t, all)
+}

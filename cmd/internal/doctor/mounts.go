@@ -6,6 +6,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/seed-78150930/berth/cmd/internal/shell"
 )
 
 // mount is what Linux says of where a folder is.
@@ -76,7 +78,7 @@ func (v *visit) medium(m mount) Finding {
 		f.Status, f.Found, f.Mend = Fail, m.kind+" keeps nothing: everything is gone with the next start of the machine", moveData
 	case m.weak() != "":
 		f.Status, f.Found = Fail, fmt.Sprintf("%s is mounted with %s: what is synced last may be lost or damaged by a power cut", m.point, m.weak())
-		f.Mend = "take " + m.weak() + " out of /etc/fstab, then: sudo mount -o remount,barrier " + m.point
+		f.Mend = "take " + m.weak() + " out of /etc/fstab, then: sudo mount -o remount,barrier " + shell.Quote(m.point)
 	case isFar:
 		f.Status, f.Found = Warn, fmt.Sprintf("%s on %s: what fsync promises is kept by %s, which cannot be seen from here", m.kind, m.point, who)
 		f.Mend = "put the data folder on a file system of this machine's own disk (of a container: a volume)"

@@ -23,6 +23,9 @@ type Subject struct {
 	// runs, and StatusErr says why. Running says that one does but not how it is.
 	Status    *admin.Status
 	StatusErr error
+	// Flags are those that commands find the server by, quoted for a shell, such
+	// as "--data /srv/berth"; "" for none. Commands that mend something get them.
+	Flags string
 	// Config is what it is set up as, ConfigErr why that cannot be read.
 	Config    Config
 	ConfigErr error
@@ -65,6 +68,23 @@ func newVisit(ctx context.Context, m Machine, s Subject) *visit {
 		v.Status, v.Config = nil, Config{}
 	}
 	return v
+}
+
+// located gives the commands that look for the server the flags that it was
+// found by.
+func (v *visit) located(all []Finding) []Finding {
+	if v.Flags == "" || !v.home {
+		return all
+	}
+	var pairs []string
+	for _, command := range []string{"berth env", "berth ca", "berth reload", "berth login"} {
+		pairs = append(pairs, command+" trust", command+" trust "+v.Flags, command, command+" "+v.Flags)
+	}
+	with := strings.NewReplacer(pairs...)
+	for i := range all {
+		all[i].Mend = with.Replace(all[i].Mend)
+	}
+	return all
 }
 
 // findBase is the URL that clients of this machine use.

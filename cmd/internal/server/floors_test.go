@@ -63,7 +63,7 @@ var floors = map[string]floor{
 	"cmd/internal/ecrlogin":     {level: 6},
 	"cmd/internal/kubelet":      {level: 6},
 
-	"cmd/internal/doctor": {level: 6, sideways: []string{"cmd/internal/admin"}},
+	"cmd/internal/doctor": {level: 6, sideways: []string{"cmd/internal/admin", "cmd/internal/shell"}},
 
 	"cmd/internal/server": {level: 6, sideways: []string{
 		"cmd/internal/config", "cmd/internal/datadir", "cmd/internal/admin", "cmd/internal/shell", "cmd/internal/certs",
