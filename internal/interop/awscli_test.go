@@ -62,7 +62,7 @@ func TestAWSCLICrane(t *testing.T) {
 func TestAWSCLIPush(t *testing.T) {
 	s := harness.Start(t)
 	sh := s.Shell(t)
-	image := dockerImage(t, 51)
+	image := harness.NewImage(t, harness.DockerManifest, 51, 1, 64<<10)
 	awsECR(sh, "create-repository", "--repository-name", "team/app")
 	for _, blob := range image.Blobs() {
 		awsPushLayer(t, sh, blob)

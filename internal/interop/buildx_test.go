@@ -1,6 +1,8 @@
 package interop_test
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -20,7 +22,7 @@ func TestBuildxBuildKit(t *testing.T) {
 		"--cache-to", cache+",mode=max", "--tag", repo+":1.0", "--tag", repo+":latest", dir)
 	wantPlatforms(t, s, "1.0")
 	sh.Buildctl("prune", "--all")
-	metadata := sh.Home() + "/metadata.json"
+	metadata := filepath.Join(sh.Home(), "metadata.json")
 	sh.Run("buildx", "build", "--builder", "berth", "--push", "--platform", "linux/amd64", "--provenance", "false",
 		"--cache-from", cache, "--metadata-file", metadata, "--tag", repo+":amd64", dir)
 	if got := string(readFile(t, metadata)); !strings.Contains(got, digestOfBytes(manifestOf(t, s, "amd64"))) {
@@ -35,6 +37,25 @@ func TestBuildxBuildKit(t *testing.T) {
 	sh.Run("buildx", "imagetools", "create", "--append", "--tag", repo+":amd64", repo+":1.0")
 	if got := tagsOf(t, s, "team/app"); !slices.Equal(got, []string{"1.0", "amd64", "cache", "copy", "latest"}) {
 		t.Errorf("buildx made the tags %q", got)
+	}
+}
+
+// `docker buildx` with dockerd's own builder pushes as docker does.
+func TestDockerBuildx(t *testing.T) {
+	s, sh := buildShell(t)
+	sh.UseDocker()
+	plugins := filepath.Join(sh.Var("DOCKER_CONFIG"), "cli-plugins")
+	if err := os.Mkdir(plugins, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(sh.Run("which", "buildx"), filepath.Join(plugins, "docker-buildx")); err != nil {
+		t.Fatal(err)
+	}
+	ref := s.Host + "/team/app:1.0"
+	sh.Run("docker", "buildx", "build", "--push", "--tag", ref, buildContext(t, "FROM scratch\nCOPY greeting /greeting\n"))
+	sh.Run("docker", "buildx", "build", "--load", "--tag", "here", buildContext(t, "FROM "+ref+"\nLABEL here=yes\n"))
+	if got := sh.Run("docker", "image", "inspect", "--format", "{{json .Config.Labels}}", "here"); got != `{"here":"yes"}` {
+		t.Errorf("the image on the one that was pushed has the labels %s", got)
 	}
 }
 

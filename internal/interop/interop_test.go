@@ -1,6 +1,7 @@
 // Package interop holds the tests that drive a built berth with the programs
-// that people point at a registry: Docker, skopeo, podman, buildah, crane, the
-// AWS CLI and Amazon's SDK for Go. `make e2e` builds and runs all of it.
+// that people point at a registry: Docker, BuildKit, containerd, skopeo, podman,
+// crane, regctl, oras, helm, cosign, notation, the AWS CLI, Amazon's SDKs and
+// more. `make e2e` builds and runs most of it, `make e2e-all` the whole.
 //
 // The name of each test holds the programs that it needs, so that a run may
 // leave out those a machine lacks with `go test -skip`.
