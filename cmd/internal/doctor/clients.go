@@ -51,7 +51,7 @@ func checkClients(ctx context.Context, v *visit) []Finding {
 	var all sync.WaitGroup
 	for i, c := range clients {
 		if path, err := v.Look(c.program); err == nil {
-			all.Go(func() { found[i] = v.client1(ctx, c, path) })
+			all.Go(func() { found[i] = v.client(ctx, c, path) })
 		}
 	}
 	all.Wait()
@@ -67,18 +67,29 @@ func checkClients(ctx context.Context, v *visit) []Finding {
 
 var versionNumber = regexp.MustCompile(`v?[0-9]+\.[0-9]+(\.[0-9]+)?[0-9A-Za-z.+~-]*`)
 
-// client1 is what is to be said of one client.
-func (v *visit) client1(ctx context.Context, c client, path string) []Finding {
+// client is what is to be said of one client.
+func (v *visit) client(ctx context.Context, c client, path string) []Finding {
+	f := Finding{Check: "client." + c.name, Status: OK}
 	out, err := v.Run(ctx, path, c.version...)
 	number := versionNumber.FindString(out)
 	if err != nil || number == "" {
-		return []Finding{{"client." + c.name, Warn, path + " does not say its version", path + " " + strings.Join(c.version, " ")}}
+		f.Status, f.Found, f.Mend = Warn, path+" does not say its version", path+" "+strings.Join(c.version, " ")
+		return []Finding{f}
 	}
-	f := Finding{"client." + c.name, OK, c.name + " " + strings.TrimPrefix(number, "v"), ""}
+	f.Found = c.name + " " + strings.TrimPrefix(number, "v")
 	if c.plain == nil {
 		f.Found += ": images are pulled by the nodes of its cluster (docs/mirrors.md)"
 		return []Finding{f}
 	}
+	v.setUp(ctx, c, &f)
+	if c.name == "docker" && !v.docker(ctx).asked {
+		f.Found += "; its daemon does not answer, so this goes by its files alone"
+	}
+	return []Finding{f}
+}
+
+// setUp says for which names a client is set up.
+func (v *visit) setUp(ctx context.Context, c client, f *Finding) {
 	var can, cannot, mends []string
 	for _, n := range v.used() {
 		ok, mend := v.speaks(ctx, c, n)
@@ -86,8 +97,7 @@ func (v *visit) client1(ctx context.Context, c client, path string) []Finding {
 			can = append(can, n.base)
 			continue
 		}
-		cannot = append(cannot, n.base)
-		mends = append(mends, mend)
+		cannot, mends = append(cannot, n.base), append(mends, mend)
 	}
 	if len(can) > 0 {
 		f.Found += "; it is set up for " + strings.Join(can, ", ")
@@ -96,10 +106,6 @@ func (v *visit) client1(ctx context.Context, c client, path string) []Finding {
 		f.Status, f.Mend = Warn, strings.Join(slices.Compact(mends), "\n")
 		f.Found += "; it is not set up for " + strings.Join(cannot, ", ")
 	}
-	if c.name == "docker" && !v.docker(ctx).asked {
-		f.Found += "; its daemon does not answer, so this goes by its files alone"
-	}
-	return []Finding{f}
 }
 
 // speaks says whether a client speaks to a name as it has to be spoken to.

@@ -153,7 +153,7 @@ func appendAndSync(ctx context.Context, dir string, n int) (took []time.Duration
 	return took, nil
 }
 
-// read is the text of a file by its absolute path, "" if it cannot be read.
+// read is the text of a file, "" if it cannot be read.
 func (m Machine) read(path string) string {
 	text, err := fs.ReadFile(m.Files, inFS(path))
 	if err != nil {
@@ -167,8 +167,11 @@ func (m Machine) exists(path string) bool {
 	return err == nil
 }
 
-// inFS is an absolute path as Machine.Files has it.
+// inFS is a path as Machine.Files has it. Variables may name a relative one.
 func inFS(path string) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		path = abs
+	}
 	if p := strings.TrimPrefix(filepath.ToSlash(filepath.Clean(path)), "/"); p != "" {
 		return p
 	}

@@ -46,7 +46,7 @@ func (v *visit) ask(ctx context.Context, base string) answer {
 		return answer{err: err}
 	}
 	start := v.Now()
-	resp, err := v.client().Do(req)
+	resp, err := v.httpClient().Do(req)
 	end := v.Now()
 	a := answer{err: err, plain: errors.Is(err, http.ErrSchemeMismatch), asked: start.Add(end.Sub(start) / 2)}
 	if err != nil {
@@ -76,9 +76,9 @@ func speaksOfHTTPS(body io.Reader) bool {
 	return err == nil && strings.Contains(strings.ToLower(string(text)), "https")
 }
 
-// client asks without proxies and believes any certificate, since it sends
+// httpClient asks without proxies and believes any certificate, since it sends
 // nothing secret and verify says what it is worth.
-func (v *visit) client() *http.Client {
+func (v *visit) httpClient() *http.Client {
 	t := &http.Transport{
 		DialContext: v.dialLocal, DisableKeepAlives: true,
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12},
