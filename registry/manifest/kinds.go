@@ -153,7 +153,7 @@ func reference(member string, d *v1.Descriptor) (*Descriptor, error) {
 	if d == nil {
 		return nil, nil
 	}
-	ref, err := check(*d)
+	ref, err := verified(*d)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s.%w", ErrInvalid, member, err)
 	}
@@ -163,13 +163,29 @@ func reference(member string, d *v1.Descriptor) (*Descriptor, error) {
 func references(member string, list []v1.Descriptor) ([]Descriptor, error) {
 	var refs []Descriptor
 	for i, d := range list {
-		ref, err := check(d)
+		ref, err := verified(d)
 		if err != nil {
 			return nil, fmt.Errorf("%w: %s[%d].%w", ErrInvalid, member, i, err)
 		}
 		refs = append(refs, ref)
 	}
 	return refs, nil
+}
+
+// verified is check for a descriptor whose data, if it has some, must be the
+// content itself (image-spec descriptor.md, "data"): who reads the one must not
+// see something else than who fetches the other.
+func verified(d v1.Descriptor) (Descriptor, error) {
+	ref, err := check(d)
+	switch {
+	case err != nil || d.Data == nil:
+		return ref, err
+	case int64(len(d.Data)) != d.Size:
+		return Descriptor{}, fmt.Errorf("data: %d bytes, size says %d", len(d.Data), d.Size)
+	case !ref.Digest.Matches(d.Data):
+		return Descriptor{}, fmt.Errorf("data: not of the digest %s", ref.Digest)
+	}
+	return ref, nil
 }
 
 // check takes a descriptor over. The error begins with the member at fault.

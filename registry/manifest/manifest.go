@@ -6,7 +6,8 @@
 // of them could read differently is refused: names that stand twice in an
 // object or differ from a known name by case alone, bytes that are not UTF-8,
 // numbers that no float64 holds, a document that is an image and an index at
-// once (CVE-2021-41190).
+// once (CVE-2021-41190), a descriptor whose embedded data is not the content
+// that it refers to.
 //
 // A document of a media type that is not known here is taken as it is. What it
 // refers to is still noted, where it has the members of a manifest and they

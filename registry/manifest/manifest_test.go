@@ -115,7 +115,7 @@ func TestParse(t *testing.T) {
 		},
 		{
 			"any config and layer type, sha512, strange members", ociManifest,
-			`{"schemaVersion":2,"config":` + desc("application/vnd.cncf.helm.config.v1+json", "config", `"data":"e30="`) + `,
+			`{"schemaVersion":2,"config":` + desc("application/vnd.cncf.helm.config.v1+json", "config", `"data":"Y29uZmln"`) + `,
 			  "layers":[{"mediaType":"` + layerType + `","digest":"` + sha512.Digest.String() + `","size":4,"x":{"Digest":1}}],"x":[1,{"layers":2,"manifests":3}],"Ünknown":1}`,
 			manifest.Manifest{
 				MediaType: ociManifest, Config: new(blob("application/vnd.cncf.helm.config.v1+json", "config")), Layers: []manifest.Descriptor{sha512},

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/seed-78150930/berth/registry/digest"
 	"github.com/seed-78150930/berth/registry/manifest"
 )
 
@@ -100,6 +101,18 @@ func TestParseRefuses(t *testing.T) {
 		{"number out of range", ociManifest, image(`,"x":1e999`), manifest.ErrInvalid, "out of range"},
 		{"number of 100,000 digits", ociManifest, image(`,"x":-` + strings.Repeat("9", 100_000)), manifest.ErrInvalid, "out of range"},
 		{"data that is not base64", ociManifest, layered(desc(layerType, "a", `"data":"*"`)), manifest.ErrInvalid, "base64"},
+		{"data without padding", ociManifest, layered(desc(layerType, "a", `"data":"YQ"`)), manifest.ErrInvalid, "base64"},
+		{"data in the alphabet of URLs", ociManifest, layered(desc(layerType, "\xfb", `"data":"-w=="`)), manifest.ErrInvalid, "base64"},
+		{"data with a line break", ociManifest, layered(desc(layerType, "a", `"data":"YQ\n=="`)), manifest.ErrInvalid, "data: "},
+		{"data a number", ociManifest, layered(desc(layerType, "a", `"data":1`)), manifest.ErrInvalid, "layers.data: unexpected number"},
+		{"data of other content", ociManifest, layered(desc(layerType, "a", `"data":"Yg=="`)), manifest.ErrInvalid, "layers[1].data: not of the digest"},
+		{"data of another size", ociManifest, layered(desc(layerType, "a", `"data":"YWE="`)), manifest.ErrInvalid, "layers[1].data: 2 bytes, size says 1"},
+		{"empty data of content that is not", ociManifest, layered(desc(layerType, "a", `"data":""`)), manifest.ErrInvalid, "layers[1].data: 0 bytes"},
+		{"data of the config", ociManifest, `{"schemaVersion":2,"config":` + desc(configType, "c", `"data":"Yg=="`) + `,"layers":[]}`, manifest.ErrInvalid, "config.data: not of the digest"},
+		{"data of the config of a Docker image", dockerManifest, `{"schemaVersion":2,"config":` + desc(configType, "c", `"data":"Yg=="`) + `,"layers":[]}`, manifest.ErrInvalid, "config.data: not of the digest"},
+		{"data of the subject", ociIndex, `{"schemaVersion":2,"manifests":[],"subject":` + desc(ociManifest, "c", `"data":"Yg=="`) + `}`, manifest.ErrInvalid, "subject.data: not of the digest"},
+		{"data of a child", ociIndex, `{"schemaVersion":2,"manifests":[` + desc(ociManifest, "c", `"data":"Yg=="`) + `]}`, manifest.ErrInvalid, "manifests[0].data: not of the digest"},
+		{"data of a blob", ociArtifact, `{"blobs":[` + desc(layerType, "c", `"data":"Yg=="`) + `]}`, manifest.ErrInvalid, "blobs[0].data: not of the digest"},
 	}
 	for _, tt := range tests {
 		m, err := manifest.Parse(tt.contentType, []byte(tt.body))
@@ -119,6 +132,13 @@ func TestParseTakes(t *testing.T) {
 		{"large numbers", image(`,"x":[1e308,-1E+308,0.` + strings.Repeat("1", 100_000) + `]`)},
 		{"40,000 elements", image(`,"x":[0` + strings.Repeat(",0", 39_999) + `]`)},
 		{"largest size", layered(`{"mediaType":"a/b","digest":"sha256:` + hex + `","size":9223372036854775807}`)},
+		{"data", layered(desc(layerType, "a", `"data":"YQ=="`))},
+		{"data with slashes that are escaped", layered(desc(layerType, "\xff\xff\xff", `"data":"\/\/\/\/"`))},
+		{"data with an escape", layered(desc(layerType, "a", `"data":"\u0059Q=="`))},
+		{"data of nothing", layered(desc(layerType, "", `"data":""`))},
+		{"null as data", layered(desc(layerType, "a", `"data":null`))},
+		{"data of a sha512 digest", layered(`{"mediaType":"a/b","digest":"` + digest.FromBytes(digest.SHA512, []byte("a")).String() + `","size":1,"data":"YQ=="}`)},
+		{"data among annotations", image(`,"annotations":{"data":"*"}`)},
 		{"a megabyte of annotations", image(`,"annotations":{"a":"` + strings.Repeat("é", 1<<19) + `"}`)},
 		{"quotes and brackets in strings", image(`,"x":"\\\"]}{[,:\u0022"`)},
 		{"the same name in several objects", image(`,"x":[{"a":1},{"a":1,"b":{"a":1}}]`)},
@@ -153,6 +173,7 @@ var hostile = map[string]string{
 	"long digest":               layered(`{"mediaType":"a/b","digest":"sha256:` + fill(`A`) + `"}`),
 	"long media type":           `{"mediaType":"` + fill(`a`) + `"}`,
 	"bad at the end":            image(`,"x":"` + fill(`a`) + "\xff\""),
+	"data":                      layered(`{"mediaType":"a/b","digest":"sha256:` + hex + `","size":1,"data":"` + fill(`YWFh`) + `"}`),
 	"real layers":               strings.TrimSuffix(image(""), "]}") + strings.Repeat(","+desc(layerType, "a"), 1_500) + "]}",
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // Limits of a document beside its size, which is the caller's to limit.
@@ -73,7 +74,7 @@ type frame struct {
 	place    place
 	object   bool
 	nameNext bool   // the next string is a member's name
-	member   string // in the document: the name whose value is being read
+	member   string // in the document and descriptors: the name whose value is being read
 	first    int    // in scanner.names: the object's first name
 	commas   int
 }
@@ -162,6 +163,24 @@ func (s *scanner) str() error {
 	if f := s.top(); f.nameNext {
 		f.nameNext = false
 		return s.name(f, s.body[start:s.at])
+	} else if f.place == descriptor && f.member == "data" {
+		return unbroken(s.body[start:s.at])
+	}
+	return nil
+}
+
+// unbroken refuses a line break in embedded data: RFC 4648, section 3.3, wants
+// none, but encoding/base64 passes over it and other readers do not.
+func unbroken(quoted []byte) error {
+	if bytes.IndexByte(quoted, '\\') < 0 {
+		return nil // JSON has line breaks as escapes alone
+	}
+	var plain string
+	if err := json.Unmarshal(quoted, &plain); err != nil {
+		return fmt.Errorf("%w: %w", ErrNotJSON, err)
+	}
+	if strings.ContainsAny(plain, "\r\n") {
+		return fmt.Errorf("%w: data: a line break in base64", ErrInvalid)
 	}
 	return nil
 }
@@ -186,7 +205,7 @@ func (s *scanner) name(f *frame, quoted []byte) error {
 		}
 	}
 	f.member = ""
-	if f.place == document {
+	if f.place == document || f.place == descriptor {
 		f.member = string(name)
 	}
 	return nil
