@@ -12,10 +12,11 @@ import (
 // etag is the entity tag of content: its digest in quotes.
 func etag(d digest.Digest) string { return `"` + d.String() + `"` }
 
-// setIdentity says which content an answer has.
-func setIdentity(h http.Header, d digest.Digest) {
-	h.Set("Docker-Content-Digest", d.String())
-	h.Set("Etag", etag(d))
+// setIdentity says which content an answer is about, and who may keep it.
+func (c content) setIdentity(h http.Header) {
+	h.Set("Docker-Content-Digest", c.digest.String())
+	h.Set("Etag", etag(c.digest))
+	h.Set("Cache-Control", c.cache)
 	// The media type of a manifest is its pusher's choice: a browser must not
 	// run what it is led to.
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -24,12 +25,12 @@ func setIdentity(h http.Header, d digest.Digest) {
 
 // checkConditions looks at If-Match and If-None-Match (RFC 9110, section 13).
 // done says that the request is answered, or refused with err.
-func checkConditions(w http.ResponseWriter, r *http.Request, d digest.Digest) (done bool, err error) {
-	if list := r.Header.Values("If-Match"); len(list) > 0 && !names(list, d, false) {
+func (c content) checkConditions(w http.ResponseWriter, r *http.Request) (done bool, err error) {
+	if list := r.Header.Values("If-Match"); len(list) > 0 && !names(list, c.digest, false) {
 		return true, refuse(http.StatusPreconditionFailed, errcode.ErrorCodeUnsupported, "the content is not the one that If-Match names")
 	}
-	if list := r.Header.Values("If-None-Match"); len(list) > 0 && names(list, d, true) {
-		setIdentity(w.Header(), d)
+	if list := r.Header.Values("If-None-Match"); len(list) > 0 && names(list, c.digest, true) {
+		c.setIdentity(w.Header()) // RFC 9110, section 15.4.5: as 200 has it
 		w.WriteHeader(http.StatusNotModified)
 		return true, nil
 	}

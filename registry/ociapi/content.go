@@ -25,7 +25,7 @@ const cacheForever = "private, max-age=31536000, immutable"
 // that there is none: the conditions or the range of the request say so, and
 // the request is answered, or refused with err.
 func (c content) begin(w http.ResponseWriter, r *http.Request) (part span, done bool, err error) {
-	if done, err := checkConditions(w, r, c.digest); done {
+	if done, err := c.checkConditions(w, r); done {
 		return part, true, err
 	}
 	part, partial, ok := c.rangeOf(r)
@@ -34,8 +34,7 @@ func (c content) begin(w http.ResponseWriter, r *http.Request) (part span, done 
 		return part, true, refuse(http.StatusRequestedRangeNotSatisfiable, errcode.ErrorCodeRangeInvalid, "there is no such range of bytes")
 	}
 	h := w.Header()
-	setIdentity(h, c.digest)
-	h.Set("Cache-Control", c.cache)
+	c.setIdentity(h)
 	h.Set("Accept-Ranges", "bytes")
 	h.Set("Content-Type", c.mediaType)
 	h.Set("Content-Length", strconv.FormatInt(part.n, 10))

@@ -71,16 +71,32 @@ func (s *Server) writeList(w http.ResponseWriter, r *http.Request, to target, l 
 	if more && ask.n > 0 {
 		setNext(w, l.path, url.Values{"n": {strconv.Itoa(ask.n)}, "last": {s.place(entries[len(entries)-1])}})
 	}
+	onward := more && ask.n < 0
 	w.Header().Set("Content-Type", l.contentType())
+	if !onward { // else nobody knows
+		w.Header().Set("Content-Length", strconv.Itoa(l.length(entries)))
+	}
 	w.WriteHeader(http.StatusOK)
 	if r.Method == http.MethodHead {
 		return nil
 	}
-	if err := l.write(w, entries, more && ask.n < 0); err != nil {
+	if err := l.write(w, entries, onward); err != nil {
 		s.breakOff(r, fmt.Errorf("list %s: %w", l.path, err))
 	}
 	return nil
 }
+
+// length is how many bytes write writes of entries that are all.
+func (l list) length(entries []string) int {
+	n := len(l.head) + len("[") + len(listEnd) + max(len(entries)-1, 0)*len(",")
+	for _, e := range entries {
+		n += len(e) + len(`""`)
+	}
+	return n
+}
+
+// listEnd ends the array and the object.
+const listEnd = "]}\n"
 
 func (l list) contentType() string {
 	if l.text {
@@ -101,7 +117,7 @@ func (l list) write(w http.ResponseWriter, entries []string, onward bool) error 
 			separator = ","
 		}
 		if !onward {
-			out.WriteString("]}\n")
+			out.WriteString(listEnd)
 			return out.Flush()
 		}
 		var err error
