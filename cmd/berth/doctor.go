@@ -115,6 +115,7 @@ func findSubject(ctx context.Context, src config.Sources, s *doctor.Subject) err
 		return nil
 	}
 	s.Status = &st
+	s.Config.Style, s.Config.External = endpoint.Style(st.RepositoryURI), st.External // what it was started with counts
 	return nil
 }
 

@@ -57,10 +57,14 @@ type Status struct {
 	Data      string     `json:"data"`
 	Account   string     `json:"account"`
 	Region    string     `json:"region"`
-	Dev       bool       `json:"dev"`
-	Ready     bool       `json:"ready"`
-	Fault     string     `json:"fault,omitempty"` // why it is not ready
-	Config    Config     `json:"config"`
+	// RepositoryURI is the style of repositoryUri that is in force, and External
+	// the address that the server is known by.
+	RepositoryURI string `json:"repositoryUri"`
+	External      string `json:"external,omitempty"`
+	Dev           bool   `json:"dev"`
+	Ready         bool   `json:"ready"`
+	Fault         string `json:"fault,omitempty"` // why it is not ready
+	Config        Config `json:"config"`
 }
 
 // Listener is an address that a server listens on.
