@@ -1,10 +1,12 @@
 package registry
 
 import (
+	"cmp"
 	"iter"
 	"slices"
 
 	"github.com/seed-78150930/berth/registry/digest"
+	"github.com/seed-78150930/berth/registry/manifest"
 	"github.com/seed-78150930/berth/storage"
 	"github.com/seed-78150930/berth/storage/table"
 )
@@ -18,9 +20,10 @@ func fallbackTag(subject digest.Digest) Tag {
 	return Tag{algorithm[:min(len(algorithm), longestAlgorithm)] + "-" + encoded[:min(len(encoded), longestEncoded)]}
 }
 
-// fallback lists what the index under the fallback tag names, in byte order and
-// each once; nothing if there is no such index.
-func (r repository) fallback(rd storage.Reader, subject digest.Digest) (list []string, err error) {
+// fallback lists what the index under the fallback tag names but the subject
+// itself, in byte order of digest and each once; nothing if there is no such
+// index.
+func (r repository) fallback(rd storage.Reader, subject digest.Digest) ([]manifest.Descriptor, error) {
 	img, err := r.image(rd, Ref{Tag: fallbackTag(subject)})
 	if CodeOf(err) == ImageNotFound {
 		return nil, nil
@@ -32,11 +35,17 @@ func (r repository) fallback(rd storage.Reader, subject digest.Digest) (list []s
 	if err != nil || !m.IsIndex() {
 		return nil, err
 	}
-	for _, d := range m.Manifests {
-		list = append(list, d.Digest.String())
-	}
-	slices.Sort(list)
-	return slices.Compact(list), nil
+	list := slices.DeleteFunc(m.Manifests, func(d manifest.Descriptor) bool { return d.Digest == subject })
+	slices.SortStableFunc(list, byDigest)
+	return slices.CompactFunc(list, func(a, b manifest.Descriptor) bool { return a.Digest == b.Digest }), nil
+}
+
+// byDigest orders as digests are written. No algorithm begins like another.
+func byDigest(a, b manifest.Descriptor) int {
+	return cmp.Or(
+		cmp.Compare(a.Digest.Algorithm(), b.Digest.Algorithm()),
+		cmp.Compare(a.Digest.Encoded(), b.Digest.Encoded()),
+	)
 }
 
 // foundReferrer is a referrer by the key of its row. Those of the fallback
@@ -44,7 +53,9 @@ func (r repository) fallback(rd storage.Reader, subject digest.Digest) (list []s
 type foundReferrer struct {
 	digest string
 	row    referrerRow
-	absent bool // it is none after all: not here, or of another subject
+	// annotations are for one that has none of its own.
+	annotations map[string]string
+	absent      bool // it is none after all: not here, or of another subject
 }
 
 // allReferrers yields the referrers of a subject in byte order of digest, those
@@ -56,9 +67,9 @@ func (r repository) allReferrers(rd storage.Reader, subject digest.Digest, after
 			yield(foundReferrer{}, err)
 			return
 		}
-		others = slices.DeleteFunc(others, func(d string) bool { return d <= after })
+		others = slices.DeleteFunc(others, func(d manifest.Descriptor) bool { return d.Digest.String() <= after })
 		until := func(d string) bool { // yields the others that come before d
-			for ; len(others) > 0 && others[0] < d; others = others[1:] {
+			for ; len(others) > 0 && others[0].Digest.String() < d; others = others[1:] {
 				if !yield(r.fromFallback(rd, others[0])) {
 					return false
 				}
@@ -73,7 +84,7 @@ func (r repository) allReferrers(rd storage.Reader, subject digest.Digest, after
 			if !until(f.digest) || !yield(f, nil) {
 				return
 			}
-			if len(others) > 0 && others[0] == f.digest {
+			if len(others) > 0 && others[0].Digest.String() == f.digest {
 				others = others[1:]
 			}
 		}
@@ -104,16 +115,16 @@ func (r repository) notedReferrers(rd storage.Reader, subject digest.Digest, aft
 }
 
 // fromFallback is what the stored image says of one that the fallback index
-// names. An image that names a subject itself is a referrer of that alone.
-func (r repository) fromFallback(rd storage.Reader, d string) (foundReferrer, error) {
-	parsed, err := digest.Parse(d)
-	if err != nil {
-		return foundReferrer{}, err
-	}
-	img, err := r.image(rd, Ref{Digest: parsed})
+// names, and the index where the image says nothing. An image that names a
+// subject itself is a referrer of that alone.
+func (r repository) fromFallback(rd storage.Reader, d manifest.Descriptor) (foundReferrer, error) {
+	found := foundReferrer{digest: d.Digest.String(), annotations: d.Annotations}
+	img, err := r.image(rd, Ref{Digest: d.Digest})
 	if CodeOf(err) == ImageNotFound || err == nil && !img.row.Subject.IsZero() {
-		return foundReferrer{digest: d, absent: true}, nil
+		found.absent = true
+		return found, nil
 	}
-	row := referrerRow{MediaType: img.row.MediaType, ArtifactType: img.row.ArtifactType, Size: img.row.ManifestSize}
-	return foundReferrer{digest: d, row: row}, err
+	found.row = referrerRow{MediaType: img.row.MediaType, ArtifactType: img.row.ArtifactType, Size: img.row.ManifestSize}
+	setDefault(&found.row.ArtifactType, d.ArtifactType)
+	return found, err
 }

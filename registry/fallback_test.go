@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/opencontainers/image-spec/specs-go"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/seed-78150930/berth/registry"
@@ -65,6 +67,69 @@ func TestFallbackReferrerIsDescribedByItsManifest(t *testing.T) {
 	if len(page) != 1 || page[0].Digest != sig.Digest || page[0].ArtifactType != "application/x.signature" ||
 		page[0].Size != sig.ManifestSize || page[0].Annotations["note"] != "signed" {
 		t.Errorf("referrers are %+v", page)
+	}
+}
+
+// What the index says of an image counts where the image says nothing, and
+// never against it.
+func TestFallbackIndexDescribesWhatSaysNothing(t *testing.T) {
+	s := open(t, registry.Options{})
+	n := create(t, s, "team/app")
+	img := addImage(t, s, n, "1.0", "one")
+	silent, outspoken := put(t, s, n, "", indexOf(t)), addArtifact(t, s, n, "application/x.signature", "signed")
+	claim := func(of registry.Image) v1.Descriptor {
+		return v1.Descriptor{
+			MediaType: "application/x.claimed", Digest: of.Digest.OCI(), Size: of.ManifestSize,
+			ArtifactType: "application/x.claimed", Annotations: map[string]string{"note": "claimed"},
+		}
+	}
+	put(t, s, n, strings.Replace(img.Digest.String(), ":", "-", 1), marshal(t, v1.Index{
+		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: v1.MediaTypeImageIndex,
+		Manifests: []v1.Descriptor{claim(img), claim(silent), claim(outspoken)}, // the first is the subject itself
+	}))
+	want := map[digest.Digest]registry.Referrer{
+		silent.Digest: {
+			Digest: silent.Digest, MediaType: silent.MediaType, ArtifactType: "application/x.claimed",
+			Size: silent.ManifestSize, Annotations: map[string]string{"note": "claimed"},
+		},
+		outspoken.Digest: {
+			Digest: outspoken.Digest, MediaType: outspoken.MediaType, ArtifactType: "application/x.signature",
+			Size: outspoken.ManifestSize, Annotations: map[string]string{"note": "signed"},
+		},
+	}
+	page, _, err := s.Referrers(alice(t), n, img.Digest, nil, "", 10)
+	must(t, err)
+	got := map[digest.Digest]registry.Referrer{}
+	for _, r := range page {
+		got[r.Digest] = r
+	}
+	if diff := cmp.Diff(want, got, asTheyAre); diff != "" || len(page) != len(want) {
+		t.Errorf("%d referrers (-want +got):\n%s", len(page), diff)
+	}
+	if got := pages(t, referrerReader(t, s, n, img.Digest, []string{"application/x.claimed"}, 5), 5); !slices.Equal(got, []string{silent.Digest.String()}) {
+		t.Errorf("of the claimed type: %q, want %s", got, silent.Digest)
+	}
+}
+
+// However long the index is, a page looks at bounded rows.
+func TestLongFallbackIndex(t *testing.T) {
+	s := open(t, registry.Options{SparseIndexes: true})
+	n := create(t, s, "team/app")
+	var list []registry.Image
+	for i := range 2_500 {
+		list = append(list, registry.Image{Digest: sha256Of(fmt.Append(nil, i)), MediaType: v1.MediaTypeImageManifest, ManifestSize: 7})
+	}
+	here := addArtifact(t, s, n, "application/x.sbom", "here")
+	subject := sha256Of([]byte("subject"))
+	put(t, s, n, "sha256-"+subject.Encoded(), indexOf(t, append(list, here)...))
+	calls := 0
+	read := referrerReader(t, s, n, subject, nil, 10)
+	got := pages(t, func(after string) ([]string, string, error) {
+		calls++
+		return read(after)
+	}, 10)
+	if !slices.Equal(got, []string{here.Digest.String()}) || calls < 2 {
+		t.Errorf("%q in %d pages, want %s in several", got, calls, here.Digest)
 	}
 }
 

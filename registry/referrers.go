@@ -56,7 +56,7 @@ func (r repository) referrers(rd storage.Reader, subject digest.Digest, artifact
 		if f.absent || len(artifactTypes) > 0 && !slices.Contains(artifactTypes, f.row.ArtifactType) {
 			continue
 		}
-		found, err := r.referrer(rd, f.digest, f.row)
+		found, err := r.referrer(rd, f)
 		if err != nil {
 			return nil, "", err
 		}
@@ -66,12 +66,12 @@ func (r repository) referrers(rd storage.Reader, subject digest.Digest, artifact
 	return page, "", nil
 }
 
-func (r repository) referrer(rd storage.Reader, d string, row referrerRow) (Referrer, error) {
-	parsed, err := digest.Parse(d)
+func (r repository) referrer(rd storage.Reader, f foundReferrer) (Referrer, error) {
+	d, err := digest.Parse(f.digest)
 	if err != nil {
 		return Referrer{}, fmt.Errorf("key of referrer: %w", err)
 	}
-	img, err := r.image(rd, Ref{Digest: parsed})
+	img, err := r.image(rd, Ref{Digest: d})
 	if err != nil {
 		return Referrer{}, err
 	}
@@ -79,7 +79,10 @@ func (r repository) referrer(rd storage.Reader, d string, row referrerRow) (Refe
 	if err != nil {
 		return Referrer{}, err
 	}
-	return Referrer{parsed, row.MediaType, row.ArtifactType, row.Size, m.Annotations}, nil
+	if len(m.Annotations) == 0 {
+		m.Annotations = f.annotations
+	}
+	return Referrer{d, f.row.MediaType, f.row.ArtifactType, f.row.Size, m.Annotations}, nil
 }
 
 // lastParts are the digests that end the keys of a scan, nil if there is none.

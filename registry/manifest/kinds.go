@@ -202,6 +202,7 @@ func check(d v1.Descriptor) (Descriptor, error) {
 	}
 	return Descriptor{
 		MediaType: d.MediaType, Digest: ref, Size: d.Size,
-		Foreign: len(d.URLs) > 0 && isForeign(d.MediaType),
+		Foreign:      len(d.URLs) > 0 && isForeign(d.MediaType),
+		ArtifactType: d.ArtifactType, Annotations: d.Annotations,
 	}, nil
 }

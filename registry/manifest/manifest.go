@@ -66,6 +66,10 @@ type Descriptor struct {
 	// Optional says that the content need not be here because the document's
 	// media type is unknown. If it is here, the document refers to it.
 	Optional bool
+	// ArtifactType and Annotations are what the descriptor says of the content:
+	// claims, which nobody holds against it.
+	ArtifactType string
+	Annotations  map[string]string
 }
 
 // Parse reads a manifest that was sent with contentType ("" if none). Time and

@@ -110,6 +110,13 @@ func TestParse(t *testing.T) {
 			manifest.Manifest{MediaType: dockerManifest, Config: &config},
 		},
 		{
+			"what descriptors say of the content", ociIndex,
+			`{"schemaVersion":2,"manifests":[` + desc(ociManifest, "child", `"artifactType":"a/b","annotations":{"a":"b"}`) + `]}`,
+			manifest.Manifest{MediaType: ociIndex, Manifests: []manifest.Descriptor{change(child, func(d *manifest.Descriptor) {
+				d.ArtifactType, d.Annotations = "a/b", map[string]string{"a": "b"}
+			})}},
+		},
+		{
 			"empty index", ociIndex, `{"schemaVersion":2,"manifests":[]}`,
 			manifest.Manifest{MediaType: ociIndex},
 		},
