@@ -74,9 +74,9 @@ e2e-all: build $(tools) clients ## the same with all clients and in full size, l
 	$(call interop,$(LAYER_ALL),$(KILLS_ALL),)
 
 # interop runs the tests of internal/interop: size of a layer, number of kills, and which tests .ci/missing is to
-# leave out. It says so before the first test.
+# leave out. It says so, and which clients there are, before the first test.
 interop = export PATH='$(CURDIR)/$(tools)':'$(CURDIR)/bin/clients':"$$PATH" BERTH_BIN='$(CURDIR)/bin/berth' && \
-	skip=$$(.ci/missing $(3)) && cd internal/interop && \
+	.ci/versions && skip=$$(.ci/missing $(3)) && cd internal/interop && \
 	$(GO) test -count=1 -timeout 60m -v -skip "$$skip" . -args -layer=$(1) -kills=$(2)
 
 bench: ## benchmark the paths of a push and a pull over bbolt and files
