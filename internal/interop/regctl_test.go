@@ -116,14 +116,20 @@ func TestRegctlReferrers(t *testing.T) {
 }
 
 // regctlShell is a server with two repositories and a shell whose regctl is
-// logged in to it. regctl takes a registry to speak TLS until it is told.
+// logged in to it.
 func regctlShell(t *testing.T) (*harness.Server, *harness.Shell) {
 	t.Helper()
 	s := harness.Start(t)
 	sh := s.Shell(t)
 	s.CreateRepository(t, "team/app")
 	s.CreateRepository(t, "team/copy")
+	logInRegctl(t, s, sh)
+	return s, sh
+}
+
+// logInRegctl tells regctl that the server does not speak TLS, and logs it in.
+func logInRegctl(t *testing.T, s *harness.Server, sh *harness.Shell) {
+	t.Helper()
 	sh.Run("regctl", "registry", "set", "--skip-check", "--tls", "disabled", s.Host)
 	sh.RunInput(strings.NewReader(s.Password(t)), "regctl", "registry", "login", "--user", "AWS", "--pass-stdin", s.Host)
-	return s, sh
 }
