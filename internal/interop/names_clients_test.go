@@ -45,7 +45,9 @@ func TestNamesContainerd(t *testing.T) {
 			how = append(how, "--hosts-dir", p.server.HostsDir(t, p.host()))
 		}
 		archive := filepath.Join(p.sh.Home(), "image.tar")
-		writeAll(t, archive, dockerImage(t, 110).Archive(t, ref))
+		// An image of each place's own, since containerd may still be collecting what
+		// is left of the last place's.
+		writeAll(t, archive, dockerImage(t, p.seed).Archive(t, ref))
 		p.sh.Ctr("images", "import", "--no-unpack", archive)
 		digest := ctrDigest(p.sh, ref)
 		p.sh.Ctr(slices.Concat([]string{"images", "push"}, how, []string{ref})...)

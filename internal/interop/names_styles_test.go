@@ -47,6 +47,7 @@ type place struct {
 	uri      string // as CreateRepository gave it
 	endpoint string // as GetAuthorizationToken gave it: where one logs in
 	password string
+	seed     uint64 // of an image that is of this place alone
 }
 
 func (p *place) host() string { host, _, _ := strings.Cut(p.uri, "/"); return host }
@@ -63,7 +64,7 @@ func (p *place) logIn(words ...string) {
 // inEachStyle makes a repository under each style, or under some that are
 // named, and has a client use it.
 func inEachStyle(t *testing.T, use func(t *testing.T, p *place), only ...string) {
-	for _, st := range styles {
+	for i, st := range styles {
 		if only != nil && !slices.Contains(only, st.name) {
 			continue
 		}
@@ -76,6 +77,7 @@ func inEachStyle(t *testing.T, use func(t *testing.T, p *place), only ...string)
 			if want := st.host + st.path + "/" + repo; p.uri != want {
 				t.Fatalf("repositoryUri: %s, want %s", p.uri, want)
 			}
+			p.seed = uint64(110 + i)
 			use(t, p)
 		})
 	}
