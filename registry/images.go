@@ -199,7 +199,7 @@ func (r repository) parsed(rd storage.Reader, img stored) (manifest.Manifest, er
 	if err != nil {
 		return manifest.Manifest{}, err
 	}
-	m, err := manifest.Parse(img.row.MediaType, body)
+	m, err := manifest.Reread(img.row.MediaType, body)
 	if err != nil {
 		return manifest.Manifest{}, fmt.Errorf("manifest %s of %s was taken once: %w", img.digest, r.name, err)
 	}

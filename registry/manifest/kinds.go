@@ -127,43 +127,44 @@ func artifact(body []byte) (contents, error) {
 // schemaVersion is what the image specification asks of manifests and indexes.
 const schemaVersion = 2
 
-// manifest checks the contents.
-func (c contents) manifest(mediaType string) (m Manifest, err error) {
-	if c.version != schemaVersion {
-		return Manifest{}, fmt.Errorf("%w: schemaVersion: %d, want %d", ErrInvalid, c.version, schemaVersion)
-	}
+// taker checks a descriptor and takes it over. Its error begins with the member
+// at fault.
+type taker func(v1.Descriptor) (Descriptor, error)
+
+// manifest takes the contents over.
+func (c contents) manifest(mediaType string, take taker) (m Manifest, err error) {
 	m = Manifest{MediaType: mediaType, ArtifactType: c.artifactType, Annotations: c.annotations}
-	if m.Config, err = reference("config", c.config); err != nil {
+	if m.Config, err = take.one("config", c.config); err != nil {
 		return Manifest{}, err
 	}
-	if m.Subject, err = reference("subject", c.subject); err != nil {
+	if m.Subject, err = take.one("subject", c.subject); err != nil {
 		return Manifest{}, err
 	}
-	if m.Layers, err = references(c.layersName, c.layers); err != nil {
+	if m.Layers, err = take.all(c.layersName, c.layers); err != nil {
 		return Manifest{}, err
 	}
-	if m.Manifests, err = references("manifests", c.manifests); err != nil {
+	if m.Manifests, err = take.all("manifests", c.manifests); err != nil {
 		return Manifest{}, err
 	}
 	return m, nil
 }
 
-// reference checks the descriptor at a member, if there is one.
-func reference(member string, d *v1.Descriptor) (*Descriptor, error) {
+// one takes the descriptor at a member, if there is one.
+func (take taker) one(member string, d *v1.Descriptor) (*Descriptor, error) {
 	if d == nil {
 		return nil, nil
 	}
-	ref, err := verified(*d)
+	ref, err := take(*d)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s.%w", ErrInvalid, member, err)
 	}
 	return &ref, nil
 }
 
-func references(member string, list []v1.Descriptor) ([]Descriptor, error) {
+func (take taker) all(member string, list []v1.Descriptor) ([]Descriptor, error) {
 	var refs []Descriptor
 	for i, d := range list {
-		ref, err := verified(d)
+		ref, err := take(d)
 		if err != nil {
 			return nil, fmt.Errorf("%w: %s[%d].%w", ErrInvalid, member, i, err)
 		}
@@ -188,7 +189,7 @@ func verified(d v1.Descriptor) (Descriptor, error) {
 	return ref, nil
 }
 
-// check takes a descriptor over. The error begins with the member at fault.
+// check is the least that is asked of a descriptor.
 func check(d v1.Descriptor) (Descriptor, error) {
 	if d.MediaType == "" {
 		return Descriptor{}, errors.New("mediaType: missing")

@@ -90,6 +90,21 @@ func Parse(contentType string, body []byte) (Manifest, error) {
 	return read(mediaType, has, body)
 }
 
+// Reread reads a document that Parse took once, with the media type that it was
+// kept under. It asks for no more than it needs to tell what the document refers
+// to: a rule that is new in Parse must not put what is kept out of reach.
+func Reread(mediaType string, body []byte) (Manifest, error) {
+	k, known := kinds[mediaType]
+	if !known {
+		return readUnknown(mediaType, body), nil
+	}
+	c, err := k.decode(body)
+	if err != nil {
+		return Manifest{}, err
+	}
+	return c.manifest(mediaType, check)
+}
+
 // header is what says how to read the rest.
 type header struct {
 	SchemaVersion json.RawMessage `json:"schemaVersion"`
@@ -147,7 +162,10 @@ func read(mediaType string, has members, body []byte) (Manifest, error) {
 	if err != nil {
 		return Manifest{}, err
 	}
-	return c.manifest(mediaType)
+	if c.version != schemaVersion {
+		return Manifest{}, fmt.Errorf("%w: schemaVersion: %d, want %d", ErrInvalid, c.version, schemaVersion)
+	}
+	return c.manifest(mediaType, verified)
 }
 
 // unmarshal decodes a document that scan has passed, so that what goes wrong

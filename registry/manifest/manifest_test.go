@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/seed-78150930/berth/registry/digest"
 	"github.com/seed-78150930/berth/registry/manifest"
@@ -178,6 +179,23 @@ func TestParse(t *testing.T) {
 		if diff := cmp.Diff(tt.want, got, sameDigest); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
 		}
+		again, err := manifest.Reread(got.MediaType, []byte(tt.body))
+		if diff := cmp.Diff(tt.want, again, sameDigest); err != nil || diff != "" {
+			t.Errorf("%s, read again: %v (-want +got):\n%s", tt.name, err, diff)
+		}
+	}
+}
+
+// What Parse refuses by a rule that was not always there can still be read.
+func TestRereadAsksForLess(t *testing.T) {
+	body := `{"schemaVersion":1,"layers":[],"config":` + desc(configType, "config", `"data":"bm8="`) + `}`
+	if _, err := manifest.Parse(ociManifest, []byte(body)); err == nil {
+		t.Fatal("Parse takes it")
+	}
+	got, err := manifest.Reread(ociManifest, []byte(body))
+	want := manifest.Manifest{MediaType: ociManifest, Config: new(blob(configType, "config"))}
+	if diff := cmp.Diff(want, got, sameDigest, cmpopts.EquateEmpty()); err != nil || diff != "" {
+		t.Errorf("Reread: %v (-want +got):\n%s", err, diff)
 	}
 }
 
