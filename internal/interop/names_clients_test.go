@@ -45,8 +45,7 @@ func TestNamesContainerd(t *testing.T) {
 			how = append(how, "--hosts-dir", p.server.HostsDir(t, p.host()))
 		}
 		archive := filepath.Join(p.sh.Home(), "image.tar")
-		// An image of each place's own, since containerd may still be collecting what
-		// is left of the last place's.
+		// An image of each place's own, or containerd might have some of it yet.
 		writeAll(t, archive, dockerImage(t, p.seed).Archive(t, ref))
 		p.sh.Ctr("images", "import", "--no-unpack", archive)
 		digest := ctrDigest(p.sh, ref)
