@@ -40,21 +40,45 @@ func wantField(t testing.TB, what string, err error, field string) {
 	}
 }
 
-func TestMountOfReferencedLayersOnly(t *testing.T) {
+func TestMountAsECRDoes(t *testing.T) {
 	s := open(t, registry.Options{})
-	from, to := create(t, s, "team/from"), create(t, s, "team/to")
-	layer := addLayer(t, s, from, "bytes")
-	d := sha256Of([]byte("bytes"))
-	mount := func(m registry.Mount) error {
-		m.MayRead, m.Referenced = anyone, true
-		_, err := s.Mount(alice(t), to, d, m)
-		return err
+	abroad := nameIn(t, registry.ID{Account: "123456789012", Region: "eu-west-1"}, "team/abroad")
+	_, err := s.CreateRepository(alice(t), abroad, registry.Settings{})
+	must(t, err)
+	key := registry.Settings{Encryption: registry.Encryption{Type: "KMS", KMSKey: "arn:aws:kms:us-east-1:000000000000:key/1"}}
+	plain, sealed := create(t, s, "team/from"), createWith(t, s, "team/sealed", key)
+	for _, from := range []registry.Name{plain, sealed, abroad} {
+		addLayer(t, s, from, "idle")
+		put(t, s, from, "1", imageOf(t, v1.Manifest{
+			Config: addConfig(t, s, from), Layers: []v1.Descriptor{addLayer(t, s, from, "used")},
+		}))
 	}
-	wantCode(t, "a layer that no image uses", mount(registry.Mount{From: from}), registry.LayerNotFound)
-	put(t, s, from, "1", imageOf(t, v1.Manifest{Config: addConfig(t, s, from), Layers: []v1.Descriptor{layer}}))
-	wantCode(t, "from no repository in particular", mount(registry.Mount{}), registry.LayerNotFound)
-	must(t, mount(registry.Mount{From: from}))
-	if _, err := s.Layer(alice(t), to, d); err != nil {
-		t.Errorf("the mounted layer: %v", err)
+	to, toSealed := create(t, s, "team/to"), createWith(t, s, "team/to-sealed", key)
+	for _, tt := range []struct {
+		what     string
+		from, to registry.Name
+		content  string
+		ok       bool
+	}{
+		{"a layer that an image uses", plain, to, "used", true},
+		{"one that no image uses", plain, to, "idle", false},
+		{"from no repository in particular", registry.Name{}, to, "used", false},
+		{"from another registry", abroad, to, "used", false},
+		{"from under a key", sealed, to, "used", false},
+		{"to under a key", plain, toSealed, "used", false},
+		{"under the same key", sealed, toSealed, "used", true},
+		{"from none", name(t, "team/none"), to, "used", false},
+	} {
+		d := sha256Of([]byte(tt.content))
+		_, err := s.Mount(alice(t), tt.to, d, registry.Mount{From: tt.from, MayRead: anyone, Referenced: true})
+		if !tt.ok {
+			wantCode(t, tt.what, err, registry.LayerNotFound)
+			continue
+		}
+		must(t, err)
+		if got := readLayer(t, s, tt.to, d); got != tt.content {
+			t.Errorf("%s: it reads %q", tt.what, got)
+		}
+		must(t, s.DeleteLayer(alice(t), tt.to, d))
 	}
 }

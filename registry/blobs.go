@@ -43,29 +43,27 @@ func layerNotFound(name Name, d digest.Digest) *Error {
 // LayerNotFound, also where only other repositories hold it.
 func (s *Service) Layer(ctx context.Context, name Name, d digest.Digest) (l Layer, err error) {
 	err = s.view(ctx, func(r storage.Reader) (err error) {
-		l, err = usedLayer(r, name, d)
+		_, l, err = usedLayer(r, name, d)
 		return err
 	})
 	return l, err
 }
 
-// usedLayer finds a layer with what is known of its use.
-func usedLayer(rd storage.Reader, name Name, d digest.Digest) (Layer, error) {
-	repo, err := find(rd, name)
-	if err != nil {
-		return Layer{}, err
+// usedLayer finds a layer with what is known of its use, and its repository.
+func usedLayer(rd storage.Reader, name Name, d digest.Digest) (repo repository, l Layer, err error) {
+	if repo, err = find(rd, name); err != nil {
+		return repo, Layer{}, err
 	}
-	l, err := repo.layer(rd, d)
-	if err != nil {
-		return Layer{}, err
+	if l, err = repo.layer(rd, d); err != nil {
+		return repo, Layer{}, err
 	}
 	for use, err := range layerUses.Scan(rd, table.Select{Prefix: repo.key(d.String()), Limit: 1}) {
 		if err != nil {
-			return Layer{}, err
+			return repo, Layer{}, err
 		}
 		l.MediaType, l.Referenced = use.Row.MediaType, true
 	}
-	return l, nil
+	return repo, l, nil
 }
 
 // OpenLayer finds a layer and opens its bytes, which the caller closes. Over
@@ -209,9 +207,14 @@ type Mount struct {
 	MayRead func(ctx context.Context, n Name) bool
 	// MayCreate is as in Push.
 	MayCreate bool
-	// Referenced mounts as ECR does: from a named repository alone, and what a
-	// stored image of it uses (ECR reference, registry-http.md section 4).
+	// Referenced mounts as ECR does: what a stored image of the source uses,
+	// from a named repository of the same registry that says the same of its
+	// encryption (ECR reference, registry-http.md section 4).
 	Referenced bool
+}
+
+func (m Mount) takes(l Layer, from, to repository) bool {
+	return !m.Referenced || l.Referenced && from.name.id == to.name.id && from.row.Encryption == to.row.Encryption
 }
 
 // maxSources bounds how many holders of a layer a mount without a source asks
@@ -227,8 +230,9 @@ func (s *Service) Mount(ctx context.Context, name Name, d digest.Digest, m Mount
 		return Layer{}, err
 	}
 	err = s.update(ctx, func(tx storage.Tx) error {
-		l, err = usedLayer(tx, from, d)
-		if err == nil && m.Referenced && !l.Referenced || CodeOf(err) != "" {
+		var source repository
+		source, l, err = usedLayer(tx, from, d)
+		if CodeOf(err) != "" {
 			return layerNotFound(name, d)
 		}
 		if err != nil {
@@ -237,6 +241,9 @@ func (s *Service) Mount(ctx context.Context, name Name, d digest.Digest, m Mount
 		repo, err := s.findForPush(ctx, tx, name, m.MayCreate)
 		if err != nil {
 			return err
+		}
+		if !m.takes(l, source, repo) {
+			return layerNotFound(name, d)
 		}
 		if l.Existed, err = held.Has(tx, repo.key(d.String())...); err != nil || l.Existed {
 			return err

@@ -1,6 +1,7 @@
 package registry_test
 
 import (
+	"bytes"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -177,4 +178,32 @@ func TestDeleteByTheOtherAlgorithm(t *testing.T) {
 	if got := tagNames(t, s, n); got["1"] != short.Digest {
 		t.Errorf("tags %v", got)
 	}
+}
+
+// Rules may become stricter; what was taken before stays as good as it was.
+func TestImageOfOldRules(t *testing.T) {
+	s := open(t, registry.Options{})
+	n := create(t, s, "team/app")
+	img, config := addImage(t, s, n, "1", "one"), addConfig(t, s, n)
+	layer, subject := addLayer(t, s, n, "two"), subjectOf(img)
+	layer.Data = []byte("other content than the digest says")
+	body := imageOf(t, v1.Manifest{
+		ArtifactType: "a/b", Config: config, Layers: []v1.Descriptor{layer}, Subject: &subject, Annotations: map[string]string{"a": "b"},
+	})
+	_, err := s.PutImage(alice(t), n, registry.Push{Body: body})
+	wantCode(t, "push by today's rules", err, registry.ManifestInvalid)
+	must(t, registry.PutByOldRules(alice(t), s, n, v1.MediaTypeImageManifest, body))
+
+	old := registry.Ref{Digest: sha256Of(body)}
+	if _, got, err := s.Manifest(alice(t), n, old); err != nil || !bytes.Equal(got, body) {
+		t.Errorf("pulled %q, %v", got, err)
+	}
+	page, _, err := s.Referrers(alice(t), n, img.Digest, nil, "", 10)
+	if err != nil || len(page) != 1 || page[0].Digest != old.Digest || page[0].Annotations["a"] != "b" {
+		t.Errorf("referrers %+v, %v", page, err)
+	}
+	wantCode(t, "delete its layer", s.DeleteLayer(alice(t), n, sha256Of([]byte("two"))), registry.LayerReferenced)
+	_, err = s.DeleteImage(alice(t), n, old)
+	must(t, err)
+	must(t, s.DeleteLayer(alice(t), n, sha256Of([]byte("two"))))
 }
