@@ -21,9 +21,21 @@ func TestAccountSettings(t *testing.T) {
 
 func TestAccountSettingsRefused(t *testing.T) {
 	b := open(t)
-	b.invalid("GetAccountSetting", obj{"name": "BLOB"}, "name", "Member must satisfy enum value set: [BLOB_MOUNTING]")
-	b.invalid("PutAccountSetting", obj{"name": "BLOB", "value": "ENABLED"}, "name", "Member must satisfy enum value set: [BLOB_MOUNTING]")
-	b.invalid("PutAccountSetting", obj{"name": "BLOB_MOUNTING", "value": "on"}, "value", "Member must satisfy enum value set: [DISABLED, ENABLED]")
-	b.refused("PutAccountSetting", obj{"name": "REGISTRY_POLICY_SCOPE", "value": "V1"}, "ValidationException",
-		"The account setting REGISTRY_POLICY_SCOPE is not available in this version of Berth")
+	const names = "Member must satisfy enum value set: [BASIC_SCAN_TYPE_VERSION, REGISTRY_POLICY_SCOPE, BLOB_MOUNTING]"
+	for _, name := range []string{"BLOB", "blob_mounting", " BLOB_MOUNTING"} {
+		b.invalid("GetAccountSetting", obj{"name": name}, "name", names)
+		b.invalid("PutAccountSetting", obj{"name": name, "value": "ENABLED"}, "name", names)
+	}
+	for _, value := range []string{"on", "enabled", ""} {
+		b.invalid("PutAccountSetting", obj{"name": "BLOB_MOUNTING", "value": value}, "value", "Member must satisfy enum value set: [DISABLED, ENABLED]")
+	}
+	for name, value := range map[string]string{"REGISTRY_POLICY_SCOPE": "V1", "BASIC_SCAN_TYPE_VERSION": "CLAIR"} {
+		before := b.call("GetAccountSetting", obj{"name": name})
+		b.refused("PutAccountSetting", obj{"name": name, "value": value}, "ValidationException",
+			"The account setting "+name+" is not available in this version of Berth")
+		b.same(name+" after it was refused", b.call("GetAccountSetting", obj{"name": name}), before)
+	}
+	if got := b.call("GetAccountSetting", obj{"name": "BLOB_MOUNTING"}); got["value"] != "DISABLED" {
+		t.Errorf("refused settings left %v", got)
+	}
 }
