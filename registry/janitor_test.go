@@ -138,7 +138,7 @@ func cut(s *string, n int) string {
 func TestUploadsExpire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		blobs := memory.NewBlobs()
-		s := open(t, registry.Options{Blobs: blobs, Limits: registry.Limits{Uploads: 1}})
+		s := open(t, registry.Options{Blobs: blobs, Limits: registry.Limits{Uploads: 1, RepositoryUploads: 1}})
 		run(t, s)
 		n := create(t, s, "team/app")
 		id := start(t, s, n)

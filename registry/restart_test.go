@@ -118,18 +118,22 @@ func TestRestartDropsBytesBeyondTheCheckpoint(t *testing.T) {
 }
 
 func TestRestartCountsUploads(t *testing.T) {
-	o := registry.Options{Index: memory.NewIndex(), Blobs: memory.NewBlobs(), Limits: registry.Limits{Uploads: 2}}
-	before := open(t, o)
-	n := create(t, before, "team/app")
-	id := start(t, before, n)
-	start(t, before, n)
-	must(t, before.Close(t.Context()))
+	for what, limits := range map[string]registry.Limits{
+		"of an identity": {Uploads: 2}, "of a repository": {RepositoryUploads: 2},
+	} {
+		o := registry.Options{Index: memory.NewIndex(), Blobs: memory.NewBlobs(), Limits: limits}
+		before := open(t, o)
+		n := create(t, before, "team/app")
+		id := start(t, before, n)
+		start(t, before, n)
+		must(t, before.Close(t.Context()))
 
-	after := open(t, o)
-	_, err := after.StartUpload(alice(t), n, registry.NewUpload{})
-	wantCode(t, "a third", err, registry.TooManyUploads)
-	must(t, after.CancelUpload(alice(t), n, id))
-	start(t, after, n)
+		after := open(t, o)
+		_, err := after.StartUpload(alice(t), n, registry.NewUpload{})
+		wantCode(t, "a third "+what, err, registry.TooManyUploads)
+		must(t, after.CancelUpload(alice(t), n, id))
+		start(t, after, n)
+	}
 }
 
 // died finishes an upload on an index that fails to commit, so that the blob is

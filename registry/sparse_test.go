@@ -1,7 +1,10 @@
 package registry_test
 
 import (
+	"bytes"
 	"testing"
+
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/seed-78150930/berth/registry"
 )
@@ -57,4 +60,46 @@ func TestSparseIndexIsDeletedWithoutItsChild(t *testing.T) {
 	img := put(t, s, n, "all", index)
 	_, err := s.DeleteImage(alice(t), n, registry.Ref{Digest: img.Digest})
 	must(t, err)
+}
+
+// The setting may change while the server runs; what was taken stays.
+func TestSparseIndexesByConfigure(t *testing.T) {
+	s := open(t, registry.Options{})
+	n := create(t, s, "team/app")
+	body, _ := indexWithout(t, s, n)
+	push := func(body []byte) (registry.Pushed, error) {
+		return s.PutImage(alice(t), n, registry.Push{Tags: tagList(t, "all"), Body: body})
+	}
+	_, err := push(body)
+	wantCode(t, "before", err, registry.ChildrenMissing)
+
+	s.Configure(registry.Options{SparseIndexes: true})
+	done, err := push(body)
+	must(t, err)
+	if want := int64(len("{}there")); done.Image.Size != want {
+		t.Errorf("the index has the size %d, want that of the child that is there, %d", done.Image.Size, want)
+	}
+	absent := registry.Image{Digest: sha512Of(nil), MediaType: v1.MediaTypeImageIndex, ManifestSize: 7}
+	outer := put(t, s, n, "outer", indexOf(t, done.Image, absent))
+	hollow := put(t, s, n, "hollow", indexOf(t, absent, absent))
+	if outer.Size != done.Image.Size || hollow.Size != 0 {
+		t.Errorf("around it one of %d bytes, of nothing one of %d", outer.Size, hollow.Size)
+	}
+	_, err = s.DeleteImage(alice(t), n, registry.Ref{Digest: absent.Digest})
+	wantCode(t, "delete what is not there", err, registry.ImageNotFound)
+
+	s.Configure(registry.Options{})
+	defer s.Configure(registry.Options{SparseIndexes: true}) // as the rows are
+	_, err = push(append(body, ' '))
+	wantCode(t, "a new one afterwards", err, registry.ChildrenMissing)
+	if again, err := push(body); err != nil || !again.Existed {
+		t.Errorf("the old one again: %+v, %v", again, err)
+	}
+	if _, got, err := s.Manifest(alice(t), n, tagged(t, "all")); err != nil || !bytes.Equal(got, body) {
+		t.Errorf("pulled %q, %v", got, err)
+	}
+	for _, name := range []string{"outer", "all", "hollow"} {
+		_, err := s.DeleteImage(alice(t), n, tagged(t, name))
+		must(t, err)
+	}
 }

@@ -3,8 +3,11 @@ package registry_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/iotest"
 
@@ -488,14 +491,48 @@ func TestTooManyUploadsInARepository(t *testing.T) {
 	send(t, s, n, two, "two")
 	_, err := finish(t, s, n, two, sha256Of([]byte("two")))
 	must(t, err)
-	start(t, s, n)
+	three := start(t, s, n)
 	full("after one was finished and another begun")
+	_, err = finish(t, s, n, three, sha256Of([]byte("no")))
+	wantCode(t, "finish with a wrong digest", err, registry.LayerDigestMismatch)
+	start(t, s, n)
+	full("after one was refused and another begun")
+	s.Configure(registry.Options{Limits: registry.Limits{RepositoryUploads: 3}})
+	start(t, s, n)
+	s.Configure(registry.Options{Limits: registry.Limits{RepositoryUploads: 2}})
+	full("after the limit was raised and lowered again")
 	_, err = s.DeleteRepository(alice(t), n, true)
 	must(t, err)
 	n = create(t, s, "team/app")
 	start(t, s, n)
 	start(t, s, n)
 	full("in a repository made anew")
+}
+
+// However many begin at once, no more than the limit are open.
+func TestUploadsAreCountedExactly(t *testing.T) {
+	const limit, many = 10, 64
+	s := open(t, registry.Options{Limits: registry.Limits{RepositoryUploads: limit}})
+	n := create(t, s, "team/app")
+	var begun, refused atomic.Int64
+	var all sync.WaitGroup
+	for i := range many {
+		ctx := by(t, fmt.Sprint("user", i))
+		all.Go(func() {
+			switch _, err := s.StartUpload(ctx, n, registry.NewUpload{Durable: i%2 == 0}); {
+			case err == nil:
+				begun.Add(1)
+			case registry.CodeOf(err) == registry.TooManyUploads:
+				refused.Add(1)
+			default:
+				t.Errorf("start: %v", err)
+			}
+		})
+	}
+	all.Wait()
+	if begun.Load() != limit || refused.Load() != many-limit {
+		t.Errorf("%d began and %d were refused, want %d and %d", begun.Load(), refused.Load(), limit, many-limit)
+	}
 }
 
 func TestRepositoryDeletedDuringAnUpload(t *testing.T) {
