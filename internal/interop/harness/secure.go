@@ -133,10 +133,13 @@ func (s *Server) CertsDir(t testing.TB) string {
 }
 
 // TrustForDocker puts s's authority where dockerd looks for that of a host. It
-// takes it from there with the next command, also in place of another.
+// takes it from there with the next command, also in place of another. After the test it
+// is gone, since skopeo and podman look there too.
 func (s *Server) TrustForDocker(t testing.TB, host string) {
 	t.Helper()
-	s.putCA(t, filepath.Join("/etc/docker/certs.d", host))
+	dir := filepath.Join("/etc/docker/certs.d", host)
+	s.putCA(t, dir)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 }
 
 func (s *Server) putCA(t testing.TB, dir string) {
