@@ -1,7 +1,10 @@
 package manifest_test
 
 import (
+	"encoding/base64"
 	"encoding/json"
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -13,6 +16,7 @@ import (
 func FuzzParse(f *testing.F) {
 	for _, body := range []string{
 		image(""), image(`,"subject":` + desc(ociManifest, "s")), layered("null"), `{}`, "\ufeff{}",
+		layered(desc(layerType, "a", `"data":"YQ=="`)), layered(desc(layerType, "a", `"data":[97]`)),
 		`{"schemaVersion":2,"manifests":[` + desc(ociManifest, "child", `"platform":{"os":"linux"}`) + `]}`,
 		`{"schemaVersion":2,"mediaType":"` + dockerList + `","manifests":[]}`,
 		`{"blobs":[` + desc(layerType, "b") + `]}`, `{"m\u0065diaType":"a/b"}`, `{"\ud800":1,"\udfff":1}`,
@@ -73,6 +77,29 @@ func checkReadings(t *testing.T, m manifest.Manifest, body []byte) {
 	for name, got := range map[string]int{"manifests": len(m.Manifests), "layers": len(m.Layers)} {
 		if list, _ := plain[name].([]any); m.IsIndex() == (name == "manifests") && isOurs(m.MediaType) && len(list) != got {
 			t.Errorf("%s has %d elements, read %d", name, len(list), got)
+		}
+	}
+	if isOurs(m.MediaType) {
+		checkData(t, plain["config"], plain["subject"], plain["layers"], plain["manifests"])
+	}
+}
+
+// checkData: embedded data is what the descriptor's digest and size say.
+func checkData(t *testing.T, values ...any) {
+	for _, value := range values {
+		switch v := value.(type) {
+		case []any:
+			checkData(t, v...)
+		case map[string]any:
+			if v["data"] == nil {
+				continue
+			}
+			text, _ := v["data"].(string)
+			content, err := base64.StdEncoding.DecodeString(text)
+			want, _ := digest.Parse(fmt.Sprint(v["digest"]))
+			if err != nil || !want.Matches(content) || v["size"] != float64(len(content)) || strings.ContainsAny(text, "\r\n") {
+				t.Errorf("accepted data that is not its content: %v", v)
+			}
 		}
 	}
 }

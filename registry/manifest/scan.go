@@ -79,6 +79,9 @@ type frame struct {
 	commas   int
 }
 
+// isData says that the value being read is a descriptor's embedded data.
+func (f *frame) isData() bool { return f.place == descriptor && f.member == "data" }
+
 func (s *scanner) step() error {
 	switch c := s.body[s.at]; {
 	case c == '"':
@@ -101,6 +104,9 @@ func (s *scanner) top() *frame { return &s.open[len(s.open)-1] }
 func (s *scanner) enter(object bool) error {
 	if len(s.open) == maxDepth {
 		return fmt.Errorf("%w: nested more than %d deep", ErrNotJSON, maxDepth)
+	}
+	if len(s.open) > 0 && s.top().isData() { // encoding/json would take an array of numbers
+		return fmt.Errorf("%w: data: not a string", ErrInvalid)
 	}
 	f := frame{place: s.placeWithin(object), object: object, nameNext: object, first: len(s.names)}
 	s.open = append(s.open, f)
@@ -163,7 +169,7 @@ func (s *scanner) str() error {
 	if f := s.top(); f.nameNext {
 		f.nameNext = false
 		return s.name(f, s.body[start:s.at])
-	} else if f.place == descriptor && f.member == "data" {
+	} else if f.isData() {
 		return unbroken(s.body[start:s.at])
 	}
 	return nil
