@@ -23,13 +23,14 @@ import (
 // tags puts an image under many tags.
 func (d *door) tags(repo string, tags ...string) {
 	d.t.Helper()
-	content := indexOf(d.t)
+	p := registry.Push{Body: []byte(indexOf(d.t))}
 	for _, s := range tags {
 		tag, err := registry.ParseTag(s)
 		must(d.t, err)
-		_, err = d.service.PutImage(d.ctx(), name(d.t, repo), registry.Push{Tags: []registry.Tag{tag}, Body: []byte(content)})
-		must(d.t, err)
+		p.Tags = append(p.Tags, tag)
 	}
+	_, err := d.service.PutImage(d.ctx(), name(d.t, repo), p)
+	must(d.t, err)
 }
 
 // tagList is the answer of tags/list.

@@ -279,20 +279,6 @@ func TestManifestTooLarge(t *testing.T) {
 	want(t, d.put("team/app", "1", imageType, m+strings.Repeat(" ", limit-len(m))), 201, "")
 }
 
-// TestLargestManifest: the limit that holds by default is four megabytes, which
-// the specification asks for.
-func TestLargestManifest(t *testing.T) {
-	d := open(t)
-	d.create("team/app")
-	m := d.image("team/app", nil)
-	m += strings.Repeat(" ", 4<<20-len(m))
-	want(t, d.put("team/app", "1", imageType, m), 201, "")
-	if a := d.do("GET", "/v2/team/app/manifests/1"); a.body != m {
-		t.Errorf("pulled %d bytes", len(a.body))
-	}
-	want(t, d.do("PUT", "/v2/team/app/manifests/2", with("Content-Type", imageType), stream(strings.NewReader(m+" "))), 413, "SIZE_INVALID")
-}
-
 func TestSubject(t *testing.T) {
 	d := open(t)
 	d.create("team/app")

@@ -107,21 +107,22 @@ func TestReferrersRefused(t *testing.T) {
 	})
 }
 
-// TestManyReferrers are listed page by page, the filter going along.
-func TestManyReferrers(t *testing.T) {
-	d := open(t)
-	d.create("team/app")
+// pageReferrers pushes more than a page of them, and reads them page by page,
+// the filter going along.
+func (d *door) pageReferrers() {
+	t := d.t
+	t.Helper()
 	const count, others = 1_100, 11
 	subject := sha256Of("any")
 	for i := range count {
 		m := fmt.Sprintf(`{"schemaVersion":2,"mediaType":%q,"manifests":[],"artifactType":"application/x.%v",`+
 			`"subject":{"mediaType":%q,"digest":%q,"size":3},"annotations":{"i":"%d"}}`, indexType, i >= others, imageType, subject, i)
-		_, err := d.service.PutImage(d.ctx(), name(t, "team/app"), registry.Push{Body: []byte(m)})
+		_, err := d.service.PutImage(d.ctx(), name(t, "app"), registry.Push{Body: []byte(m)})
 		must(t, err)
 	}
 	for query, expected := range map[string]int{"": count, "?artifactType=application/x.true": count - others} {
 		seen := map[string]bool{}
-		path, pages := "/v2/team/app/referrers/"+subject.String()+query, 0
+		path, pages := "/v2/app/referrers/"+subject.String()+query, 0
 		for ; path != ""; pages++ {
 			a, x := d.referrers(path)
 			for _, m := range x.Manifests {

@@ -1,7 +1,6 @@
 package ociapi_test
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -77,10 +76,10 @@ var manifestRules = []rule{
 	{"Pushing Manifests", "Support manifest pushes of at least 4 megabytes; over the limit 413 Payload Too Large.",
 		once(func(d *door) {
 			m := marshal(d.t, d.imageBy(sha256Of, "layer"))
-			d.pushed(imageType, m+strings.Repeat(" ", 4<<20-len(m)), sha256Of)
-			d.unchanged(func() {
-				want(d.t, d.put("app", "1", imageType, m+strings.Repeat(" ", int(d.service.Limits().Manifest)+1-len(m))), 413, "SIZE_INVALID")
-			})
+			m += strings.Repeat(" ", 4<<20-len(m))
+			d.uploaded(d.put("app", "1", imageType, m), m, sha256Of(m))
+			more := stream(strings.NewReader(m + " "))
+			want(d.t, d.do("PUT", "/v2/app/manifests/2", with("Content-Type", imageType), more), 413, "SIZE_INVALID")
 		}), nil},
 }
 
@@ -157,7 +156,7 @@ var referenceRules = []rule{
 				"layer of another size":     marshal(d.t, layer),
 				"subject of other content":  marshal(d.t, subject),
 				"config that is not base64": strings.Replace(marshal(d.t, m), `"e30="`, `"{}"`, 1),
-				"config that is no string":  strings.Replace(marshal(d.t, m), `"e30="`, `[1]`, 1),
+				"config that is no string":  strings.Replace(marshal(d.t, m), `"e30="`, `[123,125]`, 1),
 			}
 			d.unchanged(func() {
 				for what, m := range tests {
@@ -312,31 +311,7 @@ var referrerRules = []rule{
 			wantHeader(d.t, filtered, "OCI-Filters-Applied", "artifactType")
 		}), nil},
 	{"Listing Referrers", "A Link header MUST be included when the descriptor list cannot be returned in a single manifest.",
-		once(func(d *door) {
-			subject := descriptor(imageType, "any", sha256Of)
-			var all []v1.Descriptor
-			for i := range 9 {
-				all = append(all, d.refer("app", subject, fmt.Sprintf("application/x.%d", i%2), map[string]string{"large": strings.Repeat(fmt.Sprint(i), 1<<20)}))
-			}
-			for query, n := range map[string]int{"": 9, "?artifactType=application/x.0": 5} {
-				pages, seen := 0, map[digest.Digest]bool{}
-				for path := "/v2/app/referrers/" + sha256Of("any").String() + query; path != ""; pages++ {
-					a, x := d.referrers(path)
-					for _, m := range x.Manifests {
-						dig, err := digest.Of(m.Digest)
-						must(d.t, err)
-						seen[dig] = true
-					}
-					if query != "" {
-						wantHeader(d.t, a, "OCI-Filters-Applied", "artifactType")
-					}
-					path = nextOf(d.t, a)
-				}
-				if len(seen) != n || pages < 2 || len(all) != 9 {
-					d.t.Errorf("%q: %d referrers on %d pages, want %d", query, len(seen), pages, n)
-				}
-			}
-		}), nil},
+		once((*door).pageReferrers), nil},
 	{"Enabling the Referrers API", "Registries MUST include preexisting image manifests that are listed in an image index tagged with the referrers tag schema.",
 		eachHash(func(d *door, of func(string) digest.Digest) {
 			subject := d.pushed(imageType, marshal(d.t, d.imageBy(of, "layer")), of)
