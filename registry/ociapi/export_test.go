@@ -82,3 +82,33 @@ func Operations() map[string][]string {
 	}
 	return all
 }
+
+// Asked is readAsked of a door, with its result in parts.
+func Asked(c Compat, q url.Values) (n int, last string, ok bool) {
+	ask, err := (&Server{compat: c}).readAsked(q)
+	return ask.n, ask.last, err == nil
+}
+
+// Place is place of a door.
+func Place(c Compat, entry string) string { return (&Server{compat: c}).place(entry) }
+
+// ReadPlace is readPlace of a door.
+func ReadPlace(c Compat, last string) (entry string, ok bool) {
+	entry, err := (&Server{compat: c}).readPlace(url.Values{"last": {last}})
+	return entry, err == nil
+}
+
+// Reference is reference, with its result in parts.
+func Reference(ref string) (tag, digest string, ok bool) {
+	r, err := target{ref: ref}.reference()
+	if !r.Tag.IsZero() {
+		tag = r.Tag.String()
+	}
+	if !r.Digest.IsZero() {
+		digest = r.Digest.String()
+	}
+	return tag, digest, err == nil
+}
+
+// Names is names.
+func Names(headers []string, d digest.Digest, weak bool) bool { return names(headers, d, weak) }
