@@ -1,6 +1,7 @@
 package doctor_test
 
 import (
+	"encoding/pem"
 	"fmt"
 	"strings"
 	"testing"
@@ -95,8 +96,8 @@ func TestClientsThatAreSetUp(t *testing.T) {
 		"containerd":           {"containerd", "etc/containerd/certs.d/HOST/hosts.toml", "[host.\"http://HOST\"]\n", false},
 		"buildkit":             {"buildkit", "etc/buildkit/buildkitd.toml", "[registry.\"HOST\"]\n  http = true\n", false},
 		"docker's file":        {"docker", "etc/docker/daemon.json", `{"insecure-registries": ["HOST"]}`, false},
-		"docker's certificate": {"docker", "etc/docker/certs.d/HOST/ca.crt", "", true},
-		"podman's certificate": {"podman", "etc/containers/certs.d/HOST/ca.crt", "", true},
+		"docker's certificate": {"docker", "etc/docker/certs.d/HOST/ca.crt", "CA", true},
+		"podman's certificate": {"podman", "etc/containers/certs.d/HOST/ca.crt", "CA", true},
 		"containerd's":         {"containerd", "etc/containerd/certs.d/HOST/hosts.toml", "[host.\"https://HOST\"]\nca = \"/etc/containerd/certs.d/HOST/ca.crt\"\n", true},
 		"buildkit's":           {"buildkit", "etc/buildkit/buildkitd.toml", "[registry.\"HOST\"]\nca = [\"/etc/ca.crt\"]\n", true},
 	} {
@@ -107,13 +108,29 @@ func TestClientsThatAreSetUp(t *testing.T) {
 			w.serve(t, registry(0), host)
 			if tt.tls {
 				w.subject.Host = "https://" + host
-				secured(t, w)
+				ca := secured(t, w)
+				tt.text = strings.ReplaceAll(tt.text, "CA", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.Raw})))
 				w.servers[host] = w.servers["localhost:5000"]
 			}
 			want{"client." + tt.client, doctor.Warn, "not set up", ""}.holds(t, w.examine(t))
 			w.files[strings.ReplaceAll(tt.path, "HOST", host)] = file(strings.ReplaceAll(tt.text, "HOST", host))
 			want{"client." + tt.client, doctor.OK, "set up for " + w.subject.Host, ""}.holds(t, w.examine(t))
 		})
+	}
+}
+
+// The certificate of another authority is none for this server.
+func TestClientsWithAnothersCertificate(t *testing.T) {
+	for client, path := range map[string]string{
+		"docker": "etc/docker/certs.d/HOST/ca.crt", "podman": "etc/containers/certs.d/HOST/ca.crt",
+	} {
+		const host = "registry.example:5000"
+		w := equipped(t)
+		w.names["registry.example"], w.subject.Host = otherIP, "https://"+host
+		secured(t, w)
+		w.servers[host] = w.servers["localhost:5000"]
+		w.files[strings.ReplaceAll(path, "HOST", host)] = file(othersCertificate)
+		want{"client." + client, doctor.Warn, "not set up", "berth-ca.crt"}.holds(t, w.examine(t))
 	}
 }
 
@@ -203,3 +220,17 @@ func TestNoPasswordIsShown(t *testing.T) {
 		}
 	}
 }
+
+// othersCertificate is that of an authority that made nothing of ours.
+const othersCertificate = `-----BEGIN CERTIFICATE-----
+MIIBjzCCATWgAwIBAgIUH9Tgh0wZMOpOFVCKAFdfWSFfVIgwCgYIKoZIzj0EAwIw
+HDEaMBgGA1UEAwwRYW5vdGhlciBhdXRob3JpdHkwIBcNMjYxMTIxMDY0MzUzWhgP
+MjEyNjEwMjgwNjQzNTNaMBwxGjAYBgNVBAMMEWFub3RoZXIgYXV0aG9yaXR5MFkw
+EwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAETu+zAdJCioG+88FyGcs4seDVCoB/Xxeq
+YICN90G90KJBmCOcIvFw+NrXY1JSr/8ndjWTi6GTsMW/avBXildbtqNTMFEwHQYD
+VR0OBBYEFJxEa7+n5888egMLE5+LtIW/Mjp7MB8GA1UdIwQYMBaAFJxEa7+n5888
+egMLE5+LtIW/Mjp7MA8GA1UdEwEB/wQFMAMBAf8wCgYIKoZIzj0EAwIDSAAwRQIh
+AKShY9NIvP72dP1vF128m0pwTvU1yYZZLHnFaT8rBMujAiAWy5dhkKzdY1P2kOq6
+VM9y1ZP5mUG/b2Lv3+iRhO/iZQ==
+-----END CERTIFICATE-----
+`

@@ -49,7 +49,7 @@ func containersTrust(ctx context.Context, v *visit, host string) (bool, string) 
 		return true, "" // an insecure one's certificate is not looked at
 	}
 	dirs := []string{"/etc/containers/certs.d", filepath.Join(v.Home, ".config/containers/certs.d"), "/etc/docker/certs.d"}
-	return v.hasCA(dirs, host), installCA("/etc/containers/certs.d", host)
+	return v.hasCA(ctx, dirs, host), installCA("/etc/containers/certs.d", host)
 }
 
 // hostsDir is where containerd is told of registries, if its configuration

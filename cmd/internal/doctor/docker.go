@@ -2,8 +2,10 @@ package doctor
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"path/filepath"
 	"slices"
@@ -106,15 +108,27 @@ func (v *visit) insecureRegistries(d dockerDaemon, host string) string {
 // is taken for insecure is asked for none.
 func dockerTrusts(ctx context.Context, v *visit, host string) (bool, string) {
 	dirs := []string{"/etc/docker/certs.d", filepath.Join(v.Home, ".config/docker/certs.d")}
-	if plain, _ := dockerPlain(ctx, v, host); plain || v.hasCA(dirs, host) {
+	if plain, _ := dockerPlain(ctx, v, host); plain || v.hasCA(ctx, dirs, host) {
 		return true, ""
 	}
 	return false, installCA("/etc/docker/certs.d", host)
 }
 
-// hasCA says whether a folder of certificates has one for a host.
-func (v *visit) hasCA(dirs []string, host string) bool {
-	return slices.ContainsFunc(dirs, func(dir string) bool { return v.exists(filepath.Join(dir, host, "ca.crt")) })
+// hasCA says whether a folder of certificates has one for a host by which the
+// host's own can be trusted. Of a host that shows none, any will do.
+func (v *visit) hasCA(ctx context.Context, dirs []string, host string) bool {
+	shown := v.probe(ctx, "https://"+host).certs
+	return slices.ContainsFunc(dirs, func(dir string) bool {
+		files, err := fs.Glob(v.Files, inFS(filepath.Join(dir, host))+"/*.crt")
+		if err != nil || len(files) == 0 {
+			return false
+		}
+		pool := x509.NewCertPool()
+		for _, name := range files {
+			pool.AppendCertsFromPEM([]byte(v.read("/" + name)))
+		}
+		return len(shown) == 0 || v.vouch(pool, shown, "") == nil
+	})
 }
 
 func installCA(dir, host string) string {
