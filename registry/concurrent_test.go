@@ -70,7 +70,7 @@ func (w *worker) push(t *testing.T) error {
 		m.Config = desc
 		m.Layers = append(m.Layers, desc)
 	}
-	_, err := w.s.PutImage(alice(t), n, registry.Push{Tags: []registry.Tag{tag(t, w.tagName())}, Body: imageOf(t, m)})
+	_, err := w.s.PutImage(alice(t), n, registry.Push{Tags: tagList(t, w.tagName(), w.tagName()), Body: imageOf(t, m)})
 	return err
 }
 

@@ -93,7 +93,9 @@ type subjects struct {
 	layer       digest.Digest // of the bytes "one"
 	image       []byte        // its manifest
 	index       []byte        // one of that image
+	outer       []byte        // one of that index
 	latest      registry.Tag
+	fallback    registry.Tag    // that of the image's subject
 	upload      registry.Upload // the one under way
 }
 
@@ -102,18 +104,21 @@ func newSubjects(t *testing.T) *subjects {
 	subject := v1.Descriptor{MediaType: v1.MediaTypeImageManifest, Digest: layer.Digest, Size: 1}
 	body := imageOf(t, v1.Manifest{Config: layer, Layers: []v1.Descriptor{layer}, Subject: &subject})
 	img := registry.Image{MediaType: v1.MediaTypeImageManifest, Digest: sha256Of(body), ManifestSize: int64(len(body))}
+	index := indexOf(t, img)
+	inner := registry.Image{MediaType: v1.MediaTypeImageIndex, Digest: sha256Of(index), ManifestSize: int64(len(index))}
 	return &subjects{
 		name: name(t, "team/app"), other: name(t, "team/other"), latest: tag(t, "latest"),
-		layer: sha256Of([]byte("one")), image: body, index: indexOf(t, img),
+		fallback: tag(t, "sha256-"+layer.Digest.Encoded()),
+		layer:    sha256Of([]byte("one")), image: body, index: index, outer: indexOf(t, img, inner),
 	}
 }
 
 // building operations come first, those for reading next, removing ones last:
 // in that order all succeed.
 func (x *subjects) building() []operation {
-	put := func(tag registry.Tag, body []byte) func(context.Context, *registry.Service) error {
+	put := func(body []byte, tags ...registry.Tag) func(context.Context, *registry.Service) error {
 		return func(ctx context.Context, s *registry.Service) error {
-			_, err := s.PutImage(ctx, x.name, registry.Push{Tags: []registry.Tag{tag}, Body: body})
+			_, err := s.PutImage(ctx, x.name, registry.Push{Tags: tags, Body: body})
 			return err
 		}
 	}
@@ -148,9 +153,18 @@ func (x *subjects) building() []operation {
 			_, err := s.Mount(ctx, x.other, x.layer, registry.Mount{MayRead: anyone})
 			return err
 		}},
-		{"PutImage", put(x.latest, x.image)},
-		{"PutImage, moving a tag", put(x.latest, x.index)},
-		{"PutImage, nothing new", put(registry.Tag{}, x.image)},
+		{"PutImage", put(x.image, x.latest)},
+		{"PutImage, moving a tag", put(x.index, x.latest)},
+		{"PutImage, nothing new", put(x.image)},
+		{"PutImage, several tags", put(x.outer, x.latest, x.fallback)},
+		{"PutImage, moving a tag back", put(x.index, x.latest)},
+		{"Mount, as ECR does", func(ctx context.Context, s *registry.Service) error {
+			_, err := s.Mount(ctx, x.other, x.layer, registry.Mount{From: x.name, MayRead: anyone, Referenced: true})
+			return err
+		}},
+		{"PutAccountSetting", func(ctx context.Context, s *registry.Service) error {
+			return s.PutAccountSetting(ctx, here, registry.BlobMounting, registry.Enabled)
+		}},
 	}
 }
 
@@ -190,6 +204,10 @@ func (x *subjects) reading() []operation {
 			_, _, err := s.Referrers(ctx, x.name, x.layer, nil, "", 9)
 			return err
 		}},
+		{"AccountSetting", func(ctx context.Context, s *registry.Service) error {
+			_, err := s.AccountSetting(ctx, here, registry.BlobMounting)
+			return err
+		}},
 		{"Repositories", func(ctx context.Context, s *registry.Service) error {
 			_, _, err := s.Repositories(ctx, here, "", 9)
 			return err
@@ -210,6 +228,7 @@ func (x *subjects) removing() []operation {
 			_, err := s.Untag(ctx, x.name, x.latest, registry.KeepImage)
 			return err
 		}},
+		{"DeleteImage, an index of an index", remove(x.outer)},
 		{"DeleteImage, an index", remove(x.index)},
 		{"PutImage, tagging", func(ctx context.Context, s *registry.Service) error {
 			_, err := s.PutImage(ctx, x.name, registry.Push{Tags: []registry.Tag{x.latest}, Body: x.image})
