@@ -44,9 +44,7 @@ or else one that is made for this purpose once and shown by "berth key list".`,
 			_, werr := io.WriteString(c.OutOrStdout(), lang.Nowhere())
 			return errors.Join(err, werr)
 		}
-		if *name == "github" {
-			fmt.Fprint(c.ErrOrStderr(), shell.OnGitHub(e, os.Environ()))
-		}
+		fmt.Fprint(c.ErrOrStderr(), lang.Remarks(e, os.Environ()))
 		return printEnv(c, lang, e)
 	}
 	return c

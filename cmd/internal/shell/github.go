@@ -8,7 +8,7 @@ import (
 // github is what a step of GitHub Actions appends to the file $GITHUB_ENV, for
 // the steps after it. There is nothing that takes a variable out or makes a
 // step fail.
-var github = Language{set: setOnGitHub, unset: unmislead}
+var github = Language{set: setOnGitHub, unset: unmislead, remarks: remarksOnGitHub}
 
 // setOnGitHub is a line of the file; a value of several lines stands between
 // two of a word that is none of its own (GitHub Actions: workflow commands,
@@ -26,7 +26,7 @@ func setOnGitHub(name, value string) string {
 
 // unmislead gives a misleading variable, which cannot be taken out, a value that
 // does no harm. A profile's name has none: an empty one is an error to some
-// tools, and a profile that exists loses to the key beside it. OnGitHub warns.
+// tools, and a profile that exists loses to the key beside it. remarksOnGitHub warns.
 func unmislead(name, endpoint string) string {
 	switch name {
 	case "AWS_PROFILE", "AWS_DEFAULT_PROFILE":
@@ -39,11 +39,11 @@ func unmislead(name, endpoint string) string {
 	return setOnGitHub(name, "")
 }
 
-// OnGitHub are the commands to GitHub's runner that go with Exports: to show
+// remarksOnGitHub are the commands to GitHub's runner that go with Exports: to show
 // the secret in no log, and to warn of what stays in the present environment.
 // The runner reads them from what a step prints, on either output, so they
 // must not be on the one that is appended to $GITHUB_ENV.
-func OnGitHub(e Environment, environ []string) string {
+func remarksOnGitHub(e Environment, environ []string) string {
 	var b strings.Builder
 	for line := range strings.Lines(e.Secret) { // a mask is of one line
 		fmt.Fprintf(&b, "::add-mask::%s\n", commandData(strings.TrimRight(line, "\r\n")))

@@ -104,7 +104,7 @@ func TestGitHubValueOfSeveralLines(t *testing.T) {
 	}
 }
 
-func TestOnGitHub(t *testing.T) {
+func TestRemarksOnGitHub(t *testing.T) {
 	tests := []struct {
 		secret  string
 		environ []string
@@ -115,8 +115,8 @@ func TestOnGitHub(t *testing.T) {
 		{"s", []string{"AWS_PROFILE=work"}, "::add-mask::s\n::warning::AWS_PROFILE is set, and one step cannot take it out for the next: let no step after this one have it\n"},
 	}
 	for _, tt := range tests {
-		if got := shell.OnGitHub(shell.Environment{Secret: tt.secret}, tt.environ); got != tt.want {
-			t.Errorf("OnGitHub of %q with %v: %q, want %q", tt.secret, tt.environ, got, tt.want)
+		if got := language(t, "github").Remarks(shell.Environment{Secret: tt.secret}, tt.environ); got != tt.want {
+			t.Errorf("remarks of %q with %v: %q, want %q", tt.secret, tt.environ, got, tt.want)
 		}
 	}
 }

@@ -66,11 +66,14 @@ type Language struct {
 	set   func(name, value string) string
 	unset func(name, endpoint string) string
 	fail  string // makes what evaluates it fail
+	// remarks are for the standard error, beside Exports; nil for none.
+	remarks func(e Environment, environ []string) string
 }
 
 // languages by the name of the shell.
 var languages = map[string]Language{
-	"sh": posix, "bash": posix, "zsh": posix, "fish": fish, "powershell": powershell, "pwsh": powershell, "github": github,
+	"sh": posix, "bash": posix, "zsh": posix, "fish": fish, "powershell": powershell, "pwsh": powershell,
+	"github": github, "github-actions": github,
 }
 
 // Names are the names that Named knows, one for each language.
@@ -94,6 +97,15 @@ func (l Language) Exports(e Environment, environ []string) string {
 		b.WriteString(l.unset(name, e.Endpoint))
 	}
 	return b.String()
+}
+
+// Remarks are what has to be said on the standard error beside what Exports gives
+// for the standard output; "" if that is nothing.
+func (l Language) Remarks(e Environment, environ []string) string {
+	if l.remarks == nil {
+		return ""
+	}
+	return l.remarks(e, environ)
 }
 
 // Nowhere is the code for a server that cannot be found. Who evaluates it sees
