@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -77,6 +78,14 @@ func (l *secureListener) start() {
 func (l *secureListener) acceptAll(ctx context.Context) {
 	for {
 		c, err := l.Listener.Accept()
+		if isPassing(err) {
+			l.limits.log.Warn("no connection can be accepted for a while", "error", err)
+			select {
+			case <-time.After(acceptPause):
+				continue
+			case <-ctx.Done():
+			}
+		}
 		if err != nil {
 			l.failed <- err
 			return
@@ -84,6 +93,16 @@ func (l *secureListener) acceptAll(ctx context.Context) {
 		l.bound.state(c, http.StateNew)
 		go l.secure(ctx, c)
 	}
+}
+
+// acceptPause is the longest that net/http waits after such an error.
+const acceptPause = time.Second
+
+// isPassing says that an error of Accept is over soon, as when no more files can
+// be opened.
+func isPassing(err error) bool {
+	var no syscall.Errno
+	return errors.As(err, &no) && no.Temporary()
 }
 
 // secure does the handshake of a connection and hands it out.

@@ -5,11 +5,18 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/hex"
+	"errors"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
+	"net/http/httptest"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
+
+	"github.com/seed-78150930/berth/cmd/internal/server"
 )
 
 // request asks a server by one of its clients, with a registry password.
@@ -99,5 +106,44 @@ func TestStalledHandshakesDoNotKeepOthersOut(t *testing.T) {
 	}
 	if got := h.get("/healthz").status; got != http.StatusOK {
 		t.Errorf("others are answered %d", got)
+	}
+}
+
+// wanting is a listener that has no files left at first.
+type wanting struct {
+	net.Listener
+	failures int
+}
+
+func (l *wanting) Accept() (net.Conn, error) {
+	if l.failures > 0 {
+		l.failures--
+		return nil, &net.OpError{Op: "accept", Err: os.NewSyscallError("accept4", syscall.EMFILE)}
+	}
+	return l.Listener.Accept()
+}
+
+func TestTLSOutlivesAWantOfFiles(t *testing.T) {
+	origin := httptest.NewTLSServer(nil) // for its certificate
+	defer origin.Close()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	secured := server.Secured(&wanting{Listener: l, failures: 1}, &tls.Config{Certificates: origin.TLS.Certificates})
+	defer secured.Close()
+	go func() {
+		if c, err := tls.Dial("tcp", l.Addr().String(), &tls.Config{InsecureSkipVerify: true}); err == nil {
+			c.Close()
+		}
+	}()
+	c, err := secured.Accept()
+	if err != nil {
+		t.Fatalf("Accept after there were no files: %v", err)
+	}
+	c.Close()
+	secured.Close()
+	if _, err := secured.Accept(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Accept of a closed listener: %v", err)
 	}
 }
