@@ -29,19 +29,23 @@ var accountSettings = map[string][]string{
 // AccountSetting is the value of a setting of a registry.
 // Refusal: SettingInvalid with the Field "name", if there is no such setting.
 func (s *Service) AccountSetting(ctx context.Context, id ID, name string) (value string, err error) {
-	values, err := valuesOf(name)
-	if err != nil {
+	if _, err := valuesOf(name); err != nil {
 		return "", err
 	}
 	err = s.view(ctx, func(r storage.Reader) error {
-		row, err := settings.Get(r, id.Account, id.Region, name)
-		value = row.Value
+		value, err = settingOf(r, id, name)
 		return err
 	})
-	if errors.Is(err, storage.ErrNotFound) {
-		return values[0], nil
-	}
 	return value, err
+}
+
+// settingOf reads a setting that there is.
+func settingOf(rd storage.Reader, id ID, name string) (value string, err error) {
+	row, err := settings.Get(rd, id.Account, id.Region, name)
+	if errors.Is(err, storage.ErrNotFound) {
+		return accountSettings[name][0], nil
+	}
+	return row.Value, err
 }
 
 // PutAccountSetting gives a setting of a registry a value. Refusal:

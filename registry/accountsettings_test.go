@@ -53,6 +53,9 @@ func TestMountAsECRDoes(t *testing.T) {
 			Config: addConfig(t, s, from), Layers: []v1.Descriptor{addLayer(t, s, from, "used")},
 		}))
 	}
+	_, err = s.Mount(alice(t), create(t, s, "team/early"), sha256Of([]byte("used")), registry.Mount{From: plain, MayRead: anyone, AsECR: true})
+	wantCode(t, "before the setting is on", err, registry.LayerNotFound)
+	must(t, s.PutAccountSetting(alice(t), plain.ID(), registry.BlobMounting, registry.Enabled))
 	to, toSealed := create(t, s, "team/to"), createWith(t, s, "team/to-sealed", key)
 	for _, tt := range []struct {
 		what     string
@@ -70,7 +73,7 @@ func TestMountAsECRDoes(t *testing.T) {
 		{"from none", name(t, "team/none"), to, "used", false},
 	} {
 		d := sha256Of([]byte(tt.content))
-		_, err := s.Mount(alice(t), tt.to, d, registry.Mount{From: tt.from, MayRead: anyone, Referenced: true})
+		_, err := s.Mount(alice(t), tt.to, d, registry.Mount{From: tt.from, MayRead: anyone, AsECR: true})
 		if !tt.ok {
 			wantCode(t, tt.what, err, registry.LayerNotFound)
 			continue

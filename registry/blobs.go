@@ -207,14 +207,23 @@ type Mount struct {
 	MayRead func(ctx context.Context, n Name) bool
 	// MayCreate is as in Push.
 	MayCreate bool
-	// Referenced mounts as ECR does: what a stored image of the source uses,
-	// from a named repository of the same registry that says the same of its
-	// encryption (ECR reference, registry-http.md section 4).
-	Referenced bool
+	// AsECR mounts as ECR does: where the account setting BlobMounting is
+	// Enabled, what a stored image of the source uses, from a named repository
+	// of the same registry that says the same of its encryption (ECR reference,
+	// registry-http.md section 4).
+	AsECR bool
 }
 
-func (m Mount) takes(l Layer, from, to repository) bool {
-	return !m.Referenced || l.Referenced && from.name.id == to.name.id && from.row.Encryption == to.row.Encryption
+// takes says whether a layer of a repository may be mounted in another one.
+func (m Mount) takes(rd storage.Reader, l Layer, from, to repository) (bool, error) {
+	if !m.AsECR {
+		return true, nil
+	}
+	if !l.Referenced || from.name.id != to.name.id || from.row.Encryption != to.row.Encryption {
+		return false, nil
+	}
+	value, err := settingOf(rd, to.name.id, BlobMounting)
+	return value == Enabled, err
 }
 
 // maxSources bounds how many holders of a layer a mount without a source asks
@@ -230,8 +239,7 @@ func (s *Service) Mount(ctx context.Context, name Name, d digest.Digest, m Mount
 		return Layer{}, err
 	}
 	err = s.update(ctx, func(tx storage.Tx) error {
-		var source repository
-		source, l, err = usedLayer(tx, from, d)
+		source, found, err := usedLayer(tx, from, d)
 		if CodeOf(err) != "" {
 			return layerNotFound(name, d)
 		}
@@ -242,9 +250,14 @@ func (s *Service) Mount(ctx context.Context, name Name, d digest.Digest, m Mount
 		if err != nil {
 			return err
 		}
-		if !m.takes(l, source, repo) {
+		ok, err := m.takes(tx, found, source, repo)
+		if err != nil {
+			return err
+		}
+		if !ok {
 			return layerNotFound(name, d)
 		}
+		l = found
 		if l.Existed, err = held.Has(tx, repo.key(d.String())...); err != nil || l.Existed {
 			return err
 		}
@@ -260,7 +273,7 @@ func (s *Service) Mount(ctx context.Context, name Name, d digest.Digest, m Mount
 // source is the repository to mount a layer from, which the caller may read.
 func (s *Service) source(ctx context.Context, name Name, d digest.Digest, m Mount) (Name, error) {
 	candidates := []Name{m.From}
-	if m.From.IsZero() && m.Referenced {
+	if m.From.IsZero() && m.AsECR {
 		return Name{}, layerNotFound(name, d)
 	}
 	if m.From.IsZero() {

@@ -158,12 +158,12 @@ func (x *subjects) building() []operation {
 		{"PutImage, nothing new", put(x.image)},
 		{"PutImage, several tags", put(x.outer, x.latest, x.fallback)},
 		{"PutImage, moving a tag back", put(x.index, x.latest)},
-		{"Mount, as ECR does", func(ctx context.Context, s *registry.Service) error {
-			_, err := s.Mount(ctx, x.other, x.layer, registry.Mount{From: x.name, MayRead: anyone, Referenced: true})
-			return err
-		}},
 		{"PutAccountSetting", func(ctx context.Context, s *registry.Service) error {
 			return s.PutAccountSetting(ctx, here, registry.BlobMounting, registry.Enabled)
+		}},
+		{"Mount, as ECR does", func(ctx context.Context, s *registry.Service) error {
+			_, err := s.Mount(ctx, x.other, x.layer, registry.Mount{From: x.name, MayRead: anyone, AsECR: true})
+			return err
 		}},
 	}
 }

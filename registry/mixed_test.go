@@ -59,7 +59,8 @@ func TestAlgorithmsInOneImage(t *testing.T) {
 	addLayer(t, s, n, "long")
 	must(t, s.DeleteLayer(alice(t), n, short))
 	wantCode(t, "delete the layer", s.DeleteLayer(alice(t), n, long), registry.LayerReferenced)
-	_, err = s.Mount(alice(t), other, long, registry.Mount{From: n, MayRead: anyone, Referenced: true})
+	must(t, s.PutAccountSetting(alice(t), other.ID(), registry.BlobMounting, registry.Enabled))
+	_, err = s.Mount(alice(t), other, long, registry.Mount{From: n, MayRead: anyone, AsECR: true})
 	must(t, err)
 	if got := readLayer(t, s, other, long); got != "long" {
 		t.Errorf("the mounted layer reads %q", got)

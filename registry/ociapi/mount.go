@@ -12,15 +12,12 @@ import (
 // none that the caller may read: why is not told, and an ordinary upload
 // begins.
 func (s *Server) mount(w http.ResponseWriter, r *http.Request, to target, d digest.Digest, mayCreate bool) (done bool, err error) {
-	if on, err := s.mounts(r.Context(), to); err != nil || !on {
-		return false, err
-	}
 	from, ok, err := s.mountSource(to)
 	if err != nil || !ok {
 		return false, err
 	}
 	_, err = s.registry.Mount(r.Context(), to.name, d, registry.Mount{
-		From: from, MayRead: s.mayRead(to), MayCreate: mayCreate, Referenced: s.does(mountBySetting),
+		From: from, MayRead: s.mayRead(to), MayCreate: mayCreate, AsECR: s.does(mountBySetting),
 	})
 	if registry.CodeOf(err) == registry.LayerNotFound {
 		return false, nil
@@ -29,15 +26,6 @@ func (s *Server) mount(w http.ResponseWriter, r *http.Request, to target, d dige
 		return false, err
 	}
 	return true, created(w, to, d)
-}
-
-// mounts says whether blobs are mounted at all.
-func (s *Server) mounts(ctx context.Context, to target) (bool, error) {
-	if !s.does(mountBySetting) {
-		return true, nil
-	}
-	value, err := s.registry.AccountSetting(ctx, to.id, registry.BlobMounting)
-	return value == registry.Enabled, err
 }
 
 // mountSource is the repository that the query names, zero if it names none.
