@@ -25,7 +25,7 @@ func (a *API) describeImages(ctx context.Context, c *call, in *shape.DescribeIma
 	if err != nil {
 		return nil, err
 	}
-	page, next, err := a.registry.Images(ctx, c.repo, registry.TagFilter(value(filter.TagStatus)), after, pageSize(in.MaxResults, 100))
+	page, next, err := a.registry.Images(ctx, c.repo, registry.ImageFilter{Tags: registry.TagFilter(value(filter.TagStatus)), Status: registry.StatusFilter(value(filter.ImageStatus))}, after, pageSize(in.MaxResults, 100))
 	if err != nil {
 		return nil, err
 	}
@@ -110,7 +110,7 @@ func (a *API) listImages(ctx context.Context, c *call, in *shape.ListImagesReque
 	if err != nil {
 		return nil, err
 	}
-	page, next, err := a.registry.ImageIDs(ctx, c.repo, registry.TagFilter(value(filter.TagStatus)), after, pageSize(in.MaxResults, 100))
+	page, next, err := a.registry.ImageIDs(ctx, c.repo, registry.ImageFilter{Tags: registry.TagFilter(value(filter.TagStatus)), Status: registry.StatusFilter(value(filter.ImageStatus))}, after, pageSize(in.MaxResults, 100))
 	if err != nil {
 		return nil, err
 	}
@@ -138,7 +138,7 @@ func (a *API) listImageReferrers(ctx context.Context, c *call, in *shape.ListIma
 	if err != nil {
 		return nil, err
 	}
-	page, next, err := a.registry.Referrers(ctx, c.repo, d, filter.ArtifactTypes, after, pageSize(in.MaxResults, 20))
+	page, next, err := a.registry.Referrers(ctx, c.repo, d, registry.ReferrerFilter{ArtifactTypes: filter.ArtifactTypes, Status: registry.StatusFilter(value(filter.ArtifactStatus))}, after, pageSize(in.MaxResults, 20))
 	if err != nil {
 		return nil, err
 	}

@@ -87,7 +87,7 @@ func (w *worker) pushIndex(t *testing.T) error {
 // deleteImage deletes any image, since those without tags keep layers too.
 func (w *worker) deleteImage(t *testing.T) error {
 	n := w.name()
-	page, _, err := w.s.Images(alice(t), n, "", "", 1000)
+	page, _, err := w.s.Images(alice(t), n, registry.ImageFilter{}, "", 1000)
 	if err != nil || len(page) == 0 {
 		return err
 	}

@@ -32,16 +32,16 @@ func pushes(s *registry.Service, from registry.Name) map[string]func(context.Con
 func anyone(context.Context, registry.Name) bool { return true }
 
 func TestCreateOnPush(t *testing.T) {
-	for _, on := range []bool{false, true} {
+	for _, mode := range []registry.CreationMode{"", registry.CreateNever, registry.CreateByTemplate, registry.CreateAlways} {
 		for _, may := range []bool{false, true} {
-			s := open(t, registry.Options{CreateOnPush: on})
+			s := open(t, registry.Options{CreateOnPush: mode})
 			from := create(t, s, "team/from")
 			addLayer(t, s, from, "one")
 			for what, push := range pushes(s, from) {
-				t.Run(fmt.Sprintf("%s, server %v, caller %v", what, on, may), func(t *testing.T) {
+				t.Run(fmt.Sprintf("%s, server %q, caller %v", what, mode, may), func(t *testing.T) {
 					n := name(t, "team/new")
 					err := push(alice(t), n, may)
-					if on && may {
+					if mode == registry.CreateAlways && may {
 						must(t, err)
 						_, err = s.DeleteRepository(alice(t), n, true)
 						must(t, err)
@@ -57,7 +57,7 @@ func TestCreateOnPush(t *testing.T) {
 }
 
 func TestRefusedPushCreatesNothing(t *testing.T) {
-	s := open(t, registry.Options{CreateOnPush: true, Limits: registry.Limits{Manifest: 1000}})
+	s := open(t, registry.Options{CreateOnPush: registry.CreateAlways, Limits: registry.Limits{Manifest: 1000}})
 	from := create(t, s, "team/from")
 	img := addImage(t, s, from, "", "one")
 	n, body := name(t, "team/new"), indexOf(t, img)
@@ -93,7 +93,7 @@ func TestRefusedPushCreatesNothing(t *testing.T) {
 }
 
 func TestCreateOnPushMakesAPlainRepository(t *testing.T) {
-	s := open(t, registry.Options{CreateOnPush: true})
+	s := open(t, registry.Options{CreateOnPush: registry.CreateAlways})
 	n := name(t, "team/new")
 	_, err := s.PutImage(alice(t), n, registry.Push{Tags: []registry.Tag{tag(t, "1")}, Body: indexOf(t), MayCreate: true})
 	must(t, err)

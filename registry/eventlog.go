@@ -2,8 +2,10 @@ package registry
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/seed-78150930/berth/auth"
@@ -24,7 +26,22 @@ const (
 	ImageDeleted      EventKind = "image-deleted"
 	TagRemoved        EventKind = "tag-removed" // the image stayed
 	LayerDeleted      EventKind = "layer-deleted"
+
+	StorageClassChanged EventKind = "storage-class-changed" // Detail: StorageClassDetail
+	ImageReplicated     EventKind = "image-replicated"      // at its destination; Detail: ReplicationDetail
+	ReplicationFailed   EventKind = "replication-failed"    // at its source; Detail: ReplicationDetail
+	ImagePulled         EventKind = "image-pulled"          // only with Options.ReadEvents
+	AccessDenied        EventKind = "access-denied"         // only with Options.ReadEvents; Detail: DenialDetail
+	RegistryChanged     EventKind = "registry-changed"      // a policy or configuration of a registry; Detail: RegistryDetail
+	ScanningChanged     EventKind = "scanning-changed"      // of a registry; Detail: ScanningDetail
+	LifecycleRun        EventKind = "lifecycle-run"         // what a lifecycle policy did to some images; Detail: LifecycleDetail
+	LifecyclePreviewed  EventKind = "lifecycle-previewed"   // what it would do; Detail: LifecycleDetail
 )
+
+// RegistryDetail is the detail of RegistryChanged.
+type RegistryDetail struct {
+	What string // kind of the document, such as "registry-policy", or the name of the setting
+}
 
 // Event is something that happened to a repository, written in the
 // transaction that did it.
@@ -32,12 +49,15 @@ type Event struct {
 	Sequence     uint64 // ascending, no two alike
 	At           time.Time
 	Kind         EventKind
-	Repository   Name
+	Repository   Name          // without a name where a whole registry is concerned
 	RepositoryID string        // never used again, unlike the name
 	Digest       digest.Digest // zero where no image or layer is concerned
 	MediaType    string
 	Tag          Tag    // zero where none is concerned
 	Actor        string // ARN of the principal; "" for the server itself
+	// Detail is JSON of the struct that stands at the kind; nil for kinds
+	// without one.
+	Detail json.RawMessage
 }
 
 const eventSequence = "event"
@@ -66,6 +86,49 @@ func (s *Service) Events(ctx context.Context, after uint64, limit int) (page []E
 	return page, err
 }
 
+// AwaitEvents returns when there may be events after the given sequence number,
+// or with ctx's error when ctx ends. Other processes' events are noticed within a
+// second.
+func (s *Service) AwaitEvents(ctx context.Context, after uint64) error {
+	for {
+		changed := s.news.next() // before looking, lest one be missed
+		page, err := s.Events(ctx, after, 1)
+		if err != nil || len(page) > 0 {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-changed:
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+// news tells those who wait that rows have changed. The zero value is ready.
+type news struct {
+	mu      sync.Mutex
+	changed chan struct{} // closed with the next change; nil if nobody waits
+}
+
+func (n *news) next() <-chan struct{} {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.changed == nil {
+		n.changed = make(chan struct{})
+	}
+	return n.changed
+}
+
+func (n *news) spread() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.changed != nil {
+		close(n.changed)
+		n.changed = nil
+	}
+}
+
 func (row eventRow) event(key string) (Event, error) {
 	n, err := strconv.ParseUint(key, 16, 64)
 	if err != nil {
@@ -74,15 +137,22 @@ func (row eventRow) event(key string) (Event, error) {
 	return Event{
 		Sequence: n, At: row.At, Kind: row.Kind, RepositoryID: row.RepositoryID,
 		Repository: Name{ID{row.Account, row.Region}, row.Repository},
-		Digest:     row.Digest, MediaType: row.MediaType, Tag: Tag{row.Tag}, Actor: row.Actor,
+		Digest:     row.Digest, MediaType: row.MediaType, Tag: Tag{row.Tag}, Actor: row.Actor, Detail: row.Detail,
 	}, nil
 }
 
 // sequenceKey writes n so that keys stand in the order of their numbers.
 func sequenceKey(n uint64) string { return fmt.Sprintf("%016x", n) }
 
-// record writes an event. Digest, media type and tag come in e.
+// record writes an event of a repository. Digest, media type, tag and detail
+// come in e.
 func (s *Service) record(ctx context.Context, tx storage.Tx, kind EventKind, repo repository, e eventRow) error {
+	e.Repository, e.RepositoryID = repo.name.path, repo.row.ID
+	return s.recordRegistry(ctx, tx, kind, repo.name.id, e)
+}
+
+// recordRegistry writes an event of a registry.
+func (s *Service) recordRegistry(ctx context.Context, tx storage.Tx, kind EventKind, id ID, e eventRow) error {
 	seq, err := sequences.Get(tx, eventSequence)
 	if ignoreNotFound(err) != nil {
 		return err
@@ -92,6 +162,6 @@ func (s *Service) record(ctx context.Context, tx storage.Tx, kind EventKind, rep
 		return err
 	}
 	e.At, e.Kind, e.Actor = s.now().UTC(), kind, auth.PrincipalOf(ctx).ARN
-	e.Account, e.Region, e.Repository, e.RepositoryID = repo.name.id.Account, repo.name.id.Region, repo.name.path, repo.row.ID
+	e.Account, e.Region = id.Account, id.Region
 	return events.Put(tx, e, sequenceKey(seq.Last))
 }

@@ -62,7 +62,7 @@ func TestFallbackReferrerIsDescribedByItsManifest(t *testing.T) {
 	img := addImage(t, s, n, "1.0", "one")
 	sig := addArtifact(t, s, n, "application/x.signature", "signed")
 	put(t, s, n, strings.Replace(img.Digest.String(), ":", "-", 1), indexOf(t, sig))
-	page, _, err := s.Referrers(alice(t), n, img.Digest, nil, "", 10)
+	page, _, err := s.Referrers(alice(t), n, img.Digest, registry.ReferrerFilter{}, "", 10)
 	must(t, err)
 	if len(page) != 1 || page[0].Digest != sig.Digest || page[0].ArtifactType != "application/x.signature" ||
 		page[0].Size != sig.ManifestSize || page[0].Annotations["note"] != "signed" {
@@ -90,14 +90,14 @@ func TestFallbackIndexDescribesWhatSaysNothing(t *testing.T) {
 	want := map[digest.Digest]registry.Referrer{
 		silent.Digest: {
 			Digest: silent.Digest, MediaType: silent.MediaType, ArtifactType: "application/x.claimed",
-			Size: silent.ManifestSize, Annotations: map[string]string{"note": "claimed"},
+			Size: silent.ManifestSize, Annotations: map[string]string{"note": "claimed"}, Status: registry.Active,
 		},
 		outspoken.Digest: {
 			Digest: outspoken.Digest, MediaType: outspoken.MediaType, ArtifactType: "application/x.signature",
-			Size: outspoken.ManifestSize, Annotations: map[string]string{"note": "signed"},
+			Size: outspoken.ManifestSize, Annotations: map[string]string{"note": "signed"}, Status: registry.Active,
 		},
 	}
-	page, _, err := s.Referrers(alice(t), n, img.Digest, nil, "", 10)
+	page, _, err := s.Referrers(alice(t), n, img.Digest, registry.ReferrerFilter{}, "", 10)
 	must(t, err)
 	got := map[digest.Digest]registry.Referrer{}
 	for _, r := range page {

@@ -189,11 +189,11 @@ func (x *subjects) reading() []operation {
 			return err
 		}},
 		{"Images", func(ctx context.Context, s *registry.Service) error {
-			_, _, err := s.Images(ctx, x.name, "", "", 9)
+			_, _, err := s.Images(ctx, x.name, registry.ImageFilter{}, "", 9)
 			return err
 		}},
 		{"ImageIDs", func(ctx context.Context, s *registry.Service) error {
-			_, _, err := s.ImageIDs(ctx, x.name, "", "", 9)
+			_, _, err := s.ImageIDs(ctx, x.name, registry.ImageFilter{}, "", 9)
 			return err
 		}},
 		{"Tags", func(ctx context.Context, s *registry.Service) error {
@@ -201,7 +201,7 @@ func (x *subjects) reading() []operation {
 			return err
 		}},
 		{"Referrers", func(ctx context.Context, s *registry.Service) error {
-			_, _, err := s.Referrers(ctx, x.name, x.layer, nil, "", 9)
+			_, _, err := s.Referrers(ctx, x.name, x.layer, registry.ReferrerFilter{}, "", 9)
 			return err
 		}},
 		{"AccountSetting", func(ctx context.Context, s *registry.Service) error {
@@ -246,7 +246,7 @@ func (x *subjects) removing() []operation {
 
 func TestEveryFaultIsAFault(t *testing.T) {
 	index := &brokenIndex{Index: memory.NewIndex(), left: -1}
-	s := open(t, registry.Options{Index: index, CreateOnPush: true})
+	s := open(t, registry.Options{Index: index, CreateOnPush: registry.CreateAlways})
 	x := newSubjects(t)
 	for _, op := range slices.Concat(x.building(), x.reading(), x.removing()) {
 		for n := 1; ; n++ {

@@ -31,6 +31,11 @@ type Image struct {
 	ArtifactType    string        // artifactType, else the config's media type; "" for an index without one
 	ConfigMediaType string        // "" for an index
 	Subject         digest.Digest // zero if it is no referrer
+	Status          ImageStatus
+	// ArchivedAt and ActivatedAt are the last times that it went into the
+	// archive and came back, PulledAt that it was pulled, TaggedAt that a tag
+	// came to it; zero if that never was.
+	ArchivedAt, ActivatedAt, PulledAt, TaggedAt time.Time
 	// Tags, in byte order. Only Images and DescribeImage fill it.
 	Tags []Tag
 }
@@ -55,10 +60,55 @@ func (f TagFilter) takes(row imageRow) bool {
 	return true
 }
 
+// ImageStatus says whether an image can be pulled (ECR reference, policies.md
+// section 11).
+type ImageStatus string
+
+// The statuses. Only an active image is pulled.
+const (
+	Active     ImageStatus = "ACTIVE"
+	Archived   ImageStatus = "ARCHIVED"
+	Activating ImageStatus = "ACTIVATING" // on its way back from the archive
+)
+
+// status is that of an image; rows leave the usual one out.
+func (row imageRow) status() ImageStatus {
+	if row.Status == "" {
+		return Active
+	}
+	return row.Status
+}
+
+// StatusFilter chooses images by their status: an ImageStatus, or AnyStatus.
+// The zero value is Active, as at ECR.
+type StatusFilter string
+
+// AnyStatus takes all images.
+const AnyStatus StatusFilter = "ANY"
+
+func (f StatusFilter) takes(row imageRow) bool {
+	switch f {
+	case "":
+		return row.status() == Active
+	case AnyStatus:
+		return true
+	}
+	return StatusFilter(row.status()) == f
+}
+
+// ImageFilter chooses images. The zero value takes the active ones.
+type ImageFilter struct {
+	Tags   TagFilter
+	Status StatusFilter
+}
+
+func (f ImageFilter) takes(row imageRow) bool { return f.Tags.takes(row) && f.Status.takes(row) }
+
 func (row imageRow) public(name Name, d digest.Digest) Image {
 	return Image{
 		Name: name, Digest: d, MediaType: row.MediaType, ManifestSize: row.ManifestSize, Size: row.Size,
 		PushedAt: row.PushedAt, ArtifactType: row.ArtifactType, ConfigMediaType: row.ConfigMediaType, Subject: row.Subject,
+		Status: row.status(), ArchivedAt: row.ArchivedAt, ActivatedAt: row.ActivatedAt, PulledAt: row.PulledAt, TaggedAt: row.TaggedAt,
 	}
 }
 
@@ -215,7 +265,7 @@ const rowsForEach, rowsAtLeast = 10, 1000
 // next is the value of after for the next page, "" if there is none; a page
 // may be short, or empty, and still have a next one.
 // Refusals: RepositoryNotFound, PageInvalid.
-func (s *Service) Images(ctx context.Context, name Name, filter TagFilter, after string, limit int) (page []Image, next string, err error) {
+func (s *Service) Images(ctx context.Context, name Name, filter ImageFilter, after string, limit int) (page []Image, next string, err error) {
 	err = s.view(ctx, func(r storage.Reader) error {
 		page, next = nil, ""
 		repo, err := find(r, name)
@@ -269,7 +319,7 @@ func (r repository) eachImage(rd storage.Reader, after string, limit int, fn fun
 // ImageIDs lists a repository's pairs of digest and tag, and its images
 // without tags, in byte order of digest and tag. after and next are as for
 // Images, of this list's own form. Refusals: RepositoryNotFound, PageInvalid.
-func (s *Service) ImageIDs(ctx context.Context, name Name, filter TagFilter, after string, limit int) (page []Ref, next string, err error) {
+func (s *Service) ImageIDs(ctx context.Context, name Name, filter ImageFilter, after string, limit int) (page []Ref, next string, err error) {
 	err = s.view(ctx, func(r storage.Reader) error {
 		repo, err := find(r, name)
 		if err != nil {
@@ -283,7 +333,7 @@ func (s *Service) ImageIDs(ctx context.Context, name Name, filter TagFilter, aft
 
 // imageIDs collects one pair more than limit, to see whether there is a next
 // page.
-func (r repository) imageIDs(rd storage.Reader, filter TagFilter, after string, limit int) (page []Ref, next string, err error) {
+func (r repository) imageIDs(rd storage.Reader, filter ImageFilter, after string, limit int) (page []Ref, next string, err error) {
 	from, fromTag, within := strings.Cut(after, " ")
 	if within {
 		if page, err = r.idsOf(rd, from, fromTag, limit+1); err != nil {

@@ -275,7 +275,7 @@ func (a *audit) references() {
 	}
 	for _, f := range rows(a, children) {
 		a.ofImage("child "+f.Key[3], f.Key[:3], f.Key[4])
-		if !a.s.live.Load().sparseIndexes {
+		if !a.s.live.Load().SparseIndexes {
 			a.ofImage("child of "+f.Key[4], f.Key[:3], f.Key[3])
 		}
 	}

@@ -146,7 +146,7 @@ func firstParts[Row any](t table.Table[Row], r storage.Reader, part int, sel tab
 
 // expireUploads removes uploads that nobody has touched for too long.
 func (s *Service) expireUploads(ctx context.Context) error {
-	limit := s.now().Add(-s.live.Load().uploadExpiry)
+	limit := s.now().Add(-s.live.Load().UploadExpiry)
 	return s.dropUploads(ctx, table.Select{}, func(row uploadRow) bool { return !row.TouchedAt.After(limit) })
 }
 
@@ -187,7 +187,7 @@ func (s *Service) dropUploads(ctx context.Context, sel table.Select, gone func(u
 
 // trimEvents removes events older than their retention.
 func (s *Service) trimEvents(ctx context.Context) error {
-	limit := s.now().Add(-s.live.Load().eventRetention)
+	limit := s.now().Add(-s.live.Load().EventRetention)
 	for {
 		n := 0
 		err := s.update(ctx, func(tx storage.Tx) error {
@@ -216,7 +216,7 @@ func (s *Service) trimEvents(ctx context.Context) error {
 // reached their first checkpoint when the process died. Age tells them from
 // uploads at work, whose bytes are young.
 func (s *Service) deleteOrphans(ctx context.Context) error {
-	limit := s.now().Add(-s.live.Load().uploadExpiry)
+	limit := s.now().Add(-s.live.Load().UploadExpiry)
 	for info, err := range s.blobs.List(ctx, "") {
 		if err != nil {
 			return err

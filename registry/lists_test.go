@@ -51,7 +51,7 @@ func pages(t testing.TB, read reader, limit int) (all []string) {
 
 func idReader(t testing.TB, s *registry.Service, n registry.Name, f registry.TagFilter, limit int) reader {
 	return func(after string) (rows []string, next string, err error) {
-		page, next, err := s.ImageIDs(alice(t), n, f, after, limit)
+		page, next, err := s.ImageIDs(alice(t), n, registry.ImageFilter{Tags: f}, after, limit)
 		for _, ref := range page {
 			rows = append(rows, ref.Digest.String()+" "+ref.Tag.String())
 		}
@@ -61,7 +61,7 @@ func idReader(t testing.TB, s *registry.Service, n registry.Name, f registry.Tag
 
 func imageReader(t testing.TB, s *registry.Service, n registry.Name, f registry.TagFilter, limit int) reader {
 	return func(after string) (rows []string, next string, err error) {
-		page, next, err := s.Images(alice(t), n, f, after, limit)
+		page, next, err := s.Images(alice(t), n, registry.ImageFilter{Tags: f}, after, limit)
 		for _, img := range page {
 			rows = append(rows, fmt.Sprint(img.Digest, img.Tags))
 		}
@@ -161,7 +161,7 @@ func TestAPlaceThatIsGone(t *testing.T) {
 	n, images := mixed(t, s)
 	whole := pages(t, idReader(t, s, n, "", 100), 100)
 	busiest := images[3] // has three tags
-	_, next, err := s.ImageIDs(alice(t), n, "", "", slices.Index(whole, busiest.Digest.String()+" v3.0")+1)
+	_, next, err := s.ImageIDs(alice(t), n, registry.ImageFilter{}, "", slices.Index(whole, busiest.Digest.String()+" v3.0")+1)
 	must(t, err)
 	_, err = s.DeleteImage(alice(t), n, registry.Ref{Digest: busiest.Digest})
 	must(t, err)
@@ -175,10 +175,10 @@ func TestAPlaceThatIsGone(t *testing.T) {
 func TestAPageAsLongAsTheList(t *testing.T) {
 	s := open(t, registry.Options{})
 	n, _ := mixed(t, s)
-	if _, next, err := s.ImageIDs(alice(t), n, "", "", 15); err != nil || next != "" {
+	if _, next, err := s.ImageIDs(alice(t), n, registry.ImageFilter{}, "", 15); err != nil || next != "" {
 		t.Errorf("15 of 15 pairs go on at %q, %v", next, err)
 	}
-	if _, next, err := s.Images(alice(t), n, "", "", 9); err != nil || next != "" {
+	if _, next, err := s.Images(alice(t), n, registry.ImageFilter{}, "", 9); err != nil || next != "" {
 		t.Errorf("9 of 9 images go on at %q, %v", next, err)
 	}
 	if _, more, err := s.Tags(alice(t), n, "", 12); err != nil || more {
@@ -191,15 +191,15 @@ func TestPlacesThatAreNone(t *testing.T) {
 	n, _ := mixed(t, s)
 	d := sha256Of(nil)
 	for _, after := range []string{"a b", " ", "sha256:00 v1", d.String() + "\x00", "\x00", d.String() + " v1\x00"} {
-		_, _, err := s.ImageIDs(alice(t), n, "", after, 10)
+		_, _, err := s.ImageIDs(alice(t), n, registry.ImageFilter{}, after, 10)
 		wantCode(t, fmt.Sprintf("pairs after %q", after), err, registry.PageInvalid)
 	}
 	for _, after := range []string{"\x00", d.String() + "\x00"} {
-		_, _, err := s.Images(alice(t), n, "", after, 10)
+		_, _, err := s.Images(alice(t), n, registry.ImageFilter{}, after, 10)
 		wantCode(t, fmt.Sprintf("images after %q", after), err, registry.PageInvalid)
 		_, _, err = s.Tags(alice(t), n, after, 10)
 		wantCode(t, fmt.Sprintf("tags after %q", after), err, registry.PageInvalid)
-		_, _, err = s.Referrers(alice(t), n, d, nil, after, 10)
+		_, _, err = s.Referrers(alice(t), n, d, registry.ReferrerFilter{}, after, 10)
 		wantCode(t, fmt.Sprintf("referrers after %q", after), err, registry.PageInvalid)
 	}
 }

@@ -47,7 +47,7 @@ func (s *Service) PutImage(ctx context.Context, name Name, p Push) (Pushed, erro
 		if err != nil {
 			return err
 		}
-		done, err = s.put(ctx, tx, pushing{repo: repo, manifest: m, digest: d, Push: p, sparse: s.live.Load().sparseIndexes})
+		done, err = s.put(ctx, tx, pushing{repo: repo, manifest: m, digest: d, Push: p, sparse: s.live.Load().SparseIndexes})
 		return err
 	})
 	return done, err
@@ -55,7 +55,7 @@ func (s *Service) PutImage(ctx context.Context, name Name, p Push) (Pushed, erro
 
 // unlessMissing is err, unless the repository is missing: that goes first.
 func (s *Service) unlessMissing(ctx context.Context, name Name, err error, mayCreate bool) error {
-	if mayCreate && s.live.Load().createOnPush {
+	if mayCreate && s.live.Load().CreateOnPush == CreateAlways {
 		return err
 	}
 	if _, missing := s.Repository(ctx, name); missing != nil {
@@ -311,6 +311,7 @@ func (s *Service) setTag(tx storage.Tx, repo repository, tag Tag, img *stored) (
 		return false, e
 	}
 	img.row.Tags++
+	img.row.TaggedAt = s.now().UTC()
 	if err := tags.Put(tx, tagRow{img.digest}, repo.key(tag.s)...); err != nil {
 		return false, err
 	}

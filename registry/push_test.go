@@ -38,6 +38,7 @@ func TestPutImage(t *testing.T) {
 	want := registry.Image{
 		Name: n, Digest: sha256Of(body), MediaType: v1.MediaTypeImageManifest, ManifestSize: int64(len(body)),
 		Size: int64(len("{}onelayer two")), PushedAt: at, ArtifactType: v1.MediaTypeImageConfig, ConfigMediaType: v1.MediaTypeImageConfig,
+		Status: registry.Active, TaggedAt: at,
 	}
 	if diff := cmp.Diff(registry.Pushed{Image: want}, done, asTheyAre); diff != "" {
 		t.Errorf("pushed (-want +got):\n%s", diff)
@@ -237,7 +238,7 @@ func TestBothAlgorithms(t *testing.T) {
 			t.Errorf("pushed as %s, want %s", d, want)
 		}
 	}
-	page, _, err := s.Images(alice(t), n, "", "", 10)
+	page, _, err := s.Images(alice(t), n, registry.ImageFilter{}, "", 10)
 	if err != nil || len(page) != 2 {
 		t.Errorf("%d images, %v; want one for each algorithm", len(page), err)
 	}
@@ -290,7 +291,7 @@ func TestOtherBytesAreAnotherImage(t *testing.T) {
 			t.Errorf("pushed %q, read %q, %v", body, got, err)
 		}
 	}
-	if page, _, err := s.Images(alice(t), n, "", "", 10); err != nil || len(page) != 2 {
+	if page, _, err := s.Images(alice(t), n, registry.ImageFilter{}, "", 10); err != nil || len(page) != 2 {
 		t.Errorf("%d images, %v; want 2", len(page), err)
 	}
 }
@@ -308,7 +309,7 @@ func TestMoveTag(t *testing.T) {
 			t.Errorf("image %s has the tags %v, %v; want %d", d, img.Tags, err, want)
 		}
 	}
-	untagged, _, err := s.Images(alice(t), n, registry.UntaggedOnly, "", 10)
+	untagged, _, err := s.Images(alice(t), n, registry.ImageFilter{Tags: registry.UntaggedOnly}, "", 10)
 	if err != nil || len(untagged) != 1 || untagged[0].Digest != one.Digest {
 		t.Errorf("untagged are %v, %v; want %s", untagged, err, one.Digest)
 	}
@@ -347,7 +348,7 @@ func TestImmutableTags(t *testing.T) {
 			if got := tagNames(t, s, n); got[tt.tag] != one.Digest {
 				t.Errorf("tags are %v", got)
 			}
-			if page, _, err := s.Images(alice(t), n, "", "", 10); err != nil || len(page) != 1 {
+			if page, _, err := s.Images(alice(t), n, registry.ImageFilter{}, "", 10); err != nil || len(page) != 1 {
 				t.Errorf("the refused push left %d images, %v", len(page), err)
 			}
 		})

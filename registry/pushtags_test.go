@@ -71,7 +71,7 @@ func TestSeveralTagsOrNone(t *testing.T) {
 		if got := tagNames(t, s, n); len(got) != 1 {
 			t.Errorf("%s: tags are %v", name, got)
 		}
-		if page, _, err := s.Images(alice(t), n, "", "", 10); err != nil || len(page) != 1 {
+		if page, _, err := s.Images(alice(t), n, registry.ImageFilter{}, "", 10); err != nil || len(page) != 1 {
 			t.Errorf("%s: the refused push left %d images, %v", name, len(page), err)
 		}
 	}

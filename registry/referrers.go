@@ -18,32 +18,38 @@ type Referrer struct {
 	ArtifactType string
 	Size         int64 // bytes of the manifest
 	Annotations  map[string]string
+	Status       ImageStatus
 }
 
 // maxReferrerBytes bounds what a page of referrers reads: annotations are the
 // manifests' own and may be as large as these.
 const maxReferrerBytes = 4 << 20
 
+// ReferrerFilter chooses referrers. The zero value takes the active ones.
+type ReferrerFilter struct {
+	ArtifactTypes []string // any of them; none means all
+	Status        StatusFilter
+}
+
 // Referrers lists the images whose subject is the given digest, which need not
 // be there itself, and those that name no subject and are listed by an index
 // under the fallback tag of older clients. They come in byte order of digest,
-// those after the given digest ("" for the first page), at most limit; only
-// those of a listed artifact type, if any is listed. next is as for Images:
-// pages may be short.
+// those after the given digest ("" for the first page), at most limit. next is
+// as for Images: pages may be short.
 // Refusals: RepositoryNotFound, PageInvalid.
-func (s *Service) Referrers(ctx context.Context, name Name, subject digest.Digest, artifactTypes []string, after string, limit int) (page []Referrer, next string, err error) {
+func (s *Service) Referrers(ctx context.Context, name Name, subject digest.Digest, filter ReferrerFilter, after string, limit int) (page []Referrer, next string, err error) {
 	err = s.view(ctx, func(r storage.Reader) error {
 		repo, err := find(r, name)
 		if err != nil {
 			return err
 		}
-		page, next, err = repo.referrers(r, subject, artifactTypes, after, limit)
+		page, next, err = repo.referrers(r, subject, filter, after, limit)
 		return err
 	})
 	return page, next, err
 }
 
-func (r repository) referrers(rd storage.Reader, subject digest.Digest, artifactTypes []string, after string, limit int) (page []Referrer, next string, err error) {
+func (r repository) referrers(rd storage.Reader, subject digest.Digest, filter ReferrerFilter, after string, limit int) (page []Referrer, next string, err error) {
 	last, left, room := "", limit*rowsForEach+rowsAtLeast, int64(maxReferrerBytes)
 	for f, err := range r.allReferrers(rd, subject, after) {
 		if err != nil {
@@ -53,12 +59,15 @@ func (r repository) referrers(rd storage.Reader, subject digest.Digest, artifact
 			return page, last, nil
 		}
 		last, left = f.digest, left-1
-		if f.absent || len(artifactTypes) > 0 && !slices.Contains(artifactTypes, f.row.ArtifactType) {
+		if f.absent || len(filter.ArtifactTypes) > 0 && !slices.Contains(filter.ArtifactTypes, f.row.ArtifactType) {
 			continue
 		}
-		found, err := r.referrer(rd, f)
+		found, err := r.referrer(rd, f, filter.Status)
 		if err != nil {
 			return nil, "", err
+		}
+		if found.Status == "" {
+			continue
 		}
 		room -= found.Size
 		page = append(page, found)
@@ -66,13 +75,14 @@ func (r repository) referrers(rd storage.Reader, subject digest.Digest, artifact
 	return page, "", nil
 }
 
-func (r repository) referrer(rd storage.Reader, f foundReferrer) (Referrer, error) {
+// referrer is what there is to say of one, zero if the filter does not take it.
+func (r repository) referrer(rd storage.Reader, f foundReferrer, filter StatusFilter) (Referrer, error) {
 	d, err := digest.Parse(f.digest)
 	if err != nil {
 		return Referrer{}, fmt.Errorf("key of referrer: %w", err)
 	}
 	img, err := r.image(rd, Ref{Digest: d})
-	if err != nil {
+	if err != nil || !filter.takes(img.row) {
 		return Referrer{}, err
 	}
 	m, err := r.parsed(rd, img)
@@ -82,7 +92,7 @@ func (r repository) referrer(rd storage.Reader, f foundReferrer) (Referrer, erro
 	if len(m.Annotations) == 0 {
 		m.Annotations = f.annotations
 	}
-	return Referrer{d, f.row.MediaType, f.row.ArtifactType, f.row.Size, m.Annotations}, nil
+	return Referrer{d, f.row.MediaType, f.row.ArtifactType, f.row.Size, m.Annotations, img.row.status()}, nil
 }
 
 // lastParts are the digests that end the keys of a scan, nil if there is none.

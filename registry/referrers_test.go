@@ -27,7 +27,7 @@ func subjectOf(img registry.Image) v1.Descriptor {
 
 func referrerReader(t testing.TB, s *registry.Service, n registry.Name, d digest.Digest, types []string, limit int) reader {
 	return func(after string) (rows []string, next string, err error) {
-		page, next, err := s.Referrers(alice(t), n, d, types, after, limit)
+		page, next, err := s.Referrers(alice(t), n, d, registry.ReferrerFilter{ArtifactTypes: types}, after, limit)
 		for _, r := range page {
 			rows = append(rows, r.Digest.String())
 		}
@@ -40,11 +40,11 @@ func TestReferrers(t *testing.T) {
 	n := create(t, s, "team/app")
 	img := addImage(t, s, n, "1.0", "one")
 	sbom := addReferrer(t, s, n, subjectOf(img), "application/x.sbom", "a bill")
-	page, next, err := s.Referrers(alice(t), n, img.Digest, nil, "", 10)
+	page, next, err := s.Referrers(alice(t), n, img.Digest, registry.ReferrerFilter{}, "", 10)
 	must(t, err)
 	want := []registry.Referrer{{
 		Digest: sbom.Digest, MediaType: v1.MediaTypeImageManifest, ArtifactType: "application/x.sbom",
-		Size: sbom.ManifestSize, Annotations: map[string]string{"note": "a bill"},
+		Size: sbom.ManifestSize, Annotations: map[string]string{"note": "a bill"}, Status: registry.Active,
 	}}
 	if diff := cmp.Diff(want, page, asTheyAre); diff != "" || next != "" {
 		t.Errorf("referrers, going on at %q (-want +got):\n%s", next, diff)
@@ -54,7 +54,7 @@ func TestReferrers(t *testing.T) {
 	}
 	_, err = s.DeleteImage(alice(t), n, registry.Ref{Digest: sbom.Digest})
 	must(t, err)
-	if page, _, err := s.Referrers(alice(t), n, img.Digest, nil, "", 10); err != nil || len(page) > 0 {
+	if page, _, err := s.Referrers(alice(t), n, img.Digest, registry.ReferrerFilter{}, "", 10); err != nil || len(page) > 0 {
 		t.Errorf("after it is deleted: %v, %v", page, err)
 	}
 }

@@ -43,8 +43,8 @@ type Options struct {
 	// Log takes what happens in the background; nil means nowhere.
 	Log *slog.Logger
 	// CreateOnPush makes a repository that is missing with the first push to
-	// it, if the pusher may create repositories.
-	CreateOnPush bool
+	// it, if the pusher may create repositories; "" is CreateNever.
+	CreateOnPush CreationMode
 	// SparseIndexes takes indexes whose manifests are not all in the
 	// repository. A manifest that comes later is as if it had been there.
 	SparseIndexes bool
@@ -54,35 +54,89 @@ type Options struct {
 	UploadExpiry time.Duration
 	// EventRetention is how long events are kept; zero means seven days.
 	EventRetention time.Duration
+	// ReadEvents has pulls and denials written as events too.
+	ReadEvents bool
+	// RestoreTime is how long an archived image takes to come back; zero means
+	// that it is back at once.
+	RestoreTime time.Duration
+	// PullTimeFlush is how late the last pull of an image may be written; zero
+	// means a minute.
+	PullTimeFlush time.Duration
+	// LifecycleInterval is how long the images of a repository are left alone
+	// between two runs of its lifecycle policy; zero means an hour.
+	LifecycleInterval time.Duration
+	// LifecycleExtensions takes lifecycle policies with Berth's own key, which
+	// ECR refuses; see package lifecycle.
+	LifecycleExtensions bool
 }
+
+// CreationMode says whether a push makes a repository that is missing.
+type CreationMode string
+
+// The modes.
+const (
+	CreateNever CreationMode = "never"
+	// CreateByTemplate makes it where a creation template for pushes has a
+	// prefix of its name, with what the template says, as ECR does.
+	CreateByTemplate CreationMode = "template"
+	// CreateAlways makes it without a template too.
+	CreateAlways CreationMode = "always"
+)
 
 // Limits are the quotas of the domain. Zero members mean the defaults, which
 // are ECR's (ECR reference, errors-and-limits.md section 8) where it has one.
 type Limits struct {
 	Manifest     int64 // bytes of a manifest: 4,194,304
 	Layer        int64 // bytes of a layer: 52,000 MiB
+	Layers       int   // layers of an image: 10,000, Berth's own (ECR's is not known)
 	Parts        int   // parts of an upload that come whole: 4,200
+	SmallestPart int64 // bytes of a part that is not the last: 5 MiB
+	LargestPart  int64 // bytes of a part: 20,971,520, as the API takes
 	Tags         int   // tags of an image: 1,000
 	Images       int   // images of a repository: 100,000
+	Repositories int   // repositories of a registry: 100,000
 	ResourceTags int   // resource tags of a repository: 50
 	Uploads      int   // open uploads of an identity: 10,000, Berth's own
 	// RepositoryUploads are the open uploads in a repository: 10,000, Berth's own.
 	RepositoryUploads int
+	// LifecycleText are the characters of a lifecycle policy, 30,720, and
+	// LifecycleRules its rules, 50.
+	LifecycleText, LifecycleRules int
+	PullThroughRules              int // pull-through rules of a registry: 50
+	Templates                     int // creation templates of a registry: 1,000, Berth's own (ECR's is not known)
+	PullTimeExclusions            int // of a registry: 100
+	// ReplicationRules are those of a registry, 10; ReplicationFilters the
+	// filters of a rule, 100; ReplicationDestinations the different
+	// destinations of all rules together, 25.
+	ReplicationRules, ReplicationFilters, ReplicationDestinations int
+	// SigningRules are those of a registry, 10, and SigningFilters the filters
+	// of a rule, 100.
+	SigningRules, SigningFilters int
 }
-
-// minPart is the least size, in bytes, of a part that is not the last (ECR
-// reference, errors-and-limits.md section 8).
-const minPart = 5 << 20
 
 func (l Limits) withDefaults() Limits {
 	setDefault(&l.Manifest, 4<<20)
 	setDefault(&l.Layer, 52_000<<20)
+	setDefault(&l.Layers, 10_000)
 	setDefault(&l.Parts, 4_200)
+	setDefault(&l.SmallestPart, 5<<20)
+	setDefault(&l.LargestPart, 20_971_520)
 	setDefault(&l.Tags, 1_000)
 	setDefault(&l.Images, 100_000)
+	setDefault(&l.Repositories, 100_000)
 	setDefault(&l.ResourceTags, 50)
 	setDefault(&l.Uploads, 10_000)
 	setDefault(&l.RepositoryUploads, 10_000)
+	setDefault(&l.LifecycleText, 30_720)
+	setDefault(&l.LifecycleRules, 50)
+	setDefault(&l.PullThroughRules, 50)
+	setDefault(&l.Templates, 1_000)
+	setDefault(&l.PullTimeExclusions, 100)
+	setDefault(&l.ReplicationRules, 10)
+	setDefault(&l.ReplicationFilters, 100)
+	setDefault(&l.ReplicationDestinations, 25)
+	setDefault(&l.SigningRules, 10)
+	setDefault(&l.SigningFilters, 100)
 	return l
 }
 
@@ -93,15 +147,6 @@ func setDefault[T comparable](v *T, def T) {
 	}
 }
 
-// Settings in force that may change while the service runs.
-type live struct {
-	createOnPush   bool
-	sparseIndexes  bool
-	limits         Limits
-	uploadExpiry   time.Duration
-	eventRetention time.Duration
-}
-
 // Service is the registry inside the server: all registries of all accounts.
 // It is safe for use by several goroutines.
 type Service struct {
@@ -109,9 +154,10 @@ type Service struct {
 	blobs    storage.Blobs
 	now      func() time.Time
 	log      *slog.Logger
-	live     atomic.Pointer[live]
+	live     atomic.Pointer[Options] // in force, defaults filled in
 	sessions sessions
 	wake     chan struct{} // something was condemned
+	news     news
 }
 
 // New opens the domain over an index and a store of blobs.
@@ -134,16 +180,20 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	return s, nil
 }
 
-// Configure puts new values of CreateOnPush, SparseIndexes, Limits, UploadExpiry
-// and EventRetention in force; the other options are not looked at.
+// Configure puts new options in force, but for Index, Blobs, Now and Log, which
+// are not looked at.
 func (s *Service) Configure(o Options) {
+	setDefault(&o.CreateOnPush, CreateNever)
 	setDefault(&o.UploadExpiry, 24*time.Hour)
 	setDefault(&o.EventRetention, 7*24*time.Hour)
-	s.live.Store(&live{o.CreateOnPush, o.SparseIndexes, o.Limits.withDefaults(), o.UploadExpiry, o.EventRetention})
+	setDefault(&o.PullTimeFlush, time.Minute)
+	setDefault(&o.LifecycleInterval, time.Hour)
+	o.Limits = o.Limits.withDefaults()
+	s.live.Store(&o)
 }
 
 // Limits are the limits in force, defaults filled in.
-func (s *Service) Limits() Limits { return s.live.Load().limits }
+func (s *Service) Limits() Limits { return s.live.Load().Limits }
 
 // Ready says whether the store answers: nil, or the fault that it has.
 func (s *Service) Ready(ctx context.Context) error {
@@ -165,7 +215,11 @@ func (s *Service) view(ctx context.Context, fn func(storage.Reader) error) error
 
 // update changes rows in one transaction.
 func (s *Service) update(ctx context.Context, fn func(storage.Tx) error) error {
-	return fullStore(s.index.Update(ctx, fn))
+	err := fullStore(s.index.Update(ctx, fn))
+	if err == nil {
+		s.news.spread()
+	}
+	return err
 }
 
 // fullStore makes a store without room the refusal that clients see.

@@ -198,7 +198,7 @@ func TestImageOfOldRules(t *testing.T) {
 	if _, got, err := s.Manifest(alice(t), n, old); err != nil || !bytes.Equal(got, body) {
 		t.Errorf("pulled %q, %v", got, err)
 	}
-	page, _, err := s.Referrers(alice(t), n, img.Digest, nil, "", 10)
+	page, _, err := s.Referrers(alice(t), n, img.Digest, registry.ReferrerFilter{}, "", 10)
 	if err != nil || len(page) != 1 || page[0].Digest != old.Digest || page[0].Annotations["a"] != "b" {
 		t.Errorf("referrers %+v, %v", page, err)
 	}

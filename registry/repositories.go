@@ -76,7 +76,7 @@ func repositoryNotFound(name Name) *Error {
 // and the pusher may.
 func (s *Service) findForPush(ctx context.Context, tx storage.Tx, name Name, mayCreate bool) (repository, error) {
 	repo, err := find(tx, name)
-	if CodeOf(err) != RepositoryNotFound || !mayCreate || !s.live.Load().createOnPush {
+	if CodeOf(err) != RepositoryNotFound || !mayCreate || s.live.Load().CreateOnPush != CreateAlways {
 		return repo, err
 	}
 	return s.create(ctx, tx, name, Settings{})

@@ -90,10 +90,10 @@ func missing(t *testing.T, s *registry.Service, n registry.Name) map[string]erro
 	_, calls["Image"] = s.Image(ctx, n, ref)
 	_, calls["DescribeImage"] = s.DescribeImage(ctx, n, ref)
 	_, _, calls["Manifest"] = s.Manifest(ctx, n, ref)
-	_, _, calls["Images"] = s.Images(ctx, n, "", "", 1)
-	_, _, calls["ImageIDs"] = s.ImageIDs(ctx, n, "", "", 1)
+	_, _, calls["Images"] = s.Images(ctx, n, registry.ImageFilter{}, "", 1)
+	_, _, calls["ImageIDs"] = s.ImageIDs(ctx, n, registry.ImageFilter{}, "", 1)
 	_, _, calls["Tags"] = s.Tags(ctx, n, "", 1)
-	_, _, calls["Referrers"] = s.Referrers(ctx, n, d, nil, "", 1)
+	_, _, calls["Referrers"] = s.Referrers(ctx, n, d, registry.ReferrerFilter{}, "", 1)
 	_, calls["DeleteImage"] = s.DeleteImage(ctx, n, ref)
 	_, calls["Untag"] = s.Untag(ctx, n, ref.Tag, registry.KeepImage)
 	_, calls["Layer"] = s.Layer(ctx, n, d)
@@ -286,7 +286,7 @@ func TestNewRepositoryUnderAnOldName(t *testing.T) {
 	wantCode(t, "digest of the old one", err, registry.ImageNotFound)
 	_, err = s.Layer(alice(t), n, sha256Of([]byte("loose")))
 	wantCode(t, "layer of the old one", err, registry.LayerNotFound)
-	page, next, err := s.Images(alice(t), n, "", "", 10)
+	page, next, err := s.Images(alice(t), n, registry.ImageFilter{}, "", 10)
 	if err != nil || len(page) > 0 || next != "" {
 		t.Errorf("images of the new one: %v, %q, %v", page, next, err)
 	}
@@ -324,7 +324,12 @@ func TestClearingALargeRepository(t *testing.T) {
 
 func TestConfigure(t *testing.T) {
 	s := open(t, registry.Options{Limits: registry.Limits{Tags: 7}})
-	want := registry.Limits{Manifest: 4 << 20, Layer: 52_000 << 20, Parts: 4200, Tags: 7, Images: 100_000, ResourceTags: 50, Uploads: 10_000, RepositoryUploads: 10_000}
+	want := registry.Limits{
+		Manifest: 4 << 20, Layer: 52_000 << 20, Layers: 10_000, Parts: 4200, SmallestPart: 5 << 20, LargestPart: 20_971_520, Tags: 7, Images: 100_000,
+		Repositories: 100_000, ResourceTags: 50, Uploads: 10_000, RepositoryUploads: 10_000, LifecycleText: 30_720, LifecycleRules: 50,
+		PullThroughRules: 50, Templates: 1_000, PullTimeExclusions: 100, ReplicationRules: 10, ReplicationFilters: 100,
+		ReplicationDestinations: 25, SigningRules: 10, SigningFilters: 100,
+	}
 	if got := s.Limits(); got != want {
 		t.Errorf("limits %+v, want %+v", got, want)
 	}

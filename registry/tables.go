@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"encoding/json"
 	"slices"
 	"time"
 
@@ -15,7 +16,8 @@ import (
 var (
 	// account, region, name
 	repositories = table.New[repositoryRow]("repository", 3)
-	settings     = table.New[settingRow]("setting", 3) // (name of the setting is last)
+	settings     = table.New[settingRow]("setting", 3)   // (name of the setting is last)
+	documents    = table.New[documentRow]("document", 3) // (kind of the document is last)
 
 	// account, region, repository id, …
 	images    = table.New[imageRow]("image", 4)         // digest
@@ -28,6 +30,8 @@ var (
 	held      = table.New[heldRow]("held", 4)           // digest
 	uploads   = table.New[uploadRow]("upload", 4)       // upload id
 	dropped   = table.New[droppedRow]("dropped", 3)     // (repository id is last)
+
+	repositoryDocuments = table.New[documentRow]("repodocument", 4) // kind
 
 	// account, region, digest, repository id: who holds a layer
 	holders = table.New[holderRow]("holder", 4)
@@ -56,6 +60,14 @@ type settingRow struct {
 	Value string
 }
 
+// documentRow is a text that people set: a policy or a configuration. One that
+// was deleted leaves its version, so that no two texts share one.
+type documentRow struct {
+	Version   int // 1 for the first text
+	UpdatedAt time.Time
+	Text      string `json:",omitempty"` // "" for one that was deleted
+}
+
 type imageRow struct {
 	MediaType       string
 	ManifestSize    int64
@@ -65,6 +77,11 @@ type imageRow struct {
 	ConfigMediaType string        `json:",omitempty"`
 	Subject         digest.Digest `json:",omitzero"`
 	Tags            int           // how many name it
+	Status          ImageStatus   `json:",omitempty"` // "" is Active
+	ArchivedAt      time.Time     `json:",omitzero"`  // the last time
+	ActivatedAt     time.Time     `json:",omitzero"`  // the last time that it came back from the archive
+	PulledAt        time.Time     `json:",omitzero"`
+	TaggedAt        time.Time     `json:",omitzero"` // the last time that a tag came to it
 }
 
 // manifestChunk is a run of a manifest's bytes, kept as they are.
@@ -163,6 +180,8 @@ type eventRow struct {
 	MediaType    string        `json:",omitempty"`
 	Tag          string        `json:",omitempty"`
 	Actor        string        `json:",omitempty"`
+	// Detail is as in Event.
+	Detail json.RawMessage `json:",omitempty"`
 }
 
 type sequenceRow struct {

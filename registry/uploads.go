@@ -70,7 +70,7 @@ func (s *Service) uploadTarget(ctx context.Context, name Name, mayCreate bool) (
 		repo, err = find(r, name)
 		return err
 	})
-	if CodeOf(err) != RepositoryNotFound || !mayCreate || !s.live.Load().createOnPush {
+	if CodeOf(err) != RepositoryNotFound || !mayCreate || s.live.Load().CreateOnPush != CreateAlways {
 		return repo, err
 	}
 	err = s.update(ctx, func(tx storage.Tx) (err error) {
@@ -172,7 +172,7 @@ func (s *Service) appendWhole(ctx context.Context, u *session, p Part) error {
 // requests. What one call adds is one part.
 func (s *Service) appendStream(ctx context.Context, u *session, body io.Reader, checkpoints bool) error {
 	start := u.row.Offset
-	defer func() { u.countPart(u.row.Offset - start) }()
+	defer func() { u.countPart(u.row.Offset-start, s.Limits().SmallestPart) }()
 	limit := s.Limits().Layer
 	for {
 		first, err := readByte(body)
@@ -268,12 +268,13 @@ func (u *session) reset(m mark) error {
 	return u.hash.(encoding.BinaryUnmarshaler).UnmarshalBinary(m.state)
 }
 
-// countPart notes what ECR's rules about parts ask for in the end.
-func (u *session) countPart(size int64) {
+// countPart notes what ECR's rules about parts ask for in the end: all but the
+// last have the least size.
+func (u *session) countPart(size, least int64) {
 	if size == 0 {
 		return
 	}
-	if u.row.Parts > 0 && u.row.LastPart < minPart {
+	if u.row.Parts > 0 && u.row.LastPart < least {
 		u.row.SmallPart = true
 	}
 	u.row.Parts++

@@ -155,7 +155,7 @@ func (p prepared) whole() {
 		p.t.Error("a request made a hundred repositories")
 	}
 	for _, repo := range repos {
-		images, next, err := p.service.Images(p.ctx(), repo.Name, registry.AnyImage, "", 100)
+		images, next, err := p.service.Images(p.ctx(), repo.Name, registry.ImageFilter{Status: registry.AnyStatus}, "", 100)
 		must(p.t, err)
 		if next != "" {
 			p.t.Error("a request made a hundred images")

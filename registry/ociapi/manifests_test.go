@@ -354,7 +354,7 @@ func TestImmutableTag(t *testing.T) {
 func TestCreateOnPush(t *testing.T) {
 	for _, may := range []bool{true, false} {
 		d := open(t, func(s *setup) {
-			s.registry.CreateOnPush = true
+			s.registry.CreateOnPush = registry.CreateAlways
 			s.authorizer = denying{"ecr:CreateRepository": !may}
 		})
 		status := map[bool]int{true: 202, false: 404}[may]

@@ -26,7 +26,7 @@ func (s *Server) listReferrers(w http.ResponseWriter, r *http.Request, to target
 		return err
 	}
 	types := artifactTypes(to.query)
-	page, next, err := s.registry.Referrers(r.Context(), to.name, subject, types, last, maxReferrers)
+	page, next, err := s.registry.Referrers(r.Context(), to.name, subject, registry.ReferrerFilter{ArtifactTypes: types}, last, maxReferrers)
 	if err != nil {
 		return err
 	}

@@ -197,7 +197,7 @@ func names(c *config.Config) []string {
 
 func (s *Server) registryOptions(c *config.Config) registry.Options {
 	return registry.Options{
-		CreateOnPush: c.CreatesOnPush(), UploadExpiry: c.UploadExpiry, EventRetention: c.EventRetention,
+		CreateOnPush: creationMode(c), UploadExpiry: c.UploadExpiry, EventRetention: c.EventRetention,
 		SparseIndexes: c.SparseIndexes == "accept",
 		Limits: registry.Limits{
 			Manifest: int64(c.Limits.Manifest), Layer: int64(c.Limits.Layer), Parts: c.Limits.Parts, Tags: c.Limits.Tags,
@@ -216,4 +216,11 @@ func (s *Server) abandon() error {
 		errs = append(errs, s.admin.Close())
 	}
 	return errors.Join(append(errs, s.keeper.Close())...)
+}
+
+func creationMode(c *config.Config) registry.CreationMode {
+	if c.CreatesOnPush() {
+		return registry.CreateAlways
+	}
+	return registry.CreateNever
 }

@@ -1,0 +1,56 @@
+package registry
+
+import (
+	"errors"
+
+	"github.com/seed-78150930/berth/storage"
+	"github.com/seed-78150930/berth/storage/table"
+)
+
+// What documents are kept: one of each kind for a registry, one for a
+// repository.
+const (
+	registryPolicyKind = "registry-policy"
+	scanningKind       = "scanning"
+	signingKind        = "signing"
+	replicationKind    = "replication"
+
+	repositoryPolicyKind = "policy"
+)
+
+// documentKey is the key of a registry's document.
+func (id ID) documentKey(kind string) []string { return []string{id.Account, id.Region, kind} }
+
+// getDocument reads a document, or returns storage.ErrNotFound, also for one
+// that was deleted.
+func getDocument(rd storage.Reader, t table.Table[documentRow], key []string) (documentRow, error) {
+	row, err := t.Get(rd, key...)
+	if err == nil && row.Text == "" {
+		return row, storage.ErrNotFound
+	}
+	return row, err
+}
+
+// putDocument replaces a document's text by another, which is not "", and counts
+// its version up.
+func (s *Service) putDocument(tx storage.Tx, t table.Table[documentRow], key []string, text string) (documentRow, error) {
+	row, err := t.Get(tx, key...)
+	if ignoreNotFound(err) != nil {
+		return documentRow{}, err
+	}
+	row = documentRow{Version: row.Version + 1, UpdatedAt: s.now().UTC(), Text: text}
+	return row, t.Put(tx, row, key...)
+}
+
+// deleteDocument takes a document away and returns what it was, or
+// storage.ErrNotFound. Its version stays, lest another text get it.
+func (s *Service) deleteDocument(tx storage.Tx, t table.Table[documentRow], key []string) (documentRow, error) {
+	row, err := getDocument(tx, t, key)
+	if err != nil {
+		return documentRow{}, err
+	}
+	return row, t.Put(tx, documentRow{Version: row.Version, UpdatedAt: s.now().UTC()}, key...)
+}
+
+// missing says that a document is not there.
+func missing(err error) bool { return errors.Is(err, storage.ErrNotFound) }
