@@ -22,9 +22,10 @@ const Memory = ":memory:"
 // Config is every setting, checked. The zero value is of no use; see [Load].
 //
 // The tags of a field: key is its name, a group's as the prefix of those within;
-// default and help are said to people; oneof lists what it may be; restart
-// marks what a running server cannot change; from:"outside" keeps it out of
-// the file.
+// default and help are said to people; oneof lists what it may be; zero marks a
+// duration that may be none at all; needed gives an example of what an entry of a
+// list must have; restart marks what a running server cannot change;
+// from:"outside" keeps it out of the file.
 type Config struct {
 	File string `key:"config" from:"outside" restart:"yes" help:"configuration file (YAML)"`
 
@@ -40,7 +41,7 @@ type Config struct {
 	Listeners      []Listener `key:"listeners" restart:"yes" help:"more addresses to listen on"`
 	TrustedProxies []string   `key:"trusted-proxies" help:"addresses and networks of the proxies whose X-Forwarded headers count"`
 
-	CreateOnPush  string   `key:"create-on-push" default:"never" oneof:"never,always" help:"make a repository that is missing with the first push to it: never, or always (the default with dev)"`
+	CreateOnPush  string   `key:"create-on-push" default:"template" oneof:"template,never,always" help:"make a repository that is missing with the first push to it: template (where a creation template says so), never, or always (the default with dev)"`
 	RepositoryURI string   `key:"repository-uri" default:"request" oneof:"request,external,hostname,path,aws" help:"what is printed as repositoryUri: request, external, hostname, path or aws"`
 	External      string   `key:"external" default:"" help:"address that the server is known by, such as https://registry.example"`
 	Hosts         []string `key:"hosts" help:"Host headers to print back besides loopback and AWS-shaped ones"`
@@ -48,9 +49,18 @@ type Config struct {
 	Regions       []string `key:"regions" help:"regions that exist; none listed means Amazon's public list"`
 	SparseIndexes string   `key:"sparse-indexes" default:"refuse" oneof:"refuse,accept" help:"indexes that name manifests which are not there: refuse or accept"`
 
-	UploadExpiry   time.Duration `key:"upload-expiry" default:"24h" help:"how long an unfinished upload may lie idle"`
+	UploadExpiry  time.Duration `key:"upload-expiry" default:"24h" help:"how long an unfinished upload may lie idle"`
+	RestoreTime   time.Duration `key:"restore-time" default:"1m" zero:"yes" help:"how long an archived image takes to come back"`
+	PullTimeFlush time.Duration `key:"pull-time-flush" default:"1m" help:"how late the last pull of an image may be written"`
+
+	LifecycleInterval   time.Duration `key:"lifecycle-interval" default:"1h" help:"time between two runs of a repository's lifecycle policy"`
+	LifecycleExtensions bool          `key:"lifecycle-extensions" default:"false" help:"take lifecycle policies with Berth's own key, which ECR refuses"`
+
 	EventRetention time.Duration `key:"event-retention" default:"168h" help:"how long events are kept"`
+	Events         Events        `key:"events"`
+	Egress         Egress        `key:"egress"`
 	Limits         Limits        `key:"limits"`
+	RateLimits     []string      `key:"rate-limits" help:"requests a second by action, such as PutImage=10 or PutImage=10/50 with a burst; ecr stands for ECR's own; none means no limit"`
 
 	LogFormat       string        `key:"log-format" default:"text" oneof:"text,json" restart:"yes" help:"form of the log: text or json"`
 	LogLevel        string        `key:"log-level" default:"info" oneof:"debug,info,warn,error" help:"least level that is logged: debug, info, warn or error"`
@@ -67,14 +77,30 @@ type Config struct {
 type Limits struct {
 	Manifest          Size `key:"manifest" default:"4MiB" help:"largest manifest"`
 	Layer             Size `key:"layer" default:"52000MiB" help:"largest layer"`
+	Layers            int  `key:"layers" default:"10000" help:"layers of an image"`
 	Parts             int  `key:"parts" default:"4200" help:"parts of a layer upload by the JSON API"`
+	SmallestPart      Size `key:"smallest-part" default:"5MiB" help:"least size of a part that is not the last"`
+	LargestPart       Size `key:"largest-part" default:"20MiB" help:"largest part of a layer upload by the JSON API, which takes 20 MiB"`
 	Tags              int  `key:"tags" default:"1000" help:"tags of an image"`
 	Images            int  `key:"images" default:"100000" help:"images of a repository"`
+	Repositories      int  `key:"repositories" default:"100000" help:"repositories of a registry"`
 	ResourceTags      int  `key:"resource-tags" default:"50" help:"resource tags of a repository"`
 	Uploads           int  `key:"uploads" default:"10000" help:"open uploads of an identity"`
 	RepositoryUploads int  `key:"repository-uploads" default:"10000" help:"open uploads in a repository"`
-	Head              Size `key:"head" default:"1MiB" restart:"yes" help:"largest head of a request"`
-	Connections       int  `key:"connections" default:"10000" help:"open connections; beyond them the ones that idled longest are closed"`
+
+	LifecycleText           int `key:"lifecycle-text" default:"30720" help:"characters of a lifecycle policy"`
+	LifecycleRules          int `key:"lifecycle-rules" default:"50" help:"rules of a lifecycle policy"`
+	PullThroughRules        int `key:"pull-through-rules" default:"50" help:"pull-through rules of a registry"`
+	Templates               int `key:"templates" default:"1000" help:"repository creation templates of a registry"`
+	PullTimeExclusions      int `key:"pull-time-exclusions" default:"100" help:"pull time exclusions of a registry"`
+	ReplicationRules        int `key:"replication-rules" default:"10" help:"replication rules of a registry"`
+	ReplicationFilters      int `key:"replication-filters" default:"100" help:"filters of a replication rule"`
+	ReplicationDestinations int `key:"replication-destinations" default:"25" help:"different destinations of a registry's replication"`
+	SigningRules            int `key:"signing-rules" default:"10" help:"signing rules of a registry"`
+	SigningFilters          int `key:"signing-filters" default:"100" help:"filters of a signing rule"`
+
+	Head        Size `key:"head" default:"1MiB" restart:"yes" help:"largest head of a request"`
+	Connections int  `key:"connections" default:"10000" help:"open connections; beyond them the ones that idled longest are closed"`
 }
 
 // Timeouts bound the phases of a connection.
@@ -85,13 +111,13 @@ type Timeouts struct {
 	Idle   time.Duration `key:"idle" default:"2m" restart:"yes" help:"between two requests of a connection"`
 }
 
-// CreatesOnPush says whether a push makes a missing repository: what is set,
-// else whether the server is for development.
-func (c *Config) CreatesOnPush() bool {
-	if c.origins["create-on-push"].given() {
-		return c.CreateOnPush == "always"
+// CreationMode says whether a push makes a missing repository, as in the setting
+// create-on-push: what is set, else what suits a server for development.
+func (c *Config) CreationMode() string {
+	if c.Dev && !c.origins["create-on-push"].given() {
+		return "always"
 	}
-	return c.Dev
+	return c.CreateOnPush
 }
 
 // StrictHosts says whether Host headers that are not the server's are refused.

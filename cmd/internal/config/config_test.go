@@ -47,9 +47,12 @@ func TestDefaults(t *testing.T) {
 	want := &config.Config{
 		Listen: "127.0.0.1:5000", Data: "./data", Account: "000000000000", Region: "us-east-1",
 		Compat: "oci", TLS: config.TLS{Auto: "off"}, SparseIndexes: "refuse",
-		CreateOnPush: "never", RepositoryURI: "request", UploadExpiry: 24 * time.Hour, EventRetention: 7 * 24 * time.Hour,
+		CreateOnPush: "template", RepositoryURI: "request", UploadExpiry: 24 * time.Hour, EventRetention: 7 * 24 * time.Hour,
+		RestoreTime: time.Minute, PullTimeFlush: time.Minute, LifecycleInterval: time.Hour,
 		Limits: config.Limits{
-			Manifest: 4 << 20, Layer: 52_000 << 20, Parts: 4200, Tags: 1000, Images: 100_000,
+			Manifest: 4 << 20, Layer: 52_000 << 20, Layers: 10_000, Parts: 4200, SmallestPart: 5 << 20, LargestPart: 20 << 20, Tags: 1000, Images: 100_000,
+			LifecycleText: 30_720, LifecycleRules: 50, PullThroughRules: 50, Templates: 1000, PullTimeExclusions: 100, ReplicationRules: 10,
+			ReplicationFilters: 100, ReplicationDestinations: 25, SigningRules: 10, SigningFilters: 100, Repositories: 100_000,
 			ResourceTags: 50, Uploads: 10_000, RepositoryUploads: 10_000, Head: 1 << 20, Connections: 10_000,
 		},
 		LogFormat: "text", LogLevel: "info", ShutdownTimeout: 30 * time.Second,
@@ -59,7 +62,7 @@ func TestDefaults(t *testing.T) {
 	if diff := cmp.Diff(want, got, same...); diff != "" {
 		t.Errorf("defaults (-want +got):\n%s", diff)
 	}
-	if got.CreatesOnPush() || got.StrictHosts() || got.InMemory() {
+	if got.CreationMode() != "template" || got.StrictHosts() || got.InMemory() {
 		t.Error("a bare server creates on push, is strict about hosts or keeps nothing")
 	}
 }
@@ -103,6 +106,7 @@ func TestThreeSpellings(t *testing.T) {
 		"create-on-push": "always", "repository-uri": "path", "external": "https://berth.example", "hosts-strict": "true",
 		"log-format": "json", "log-level": "warn", "compat": "ecr", "insecure": "true", "sparse-indexes": "accept",
 		"tls.auto": "local", "tls.acme-email": "me@example.com", "tls.acme-directory": "https://acme.example/directory",
+		"lifecycle-extensions": "true", "events.reads": "true", "events.file": "/events.jsonl",
 	}
 	for _, s := range config.Settings() {
 		if s.Flag() == "" || s.Key == "config" || s.Key == "tls.cert" || s.Key == "tls.key" { // those two go together
@@ -181,21 +185,22 @@ func TestNumbersAreTakenAsWritten(t *testing.T) {
 
 func TestDevelopment(t *testing.T) {
 	tests := []struct {
-		flags           map[string]string
-		creates, strict bool
+		flags   map[string]string
+		creates string
+		strict  bool
 	}{
-		{map[string]string{}, false, false},
-		{map[string]string{"dev": "true"}, true, true},
-		{map[string]string{"dev": "true", "hosts-strict": "false"}, true, true},
-		{map[string]string{"dev": "true", "create-on-push": "never"}, false, true},
-		{map[string]string{"create-on-push": "always", "hosts-strict": "true"}, true, true},
-		{map[string]string{"dev": "true", "listen": "[::1]:0"}, true, true},
-		{map[string]string{"dev": "true", "listen": "localhost:5000"}, true, true},
+		{map[string]string{}, "template", false},
+		{map[string]string{"dev": "true"}, "always", true},
+		{map[string]string{"dev": "true", "hosts-strict": "false"}, "always", true},
+		{map[string]string{"dev": "true", "create-on-push": "never"}, "never", true},
+		{map[string]string{"create-on-push": "always", "hosts-strict": "true"}, "always", true},
+		{map[string]string{"dev": "true", "listen": "[::1]:0"}, "always", true},
+		{map[string]string{"dev": "true", "listen": "localhost:5000"}, "always", true},
 	}
 	for _, tt := range tests {
 		c := load(t, config.Sources{Flags: tt.flags})
-		if c.CreatesOnPush() != tt.creates || c.StrictHosts() != tt.strict {
-			t.Errorf("%v: creates on push %v, strict %v; want %v, %v", tt.flags, c.CreatesOnPush(), c.StrictHosts(), tt.creates, tt.strict)
+		if c.CreationMode() != tt.creates || c.StrictHosts() != tt.strict {
+			t.Errorf("%v: creates on push %v, strict %v; want %v, %v", tt.flags, c.CreationMode(), c.StrictHosts(), tt.creates, tt.strict)
 		}
 	}
 }
@@ -241,6 +246,23 @@ func TestLocate(t *testing.T) {
 	}
 }
 
+func TestEntriesOfMappings(t *testing.T) {
+	c := load(t, config.Sources{Flags: file(t, `
+restore-time: 0s
+events:
+  webhooks:
+    - {name: chat, url: "https://hooks.example/a"}
+    - {name: other, url: "https://hooks.example/b", format: cloudevents, repositories: [team/*, x], types: [ECR Image Action]}
+`)})
+	want := []config.Webhook{
+		{Name: "chat", URL: "https://hooks.example/a", Format: "plain"},
+		{Name: "other", URL: "https://hooks.example/b", Format: "cloudevents", Repositories: []string{"team/*", "x"}, Types: []string{"ECR Image Action"}},
+	}
+	if diff := cmp.Diff(want, c.Events.Webhooks); diff != "" || c.RestoreTime != 0 {
+		t.Errorf("restored within %v, webhooks (-want +got):\n%s", c.RestoreTime, diff)
+	}
+}
+
 func TestPorts(t *testing.T) {
 	content := `
 listen: 0.0.0.0:443
@@ -280,7 +302,7 @@ func TestRenew(t *testing.T) {
 	if diff := cmp.Diff([]string{"listen", "dev"}, waiting); diff != "" {
 		t.Errorf("waiting (-want +got):\n%s", diff)
 	}
-	if got.Listen != "127.0.0.1:1" || got.Dev || got.CreatesOnPush() || got.Limits.Tags != 9 || got.LogLevel != "info" {
+	if got.Listen != "127.0.0.1:1" || got.Dev || got.CreationMode() != "template" || got.Limits.Tags != 9 || got.LogLevel != "info" {
 		t.Errorf("renewed: %+v", got)
 	}
 }

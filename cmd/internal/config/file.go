@@ -168,8 +168,8 @@ func (f *yamlFile) entry(key, value *yaml.Node, prefix string) {
 		f.complain(f.at(key), fmt.Errorf("%s cannot be set in a file, only by --%s and %s", full, s.Flag(), s.Env()))
 	case s.Type == "list":
 		f.list(s, value)
-	case s.Type == listenersType:
-		f.listeners(s, value)
+	case s.Type == entriesType:
+		f.entries(s, value)
 	default:
 		f.scalar(s, value)
 	}
@@ -218,6 +218,6 @@ func (f *yamlFile) list(s Setting, n *yaml.Node) {
 		}
 		all = append(all, item.Value)
 	}
-	s.value(f.config).Set(reflect.ValueOf(all))
+	f.into.FieldByIndex(s.field).Set(reflect.ValueOf(all))
 	f.config.origins[s.Key] = f.at(n)
 }

@@ -2,15 +2,12 @@ package config
 
 import (
 	"fmt"
-	"reflect"
 	"slices"
-
-	"go.yaml.in/yaml/v4"
 )
 
 // Listener is one address that clients reach, and how it speaks.
 type Listener struct {
-	Listen string `key:"listen" help:"address and port; port 0 takes a free one"`
+	Listen string `key:"listen" needed:"127.0.0.1:5001" help:"address and port; port 0 takes a free one"`
 	Compat string `key:"compat" default:"oci" oneof:"oci,ecr" help:"as the setting compat"`
 	TLS    bool   `key:"tls" default:"true" help:"speak TLS, where tls is set up"`
 }
@@ -30,44 +27,6 @@ func (c *Config) Ports() []Port {
 		ports = append(ports, Port{l.Listen, l.Compat, l.TLS && c.TLS.On()})
 	}
 	return ports
-}
-
-// listenersType is the Type of the one setting that is a list of mappings.
-const listenersType = "listeners"
-
-// listeners reads the setting of that type.
-func (f *yamlFile) listeners(s Setting, n *yaml.Node) {
-	if n.Kind != yaml.SequenceNode {
-		f.complain(f.at(n), fmt.Errorf(`%s: a list is asked for, such as [{listen: "127.0.0.1:5001", compat: ecr}]`, s.Key))
-		return
-	}
-	var all []Listener
-	for i, item := range n.Content {
-		name := fmt.Sprintf("%s[%d]", s.Key, i)
-		all = append(all, f.listener(name, item))
-		f.config.origins[name] = f.at(item)
-	}
-	s.value(f.config).Set(reflect.ValueOf(all))
-	f.config.origins[s.Key] = f.at(n)
-}
-
-// listener reads an entry with the loader for the members of a Listener.
-func (f *yamlFile) listener(name string, n *yaml.Node) Listener {
-	var l Listener
-	entry := &yamlFile{name: f.name, seen: map[string]int{}, loader: &loader{
-		config: f.config, into: reflect.ValueOf(&l).Elem(), settings: walk(reflect.TypeFor[Listener](), name+".", nil),
-	}}
-	for _, s := range entry.settings {
-		if s.Default != "" {
-			entry.set(s, s.Default, "")
-		}
-	}
-	entry.mapping(n, name+".")
-	if l.Listen == "" && len(entry.wrong) == 0 {
-		entry.complain(f.at(n), fmt.Errorf("%s has no address; did you mean \"listen: 127.0.0.1:5001\"?", name))
-	}
-	f.wrong = append(f.wrong, entry.wrong...)
-	return l
 }
 
 // checkListeners looks at the addresses, and at who reaches them.

@@ -31,7 +31,7 @@ func (c *Config) Renew(next *Config) (renewed *Config, changed, waiting []string
 // on another setting differs from the same value given.
 func (s Setting) same(a, b *Config) bool {
 	if s.Key == "create-on-push" {
-		return a.CreatesOnPush() == b.CreatesOnPush()
+		return a.CreationMode() == b.CreationMode()
 	}
 	va, vb := s.value(a), s.value(b)
 	if s.isList() && va.Len() == 0 && vb.Len() == 0 {

@@ -13,15 +13,17 @@ type Setting struct {
 	Key     string // as in YAML, such as "limits.layer"
 	Default string
 	Help    string
-	Type    string // "string", "bool", "duration", "size", "int", "list" or "listeners"
+	Type    string // "string", "bool", "duration", "size", "int", "list" (of words) or "entries" (a list of mappings)
 	restart bool
 	outside bool
+	zero    bool
+	needed  string
 	oneof   []string
 	field   []int // index of the field
 }
 
 // isList says that only a file can hold the setting.
-func (s Setting) isList() bool { return s.Type == "list" || s.Type == listenersType }
+func (s Setting) isList() bool { return s.Type == "list" || s.Type == entriesType }
 
 // Flag is the setting's flag without the dashes, "" for a list.
 func (s Setting) Flag() string {
@@ -61,6 +63,7 @@ func describe(f reflect.StructField, key string, field []int) Setting {
 	s := Setting{
 		Key: key, Default: f.Tag.Get("default"), Help: f.Tag.Get("help"), Type: typeName(f.Type),
 		restart: f.Tag.Get("restart") != "", outside: f.Tag.Get("from") == "outside", field: field,
+		zero: f.Tag.Get("zero") != "", needed: f.Tag.Get("needed"),
 	}
 	if list := f.Tag.Get("oneof"); list != "" {
 		s.oneof = strings.Split(list, ",")
@@ -76,8 +79,9 @@ func typeName(t reflect.Type) string {
 		return "size"
 	case reflect.TypeFor[[]string]():
 		return "list"
-	case reflect.TypeFor[[]Listener]():
-		return listenersType
+	}
+	if t.Kind() == reflect.Slice {
+		return entriesType
 	}
 	return t.Kind().String()
 }

@@ -60,7 +60,7 @@ func (s Setting) parse(text string) (any, error) {
 	case "int":
 		return parseCount(text)
 	case "duration":
-		return parseDuration(text)
+		return parseDuration(text, s.zero)
 	case "size":
 		return parseSize(text)
 	}
@@ -95,9 +95,9 @@ func parseCount(text string) (int, error) {
 	return n, nil
 }
 
-func parseDuration(text string) (time.Duration, error) {
+func parseDuration(text string, zero bool) (time.Duration, error) {
 	d, err := time.ParseDuration(text)
-	if err != nil || d <= 0 {
+	if err != nil || d < 0 || d == 0 && !zero {
 		return 0, fmt.Errorf("%.60q is not a duration such as 30s, 10m or 24h%s", text, mean(durationMeant(text)))
 	}
 	return d, nil

@@ -197,12 +197,24 @@ func names(c *config.Config) []string {
 
 func (s *Server) registryOptions(c *config.Config) registry.Options {
 	return registry.Options{
-		CreateOnPush: creationMode(c), UploadExpiry: c.UploadExpiry, EventRetention: c.EventRetention,
-		SparseIndexes: c.SparseIndexes == "accept",
-		Limits: registry.Limits{
-			Manifest: int64(c.Limits.Manifest), Layer: int64(c.Limits.Layer), Parts: c.Limits.Parts, Tags: c.Limits.Tags,
-			Images: c.Limits.Images, ResourceTags: c.Limits.ResourceTags, Uploads: c.Limits.Uploads, RepositoryUploads: c.Limits.RepositoryUploads,
-		},
+		CreateOnPush: registry.CreationMode(c.CreationMode()), SparseIndexes: c.SparseIndexes == "accept",
+		UploadExpiry: c.UploadExpiry, EventRetention: c.EventRetention, ReadEvents: c.Events.Reads,
+		RestoreTime: c.RestoreTime, PullTimeFlush: c.PullTimeFlush,
+		LifecycleInterval: c.LifecycleInterval, LifecycleExtensions: c.LifecycleExtensions,
+		Limits: limits(c.Limits),
+	}
+}
+
+func limits(l config.Limits) registry.Limits {
+	return registry.Limits{
+		Manifest: int64(l.Manifest), Layer: int64(l.Layer), Layers: l.Layers,
+		Parts: l.Parts, SmallestPart: int64(l.SmallestPart), LargestPart: int64(l.LargestPart),
+		Tags: l.Tags, Images: l.Images, Repositories: l.Repositories, ResourceTags: l.ResourceTags,
+		Uploads: l.Uploads, RepositoryUploads: l.RepositoryUploads,
+		LifecycleText: l.LifecycleText, LifecycleRules: l.LifecycleRules, PullThroughRules: l.PullThroughRules,
+		Templates: l.Templates, PullTimeExclusions: l.PullTimeExclusions,
+		ReplicationRules: l.ReplicationRules, ReplicationFilters: l.ReplicationFilters, ReplicationDestinations: l.ReplicationDestinations,
+		SigningRules: l.SigningRules, SigningFilters: l.SigningFilters,
 	}
 }
 
@@ -216,11 +228,4 @@ func (s *Server) abandon() error {
 		errs = append(errs, s.admin.Close())
 	}
 	return errors.Join(append(errs, s.keeper.Close())...)
-}
-
-func creationMode(c *config.Config) registry.CreationMode {
-	if c.CreatesOnPush() {
-		return registry.CreateAlways
-	}
-	return registry.CreateNever
 }
