@@ -148,10 +148,10 @@ var operations = map[string]operation{
 	"DeletePullThroughCacheRule":    unavailable("ecr:DeletePullThroughCacheRule"),
 	"ValidatePullThroughCacheRule":  unavailable("ecr:ValidatePullThroughCacheRule"),
 
-	"CreateRepositoryCreationTemplate":    unavailable("ecr:CreateRepositoryCreationTemplate"),
-	"UpdateRepositoryCreationTemplate":    unavailable("ecr:UpdateRepositoryCreationTemplate"),
-	"DescribeRepositoryCreationTemplates": unavailable("ecr:DescribeRepositoryCreationTemplates"),
-	"DeleteRepositoryCreationTemplate":    unavailable("ecr:DeleteRepositoryCreationTemplate"),
+	"CreateRepositoryCreationTemplate":    op("ecr:CreateRepositoryCreationTemplate", onRegistry, (*API).createRepositoryCreationTemplate),
+	"UpdateRepositoryCreationTemplate":    op("ecr:UpdateRepositoryCreationTemplate", onRegistry, (*API).updateRepositoryCreationTemplate),
+	"DescribeRepositoryCreationTemplates": op("ecr:DescribeRepositoryCreationTemplates", onRegistry, (*API).describeRepositoryCreationTemplates),
+	"DeleteRepositoryCreationTemplate":    op("ecr:DeleteRepositoryCreationTemplate", onRegistry, (*API).deleteRepositoryCreationTemplate),
 
 	"PutSigningConfiguration":    unavailable("ecr:PutSigningConfiguration"),
 	"GetSigningConfiguration":    unavailable("ecr:GetSigningConfiguration"),

@@ -2,11 +2,10 @@ package ecrapi
 
 import (
 	"context"
-	"maps"
-	"slices"
 
 	"github.com/seed-78150930/berth/ecrapi/shape"
 	"github.com/seed-78150930/berth/ecrapi/wording"
+	"github.com/seed-78150930/berth/registry"
 )
 
 // tagging are the actions that creating a repository needs beside its own
@@ -23,11 +22,7 @@ func (a *API) listTagsForResource(ctx context.Context, c *call, _ *shape.ListTag
 	if err != nil {
 		return nil, err
 	}
-	out := &shape.ListTagsForResourceResponse{Tags: []shape.Tag{}}
-	for _, key := range slices.Sorted(maps.Keys(repo.ResourceTags)) {
-		out.Tags = append(out.Tags, shape.Tag{Key: new(key), Value: new(repo.ResourceTags[key])})
-	}
-	return out, nil
+	return &shape.ListTagsForResourceResponse{Tags: shapeTags(repo.ResourceTags)}, nil
 }
 
 func (a *API) tagResource(ctx context.Context, c *call, in *shape.TagResourceRequest) (*shape.TagResourceResponse, error) {
@@ -42,7 +37,7 @@ func (a *API) untagResource(ctx context.Context, c *call, in *shape.UntagResourc
 	return &shape.UntagResourceResponse{}, a.registry.UntagRepository(ctx, c.repo, in.TagKeys)
 }
 
-var errResourceTag = except(shape.InvalidTagParameterException, "%s", wording.BadResourceTag)
+var errResourceTag = &registry.Error{Code: registry.ResourceTagInvalid, Msg: wording.BadResourceTag}
 
 // resourceTags reads tags, no two of which may have the same key. Nil stays
 // nil.

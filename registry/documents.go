@@ -16,6 +16,8 @@ const (
 	replicationKind    = "replication"
 
 	repositoryPolicyKind = "policy"
+
+	templateKind = "creation-templates" // in events; each template is a row of its own
 )
 
 // documentKey is the key of a registry's document.

@@ -50,10 +50,27 @@ const (
 	TooManyUploads       Code = "too many open uploads"     // Limit
 	PageInvalid          Code = "page token invalid"        // a list's continuation that is none
 	StoreFull            Code = "store full"                //
+	TooManyRepositories  Code = "too many repositories"     // Limit; the registry is that of Name
+)
+
+// Refusals of calls that set, read or plan something, which only ECR's API has.
+// Where a registry is concerned it is that of Name.
+const (
+	TemplateNotFound Code = "template not found" // Field: the prefix
+	TemplateExists   Code = "template exists"    // Field: the prefix
+	TooManyTemplates Code = "too many templates" // Limit
 )
 
 // Codes are all refusals, for tests of the doors' tables.
-func Codes() []Code {
+func Codes() []Code { return append(TrafficCodes(), ControlCodes()...) }
+
+// ControlCodes are the refusals of calls that only ECR's API has.
+func ControlCodes() []Code {
+	return []Code{TemplateNotFound, TemplateExists, TooManyTemplates}
+}
+
+// TrafficCodes are the refusals that both doors may see.
+func TrafficCodes() []Code {
 	return []Code{
 		RegistryInvalid, NameInvalid, TagInvalid, DigestInvalid, RepositoryNotFound, RepositoryExists,
 		RepositoryNotEmpty, SettingInvalid, ResourceTagInvalid, TooManyResourceTags, ImageNotFound,
@@ -61,7 +78,7 @@ func Codes() []Code {
 		MediaTypeUnsupported, MediaTypeMissing, ImageDigestMismatch, LayersMissing, ChildrenMissing,
 		TooManyTags, TooManyImages, LayerNotFound, LayerReferenced, LayerDigestMismatch, LayerTooLarge,
 		UploadNotFound, UploadOffset, UploadEmpty, UploadPartTooSmall, TooManyParts, TooManyUploads,
-		PageInvalid, StoreFull,
+		PageInvalid, StoreFull, TooManyRepositories,
 	}
 }
 

@@ -38,6 +38,15 @@ const (
 	LifecyclePreviewed  EventKind = "lifecycle-previewed"   // what it would do; Detail: LifecycleDetail
 )
 
+// detail is the JSON of a kind's detail struct.
+func detail(v any) json.RawMessage {
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic(fmt.Sprintf("detail of an event: %v", err)) // plain structs always have a form
+	}
+	return text
+}
+
 // RegistryDetail is the detail of RegistryChanged.
 type RegistryDetail struct {
 	What string // kind of the document, such as "registry-policy", or the name of the setting

@@ -29,6 +29,7 @@ func Faults(ctx context.Context, s *Service) (faults []string, err error) {
 		a.tags()
 		a.references()
 		a.events()
+		a.counts()
 		faults = a.faults
 		return nil
 	})
@@ -281,6 +282,19 @@ func (a *audit) references() {
 	}
 	for _, f := range rows(a, referrers) {
 		a.ofImage("referrer to "+f.Key[3], f.Key[:3], f.Key[4])
+	}
+}
+
+// counts: registries count their repositories.
+func (a *audit) counts() {
+	n := map[ID]int{}
+	for _, f := range rows(a, repositories) {
+		n[ID{f.Key[0], f.Key[1]}]++
+	}
+	for _, f := range rows(a, registries) {
+		if id := (ID{f.Key[0], f.Key[1]}); f.Row.Repositories != n[id] {
+			a.fault("registry %v counts %d repositories, has %d", id, f.Row.Repositories, n[id])
+		}
 	}
 }
 

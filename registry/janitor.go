@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"errors"
+	"iter"
 	"sync"
 	"time"
 
@@ -131,6 +132,17 @@ func (s *Service) keys(ctx context.Context, fn func(storage.Reader) ([]string, e
 		return err
 	})
 	return list, err
+}
+
+// countRows counts what a scan finds.
+func countRows[Row any](rows iter.Seq2[table.Found[Row], error]) (n int, err error) {
+	for _, err := range rows {
+		if err != nil {
+			return n, err
+		}
+		n++
+	}
+	return n, nil
 }
 
 // firstParts lists one part of the keys that a scan finds.

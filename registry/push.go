@@ -55,10 +55,7 @@ func (s *Service) PutImage(ctx context.Context, name Name, p Push) (Pushed, erro
 
 // unlessMissing is err, unless the repository is missing: that goes first.
 func (s *Service) unlessMissing(ctx context.Context, name Name, err error, mayCreate bool) error {
-	if mayCreate && s.live.Load().CreateOnPush == CreateAlways {
-		return err
-	}
-	if _, missing := s.Repository(ctx, name); missing != nil {
+	if _, missing := s.Repository(ctx, name); missing != nil && !(mayCreate && s.live.Load().CreateOnPush == CreateAlways) {
 		return missing
 	}
 	return err

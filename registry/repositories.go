@@ -26,6 +26,9 @@ type Settings struct {
 	ScanOnPush   bool
 	Encryption   Encryption
 	ResourceTags map[string]string
+	// Policy and Lifecycle are the texts of the repository's policy and of its
+	// lifecycle policy, "" for none. A Repository does not show them.
+	Policy, Lifecycle string
 }
 
 // Repository is a repository as it is kept.
@@ -72,18 +75,9 @@ func repositoryNotFound(name Name) *Error {
 	return e
 }
 
-// findForPush is find, but makes the repository if the server creates on push
-// and the pusher may.
-func (s *Service) findForPush(ctx context.Context, tx storage.Tx, name Name, mayCreate bool) (repository, error) {
-	repo, err := find(tx, name)
-	if CodeOf(err) != RepositoryNotFound || !mayCreate || s.live.Load().CreateOnPush != CreateAlways {
-		return repo, err
-	}
-	return s.create(ctx, tx, name, Settings{})
-}
-
 // CreateRepository makes an empty repository.
-// Refusals: RepositoryExists, SettingInvalid, ResourceTagInvalid, TooManyResourceTags.
+// Refusals: RepositoryExists, TooManyRepositories, SettingInvalid,
+// ResourceTagInvalid, TooManyResourceTags.
 func (s *Service) CreateRepository(ctx context.Context, name Name, set Settings) (Repository, error) {
 	if err := s.checkSettings(set); err != nil {
 		return Repository{}, err
@@ -118,7 +112,11 @@ func (s *Service) checkSettings(set Settings) error {
 	return s.checkTagCount(len(set.ResourceTags))
 }
 
+// create makes a repository that is not there. Its settings have been checked.
 func (s *Service) create(ctx context.Context, tx storage.Tx, name Name, set Settings) (repository, error) {
+	if err := s.countRepository(tx, name); err != nil {
+		return repository{}, err
+	}
 	setDefault(&set.TagRule.Mutability, Mutable)
 	setDefault(&set.Encryption.Type, "AES256")
 	repo := repository{name, repositoryRow{
@@ -129,6 +127,30 @@ func (s *Service) create(ctx context.Context, tx storage.Tx, name Name, set Sett
 		return repository{}, err
 	}
 	return repo, s.record(ctx, tx, RepositoryCreated, repo, eventRow{})
+}
+
+// countRepository counts one more in a registry, if it may have one more.
+func (s *Service) countRepository(tx storage.Tx, name Name) error {
+	n, err := name.id.countRepositories(tx)
+	if err != nil {
+		return err
+	}
+	if limit := s.Limits().Repositories; n >= limit {
+		e := refuse(TooManyRepositories, "a registry has at most %d repositories", limit)
+		e.Name, e.Limit = name, int64(limit)
+		return e
+	}
+	return registries.Put(tx, registryRow{n + 1}, name.id.Account, name.id.Region)
+}
+
+// countRepositories says how many repositories a registry has. Stores of older
+// versions have not counted.
+func (id ID) countRepositories(rd storage.Reader) (int, error) {
+	row, err := registries.Get(rd, id.Account, id.Region)
+	if errors.Is(err, storage.ErrNotFound) {
+		return countRows(repositories.Scan(rd, table.Select{Prefix: []string{id.Account, id.Region}}))
+	}
+	return row.Repositories, err
 }
 
 // Repository returns a repository. Refusal: RepositoryNotFound.
@@ -191,10 +213,7 @@ func (s *Service) DeleteRepository(ctx context.Context, name Name, force bool) (
 			e.Name = name
 			return e
 		}
-		if err := repositories.Delete(tx, name.key()...); err != nil {
-			return err
-		}
-		if err := dropped.Put(tx, droppedRow{s.now().UTC()}, repo.key()...); err != nil {
+		if err := s.deleteRepository(tx, repo); err != nil {
 			return err
 		}
 		return s.record(ctx, tx, RepositoryDeleted, repo, eventRow{})
@@ -204,6 +223,21 @@ func (s *Service) DeleteRepository(ctx context.Context, name Name, force bool) (
 	}
 	s.wakeJanitor()
 	return repo.public(), nil
+}
+
+// deleteRepository takes a repository out of its registry.
+func (s *Service) deleteRepository(tx storage.Tx, repo repository) error {
+	n, err := repo.name.id.countRepositories(tx)
+	if err != nil {
+		return err
+	}
+	if err := registries.Put(tx, registryRow{n - 1}, repo.name.id.Account, repo.name.id.Region); err != nil {
+		return err
+	}
+	if err := repositories.Delete(tx, repo.name.key()...); err != nil {
+		return err
+	}
+	return dropped.Put(tx, droppedRow{s.now().UTC()}, repo.key()...)
 }
 
 // SetTagRule replaces the tag rule. Existing tags stay as they are.

@@ -18,6 +18,10 @@ var (
 	repositories = table.New[repositoryRow]("repository", 3)
 	settings     = table.New[settingRow]("setting", 3)   // (name of the setting is last)
 	documents    = table.New[documentRow]("document", 3) // (kind of the document is last)
+	templates    = table.New[templateRow]("template", 3) // prefix without a slash at its end
+
+	// account, region
+	registries = table.New[registryRow]("registry", 2)
 
 	// account, region, repository id, …
 	images    = table.New[imageRow]("image", 4)         // digest
@@ -44,6 +48,11 @@ var (
 	sequences = table.New[sequenceRow]("sequence", 1)   // name
 )
 
+// registryRow counts what a registry has.
+type registryRow struct {
+	Repositories int
+}
+
 type repositoryRow struct {
 	ID           string
 	CreatedAt    time.Time
@@ -66,6 +75,21 @@ type documentRow struct {
 	Version   int // 1 for the first text
 	UpdatedAt time.Time
 	Text      string `json:",omitempty"` // "" for one that was deleted
+}
+
+type templateRow struct {
+	Prefix       string  // as it was given
+	Description  string  `json:",omitempty"`
+	AppliedFor   []Cause `json:",omitempty"`
+	Mutability   Mutability
+	Exclusions   []string `json:",omitempty"`
+	Encryption   Encryption
+	ResourceTags map[string]string `json:",omitempty"`
+	Policy       string            `json:",omitempty"`
+	Lifecycle    string            `json:",omitempty"`
+	CustomRole   string            `json:",omitempty"`
+	CreatedAt    time.Time
+	UpdatedAt    time.Time
 }
 
 type imageRow struct {

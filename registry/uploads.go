@@ -70,7 +70,7 @@ func (s *Service) uploadTarget(ctx context.Context, name Name, mayCreate bool) (
 		repo, err = find(r, name)
 		return err
 	})
-	if CodeOf(err) != RepositoryNotFound || !mayCreate || s.live.Load().CreateOnPush != CreateAlways {
+	if CodeOf(err) != RepositoryNotFound || !mayCreate || !s.createsOnPush() {
 		return repo, err
 	}
 	err = s.update(ctx, func(tx storage.Tx) (err error) {

@@ -50,6 +50,18 @@ var words = map[registry.Code]func(*registry.Error) string{
 	registry.TooManyResourceTags: func(e *registry.Error) string {
 		return fmt.Sprintf("The maximum number of tags per repository is '%d'", e.Limit)
 	},
+	registry.TooManyRepositories: func(e *registry.Error) string {
+		return fmt.Sprintf("The registry with id '%s' already has the maximum allowed number of repositories which is '%d'", e.Name.ID().Account, e.Limit)
+	},
+	registry.TemplateNotFound: func(e *registry.Error) string {
+		return fmt.Sprintf("The Template with prefix '%s' does not exist in the registry with id '%s'", e.Field, e.Name.ID().Account)
+	},
+	registry.TemplateExists: func(e *registry.Error) string {
+		return fmt.Sprintf("The Template with prefix '%s' already exists in the registry with id '%s'", e.Field, e.Name.ID().Account)
+	},
+	registry.TooManyTemplates: func(e *registry.Error) string {
+		return fmt.Sprintf("The registry with id '%s' already has the maximum allowed number of repository creation templates which is '%d'", e.Name.ID().Account, e.Limit)
+	},
 	registry.StoreFull:     func(*registry.Error) string { return NoRoom },
 	registry.ImageNotFound: imageNotFound,
 	registry.TagMismatch:   imageNotFound,

@@ -36,6 +36,7 @@ var ecrAnswers = map[registry.Code]answer{
 	registry.MediaTypeMissing:     unsupported,
 	registry.TooManyTags:          unsupported,
 	registry.TooManyImages:        unsupported,
+	registry.TooManyRepositories:  unsupported,
 	registry.LayerTooLarge:        unsupported,
 	registry.TooManyParts:         unsupported,
 	registry.TagImmutable:         {http.StatusBadRequest, errcode.ErrorCodeTagInvalid},

@@ -24,7 +24,7 @@ type answer struct {
 	code   errcode.ErrorCode
 }
 
-// answers has one for each code of the domain. Those of calls that this door
+// answers has one for each of registry.TrafficCodes. Those of calls that this door
 // never makes are there too, so that a new call does not need a new thought.
 var answers = map[registry.Code]answer{
 	registry.RegistryInvalid:      {http.StatusBadRequest, errcode.ErrorCodeNameInvalid},
@@ -51,6 +51,7 @@ var answers = map[registry.Code]answer{
 	registry.ChildrenMissing:      {http.StatusBadRequest, errcode.ErrorCodeManifestBlobUnknown},
 	registry.TooManyTags:          {http.StatusForbidden, errcode.ErrorCodeDenied}, // not 429: later is no better
 	registry.TooManyImages:        {http.StatusForbidden, errcode.ErrorCodeDenied},
+	registry.TooManyRepositories:  {http.StatusForbidden, errcode.ErrorCodeDenied},
 	registry.LayerNotFound:        {http.StatusNotFound, errcode.ErrorCodeBlobUnknown},
 	registry.LayerReferenced:      {http.StatusMethodNotAllowed, errcode.ErrorCodeUnsupported},
 	registry.LayerDigestMismatch:  {http.StatusBadRequest, errcode.ErrorCodeDigestInvalid},

@@ -248,7 +248,7 @@ func TestECRAnswers(t *testing.T) {
 		registry.ResourceTagInvalid:  "400 UNSUPPORTED",
 		registry.TooManyResourceTags: "403 DENIED",
 	}
-	for _, c := range registry.Codes() {
+	for _, c := range registry.TrafficCodes() {
 		expected, ok := special[c]
 		if !ok {
 			expected = "405 UNSUPPORTED"
