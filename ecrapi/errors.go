@@ -8,6 +8,7 @@ import (
 
 	"github.com/seed-78150930/berth/auth"
 	"github.com/seed-78150930/berth/auth/credentials"
+	"github.com/seed-78150930/berth/auth/throttle"
 	"github.com/seed-78150930/berth/ecrapi/shape"
 	"github.com/seed-78150930/berth/ecrapi/wording"
 	"github.com/seed-78150930/berth/registry"
@@ -38,6 +39,7 @@ const (
 	serializationType    = "SerializationException"
 	accessDeniedType     = "AccessDeniedException"
 	misdirectedType      = "MisdirectedRequest"
+	throttlingType       = "ThrottlingException"
 )
 
 // refuse is a client's fault that the model does not list.
@@ -67,6 +69,7 @@ func (a *API) failure(ctx context.Context, requestID, op string, err error) *fai
 		refused *registry.Error
 		denied  *auth.Denied
 		shown   *credentials.Error
+		often   *throttle.Exceeded
 	)
 	switch {
 	case errors.As(err, &known):
@@ -75,6 +78,8 @@ func (a *API) failure(ctx context.Context, requestID, op string, err error) *fai
 		return answerTo(op, refused)
 	case errors.As(err, &denied):
 		return refuse(accessDeniedType, "%s", denied)
+	case errors.As(err, &often):
+		return refuse(throttlingType, "Rate exceeded")
 	case errors.As(err, &shown):
 		return &failure{Type: shown.Code, Message: shown.Message, status: shown.Status}
 	case errors.Is(err, endpoint.ErrMisdirected):

@@ -24,6 +24,7 @@ import (
 
 	"github.com/seed-78150930/berth/auth"
 	"github.com/seed-78150930/berth/auth/credentials"
+	"github.com/seed-78150930/berth/auth/throttle"
 	"github.com/seed-78150930/berth/registry"
 	"github.com/seed-78150930/berth/registry/endpoint"
 )
@@ -40,9 +41,10 @@ type Options struct {
 	// PageKey authenticates the nextToken of lists: at least MinPageKey random
 	// bytes, the same after a restart and in every process of a server, or
 	// clients cannot go on with a list.
-	PageKey []byte
-	Now     func() time.Time // nil means time.Now
-	Log     *slog.Logger     // takes faults; nil means nowhere
+	PageKey  []byte
+	Throttle *throttle.Limiter // nil means no limits
+	Now      func() time.Time  // nil means time.Now
+	Log      *slog.Logger      // takes faults; nil means nowhere
 	// RequestID is the id of the request whose context it is given, for
 	// x-amzn-RequestId and the log; nil means one that is made up.
 	RequestID func(context.Context) string
@@ -56,6 +58,7 @@ type API struct {
 	authorizer  auth.Authorizer
 	names       *endpoint.Names
 	pageKey     []byte
+	throttle    *throttle.Limiter
 	now         func() time.Time
 	log         *slog.Logger
 	requestID   func(context.Context) string
@@ -80,7 +83,7 @@ func New(o Options) (*API, error) {
 	}
 	return &API{
 		registry: o.Registry, credentials: o.Credentials, authorizer: o.Authorizer, names: o.Names,
-		pageKey: o.PageKey, now: o.Now, log: o.Log, requestID: o.RequestID,
+		pageKey: o.PageKey, throttle: o.Throttle, now: o.Now, log: o.Log, requestID: o.RequestID,
 	}, nil
 }
 
@@ -170,6 +173,9 @@ func (a *API) run(ctx context.Context, c *call, op operation, body *credentials.
 				return nil, err
 			}
 		}
+	}
+	if err := a.throttle.Take(c.by.Account, c.by.Region, "ecr:"+c.op); err != nil {
+		return nil, err
 	}
 	return op.do(a, ctx, c, in)
 }

@@ -28,10 +28,15 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/http"
+	"strconv"
+
+	"github.com/distribution/distribution/v3/registry/api/errcode"
 
 	"github.com/seed-78150930/berth/auth"
 	"github.com/seed-78150930/berth/auth/credentials"
+	"github.com/seed-78150930/berth/auth/throttle"
 	"github.com/seed-78150930/berth/registry"
 	"github.com/seed-78150930/berth/registry/endpoint"
 )
@@ -45,6 +50,8 @@ type Options struct {
 	// Compat says whose answers are given where the specification and ECR
 	// differ; "" means OCI.
 	Compat Compat
+	// Throttle bounds how often each action is asked for; nil bounds nothing.
+	Throttle *throttle.Limiter
 	// Log takes the faults; nil means nowhere.
 	Log *slog.Logger
 	// RequestID returns the id that a request was given. With nil the door
@@ -65,6 +72,7 @@ type Server struct {
 	authorizer  auth.Authorizer
 	names       *endpoint.Names
 	compat      Compat
+	throttle    *throttle.Limiter
 	log         *slog.Logger
 	requestID   func(context.Context) string
 }
@@ -85,7 +93,7 @@ func New(o Options) (*Server, error) {
 	default:
 		return nil, fmt.Errorf("ociapi: no such compat: %q", o.Compat)
 	}
-	return &Server{o.Registry, o.Credentials, o.Authorizer, o.Names, o.Compat, o.Log, o.RequestID}, nil
+	return &Server{o.Registry, o.Credentials, o.Authorizer, o.Names, o.Compat, o.Throttle, o.Log, o.RequestID}, nil
 }
 
 // ServeHTTP answers one request.
@@ -120,13 +128,28 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) error {
 		return challenge(w, site, err)
 	}
 	r = r.WithContext(auth.WithPrincipal(r.Context(), by))
-	if err := s.authorize(r.Context(), to, op.actions(r, to.query)...); err != nil {
+	actions := op.actions(r, to.query)
+	if err := s.authorize(r.Context(), to, actions...); err != nil {
 		return err
+	}
+	if err := s.throttle.Take(by.Account, by.Region, actions...); err != nil {
+		return tooOften(w, err)
 	}
 	if err := checkEncoding(r); err != nil {
 		return err
 	}
 	return op.serve(s, w, r, to)
+}
+
+// tooOften answers what comes too often, with the seconds to wait in Retry-After
+// (RFC 6585, section 4).
+func tooOften(w http.ResponseWriter, err error) error {
+	var e *throttle.Exceeded
+	if !errors.As(err, &e) {
+		return err
+	}
+	w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(e.After.Seconds()))))
+	return refuse(http.StatusTooManyRequests, errcode.ErrorCodeTooManyRequests, "Rate exceeded")
 }
 
 func (s *Server) ping(w http.ResponseWriter, r *http.Request, _ target) error {

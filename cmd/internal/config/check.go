@@ -9,13 +9,14 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/seed-78150930/berth/auth/throttle"
 	"github.com/seed-78150930/berth/registry/endpoint"
 )
 
 var checks = []struct {
 	key   string
 	check func(*Config) error
-}{{"listen", checkListen}, {"data", checkData}, {"account", checkAccount}, {"region", checkRegion}}
+}{{"listen", checkListen}, {"data", checkData}, {"account", checkAccount}, {"region", checkRegion}, {"rate-limits", checkRates}}
 
 // check looks at settings that a type alone does not settle.
 func (l *loader) check() {
@@ -133,6 +134,11 @@ func checkRegion(c *Config) error {
 		return nil
 	}
 	return fmt.Errorf("%.40q is none of the regions that exist here%s", c.Region, mean(nearest(c.Region, all)))
+}
+
+func checkRates(c *Config) error {
+	_, err := throttle.Parse(c.RateLimits)
+	return err
 }
 
 // IsLoopback says whether a listening address is reached from this machine

@@ -36,6 +36,7 @@ var floors = map[string]floor{
 	"storage/storagetest": {level: 2},
 	"auth":                {level: 2},
 	"auth/accounts":       {level: 2, sideways: []string{"auth"}},
+	"auth/throttle":       {level: 2},
 
 	// Domain.
 	"registry":         {level: 3},
@@ -117,6 +118,7 @@ var outsiders = map[string]users{
 	"github.com/google/go-cmp":                   {code: []string{"storage/storagetest"}, tests: []string{"*"}},
 	"github.com/rogpeppe/go-internal/testscript": {tests: []string{"cmd/berth"}},
 	"golang.org/x/crypto/acme":                   {code: []string{"cmd/internal/certs"}},
+	"golang.org/x/time/rate":                     {code: []string{"auth/throttle"}},
 	"golang.org/x/sys":                           {code: []string{"storage/fsblob", "storage/boltindex", "cmd/internal/datadir"}},
 
 	"github.com/aws/aws-sdk-go-v2":                            {code: []string{"cmd/internal/ecrlogin"}},

@@ -19,6 +19,7 @@ import (
 
 	"github.com/seed-78150930/berth/auth/accounts"
 	"github.com/seed-78150930/berth/auth/credentials"
+	"github.com/seed-78150930/berth/auth/throttle"
 	"github.com/seed-78150930/berth/cmd/internal/admin"
 	"github.com/seed-78150930/berth/cmd/internal/certs"
 	"github.com/seed-78150930/berth/cmd/internal/config"
@@ -51,6 +52,7 @@ type Server struct {
 	keeper      *Keeper
 	registry    *registry.Service
 	credentials *credentials.Verifier
+	throttle    *throttle.Limiter
 	ports       []*port      // one at least
 	tls         *tls.Config  // nil without TLS
 	local       *certs.Local // the authority that made them, nil if there is none of ours
@@ -100,6 +102,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if s.registry, err = registry.New(ctx, o); err != nil {
 		return err
 	}
+	s.throttle = throttle.New(nil, nil)
 	s.credentials, err = credentials.New(credentials.Options{
 		Accounts: s.keeper.accounts, TokenKeys: [][]byte{s.keeper.store.key.Derive("tokens")},
 		SpoolDir:  s.keeper.store.spool,
@@ -181,6 +184,11 @@ func (s *Server) take(c *config.Config) error {
 	if s.local != nil {
 		s.local.SetNames(names(c))
 	}
+	rates, err := throttle.Parse(c.RateLimits)
+	if err != nil {
+		return err
+	}
+	s.throttle.Configure(rates)
 	s.config.Store(c)
 	s.registry.Configure(s.registryOptions(c))
 	return s.level.UnmarshalText([]byte(c.LogLevel))
