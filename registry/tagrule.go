@@ -3,6 +3,8 @@ package registry
 import (
 	"regexp"
 	"strings"
+
+	"github.com/seed-78150930/berth/registry/pattern"
 )
 
 // Mutability says which tags of a repository may be moved.
@@ -40,35 +42,12 @@ func (r TagRule) Immutable(tag Tag) bool {
 }
 
 func (r TagRule) excludes(tag Tag) bool {
-	for _, pattern := range r.Exclusions {
-		if matchStars(pattern, tag.s) {
+	for _, exclusion := range r.Exclusions {
+		if pattern.Match(exclusion, tag.s) {
 			return true
 		}
 	}
 	return false
-}
-
-// matchStars matches the whole of s against a pattern with stars. Taking the
-// first place for each part is enough, and keeps the time within pattern times
-// text.
-func matchStars(pattern, s string) bool {
-	parts := strings.Split(pattern, "*")
-	if len(parts) == 1 {
-		return pattern == s
-	}
-	first, last := parts[0], parts[len(parts)-1]
-	if !strings.HasPrefix(s, first) {
-		return false
-	}
-	s = s[len(first):]
-	for _, part := range parts[1 : len(parts)-1] {
-		i := strings.Index(s, part)
-		if i < 0 {
-			return false
-		}
-		s = s[i+len(part):]
-	}
-	return strings.HasSuffix(s, last)
 }
 
 // Bounds of the exclusions (model: ImageTagMutabilityExclusionFilters; the two
@@ -109,9 +88,9 @@ func (r TagRule) checkExclusions() error {
 	case n > maxExclusions:
 		return invalidSetting(exclusionField, "Member must have length less than or equal to %d", maxExclusions)
 	}
-	for _, pattern := range r.Exclusions {
-		if !exclusionSyntax.MatchString(pattern) || strings.Count(pattern, "*") > maxStars {
-			return invalidSetting(exclusionField, "%.150q is not 1 to 128 of [0-9a-zA-Z._*-] with at most %d stars", pattern, maxStars)
+	for _, exclusion := range r.Exclusions {
+		if !exclusionSyntax.MatchString(exclusion) || strings.Count(exclusion, "*") > maxStars {
+			return invalidSetting(exclusionField, "%.150q is not 1 to 128 of [0-9a-zA-Z._*-] with at most %d stars", exclusion, maxStars)
 		}
 	}
 	return nil

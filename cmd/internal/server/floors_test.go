@@ -21,6 +21,7 @@ var floors = map[string]floor{
 	"registry/digest":   {level: 0},
 	"registry/manifest": {level: 0, sideways: []string{"registry/digest"}},
 	"registry/endpoint": {level: 0},
+	"registry/pattern":  {level: 0},
 	"auth/sigv4":        {level: 0},
 	"auth/token":        {level: 0},
 	"ecrapi/shape":      {level: 0},
