@@ -23,6 +23,8 @@ var exceptions = map[registry.Code]shape.Exception{
 	registry.TooManyResourceTags:  shape.TooManyTagsException,
 	registry.StoreFull:            shape.ServerException,
 	registry.TooManyRepositories:  shape.LimitExceededException,
+	registry.TooManyLayers:        shape.InvalidParameterException,
+	registry.UploadPartTooLarge:   shape.InvalidParameterException,
 	registry.TemplateNotFound:     shape.TemplateNotFoundException,
 	registry.TemplateExists:       shape.TemplateAlreadyExistsException,
 	registry.TooManyTemplates:     shape.LimitExceededException,

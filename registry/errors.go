@@ -51,6 +51,8 @@ const (
 	PageInvalid          Code = "page token invalid"        // a list's continuation that is none
 	StoreFull            Code = "store full"                //
 	TooManyRepositories  Code = "too many repositories"     // Limit; the registry is that of Name
+	TooManyLayers        Code = "too many layers"           // Limit
+	UploadPartTooLarge   Code = "upload part too large"     // Limit
 )
 
 // Refusals of calls that set, read or plan something, which only ECR's API has.
@@ -78,7 +80,7 @@ func TrafficCodes() []Code {
 		MediaTypeUnsupported, MediaTypeMissing, ImageDigestMismatch, LayersMissing, ChildrenMissing,
 		TooManyTags, TooManyImages, LayerNotFound, LayerReferenced, LayerDigestMismatch, LayerTooLarge,
 		UploadNotFound, UploadOffset, UploadEmpty, UploadPartTooSmall, TooManyParts, TooManyUploads,
-		PageInvalid, StoreFull, TooManyRepositories,
+		PageInvalid, StoreFull, TooManyRepositories, TooManyLayers, UploadPartTooLarge,
 	}
 }
 

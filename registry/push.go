@@ -35,7 +35,7 @@ type Pushed struct {
 // Refusals: RepositoryNotFound, ManifestInvalid, ManifestNotJSON,
 // ManifestTooLarge, MediaTypeUnsupported, MediaTypeMissing,
 // ImageDigestMismatch, LayersMissing, ChildrenMissing, TagImmutable,
-// TooManyTags, TooManyImages.
+// TooManyTags, TooManyImages, TooManyLayers.
 func (s *Service) PutImage(ctx context.Context, name Name, p Push) (Pushed, error) {
 	m, d, err := s.readPush(name, p)
 	if err != nil {
@@ -152,6 +152,11 @@ func (s *Service) storeImage(tx storage.Tx, p *pushing) (img stored, there bool,
 	}
 	if limit := s.Limits().Images; p.repo.row.Images >= limit {
 		e := refuse(TooManyImages, "%q holds %d images, as many as it may", p.repo.name, limit)
+		e.Name, e.Limit = p.repo.name, int64(limit)
+		return img, false, e
+	}
+	if limit := s.Limits().Layers; len(p.manifest.Layers) > limit {
+		e := refuse(TooManyLayers, "an image has at most %d layers", limit)
 		e.Name, e.Limit = p.repo.name, int64(limit)
 		return img, false, e
 	}

@@ -141,6 +141,10 @@ func (s *Service) checkPart(u *session, p Part) error {
 		return wrongOffset(u, p.Offset)
 	case p.Length > limits.Layer-u.row.Offset:
 		return s.tooLarge(u)
+	case p.Whole && p.Length > limits.LargestPart:
+		e := refuse(UploadPartTooLarge, "a part has at most %d bytes", limits.LargestPart)
+		e.Name, e.Upload, e.Limit = u.name, u.id, limits.LargestPart
+		return e
 	case p.Whole && u.row.Parts >= limits.Parts:
 		e := refuse(TooManyParts, "an upload has at most %d parts", limits.Parts)
 		e.Name, e.Upload, e.Limit = u.name, u.id, int64(limits.Parts)

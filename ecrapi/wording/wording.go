@@ -53,6 +53,12 @@ var words = map[registry.Code]func(*registry.Error) string{
 	registry.TooManyRepositories: func(e *registry.Error) string {
 		return fmt.Sprintf("The registry with id '%s' already has the maximum allowed number of repositories which is '%d'", e.Name.ID().Account, e.Limit)
 	},
+	registry.TooManyLayers: func(*registry.Error) string {
+		return Constraint("ImageManifest", "Limit on number of layers per image exceeded")
+	},
+	registry.UploadPartTooLarge: func(e *registry.Error) string {
+		return Constraint("layerPartBlob", fmt.Sprintf("Member must have length less than or equal to %d", e.Limit))
+	},
 	registry.TemplateNotFound: func(e *registry.Error) string {
 		return fmt.Sprintf("The Template with prefix '%s' does not exist in the registry with id '%s'", e.Field, e.Name.ID().Account)
 	},

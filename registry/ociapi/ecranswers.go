@@ -37,6 +37,8 @@ var ecrAnswers = map[registry.Code]answer{
 	registry.TooManyTags:          unsupported,
 	registry.TooManyImages:        unsupported,
 	registry.TooManyRepositories:  unsupported,
+	registry.TooManyLayers:        unsupported,
+	registry.UploadPartTooLarge:   unsupported,
 	registry.LayerTooLarge:        unsupported,
 	registry.TooManyParts:         unsupported,
 	registry.TagImmutable:         {http.StatusBadRequest, errcode.ErrorCodeTagInvalid},

@@ -52,6 +52,8 @@ var answers = map[registry.Code]answer{
 	registry.TooManyTags:          {http.StatusForbidden, errcode.ErrorCodeDenied}, // not 429: later is no better
 	registry.TooManyImages:        {http.StatusForbidden, errcode.ErrorCodeDenied},
 	registry.TooManyRepositories:  {http.StatusForbidden, errcode.ErrorCodeDenied},
+	registry.TooManyLayers:        {http.StatusBadRequest, errcode.ErrorCodeManifestInvalid},
+	registry.UploadPartTooLarge:   {http.StatusRequestEntityTooLarge, errcode.ErrorCodeSizeInvalid},
 	registry.LayerNotFound:        {http.StatusNotFound, errcode.ErrorCodeBlobUnknown},
 	registry.LayerReferenced:      {http.StatusMethodNotAllowed, errcode.ErrorCodeUnsupported},
 	registry.LayerDigestMismatch:  {http.StatusBadRequest, errcode.ErrorCodeDigestInvalid},
