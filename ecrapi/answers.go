@@ -52,6 +52,19 @@ var exceptions = map[registry.Code]shape.Exception{
 	registry.UploadPartTooSmall:   shape.LayerPartTooSmallException,
 	registry.TooManyParts:         shape.LimitExceededException,
 	registry.TooManyUploads:       shape.InvalidParameterException,
+	registry.NotAvailable:         shape.ValidationException,
+	registry.ConfigurationInvalid: shape.InvalidParameterException,
+	registry.ScansDisabled:        shape.ValidationException,
+	registry.ImageNotScannable:    shape.UnsupportedImageTypeException,
+	registry.ImageArchived:        shape.ImageArchivedException,
+	registry.ScanNotFound:         shape.ScanNotFoundException,
+	registry.SigningNotFound:      shape.SigningConfigurationNotFoundException,
+
+	registry.PullThroughRuleNotFound: shape.PullThroughCacheRuleNotFoundException,
+	registry.PullThroughRuleExists:   shape.PullThroughCacheRuleAlreadyExistsException,
+	registry.TooManyPullThroughRules: shape.LimitExceededException,
+	registry.UpstreamInvalid:         shape.UnsupportedUpstreamRegistryException,
+	registry.UpstreamUnauthenticated: shape.UnsupportedUpstreamRegistryException,
 }
 
 // answerTo is the answer to a refusal. Where the model does not list its

@@ -76,7 +76,11 @@ func breaches(s *shape.Shape, path string, right any) (all []violation) {
 		if word == "" {
 			expression = "regular expression '" + strings.ReplaceAll(s.Pattern, `\/`, "/") + "'"
 		}
-		for _, bad := range []string{"No Such", sample(s.Name) + "\n", " " + sample(s.Name)} {
+		noSuch := "No Such"
+		if s.Min != nil { // long enough for another rule to be the one that it breaks
+			noSuch += strings.Repeat("!", int(*s.Min))
+		}
+		for _, bad := range []string{noSuch, sample(s.Name) + "\n", " " + sample(s.Name)} {
 			add(bad, "must satisfy %s", expression)
 		}
 	}
@@ -133,6 +137,9 @@ func element(s *shape.Shape) any {
 		}
 		return full
 	}
+	if s.Type == shape.List {
+		return arr{element(s.Element)}
+	}
 	if s.Enum != nil {
 		return s.Enum[0]
 	}
@@ -148,6 +155,10 @@ func sample(name string) string {
 		return noUpload
 	case "LayerDigest", "ImageDigest", "BatchedOperationLayerDigest":
 		return "sha256:00"
+	case "SigningProfileArn":
+		return profile
+	case "CredentialArn":
+		return secret
 	}
 	return "app"
 }

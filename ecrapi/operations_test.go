@@ -45,7 +45,28 @@ var built = map[string]obj{
 	"UpdateRepositoryCreationTemplate":    {"prefix": "team"},
 	"DescribeRepositoryCreationTemplates": {},
 	"DeleteRepositoryCreationTemplate":    {"prefix": "team"},
+
+	"PutRegistryScanningConfiguration":        {"rules": arr{}},
+	"GetRegistryScanningConfiguration":        {},
+	"BatchGetRepositoryScanningConfiguration": {"repositoryNames": arr{"app"}},
+	"StartImageScan":                          {"repositoryName": "app", "imageId": obj{"imageTag": "1"}},
+	"DescribeImageScanFindings":               {"repositoryName": "app", "imageId": obj{"imageTag": "1"}},
+
+	"PutSigningConfiguration":    {"signingConfiguration": obj{"rules": arr{}}},
+	"GetSigningConfiguration":    {},
+	"DeleteSigningConfiguration": {},
+	"DescribeImageSigningStatus": {"repositoryName": "app", "imageId": obj{"imageTag": "1"}},
+
+	"CreatePullThroughCacheRule":    {"ecrRepositoryPrefix": "quay", "upstreamRegistryUrl": "quay.io"},
+	"UpdatePullThroughCacheRule":    {"ecrRepositoryPrefix": "quay"},
+	"DescribePullThroughCacheRules": {},
+	"DeletePullThroughCacheRule":    {"ecrRepositoryPrefix": "quay"},
+	"ValidatePullThroughCacheRule":  {"ecrRepositoryPrefix": "quay"},
 }
+
+// checkedOnly are those of them that check a request and then say that this
+// version cannot carry it out.
+var checkedOnly = map[string]bool{"StartImageScan": true, "ValidatePullThroughCacheRule": true}
 
 const (
 	appARN   = "arn:aws:ecr:us-east-1:000000000000:repository/app"
@@ -94,7 +115,7 @@ func TestAuthorizationComesBeforeTheStore(t *testing.T) {
 		*checks = nil
 		resource, action := "*", "ecr:"+op
 		in, ok := built[op]
-		if _, named := in["repositoryName"]; ok && named || in["resourceArn"] != nil {
+		if _, named := in["repositoryName"]; ok && named || in["resourceArn"] != nil || op == "BatchGetRepositoryScanningConfiguration" {
 			resource = appARN
 		}
 		switch op {
@@ -129,6 +150,10 @@ func TestOperationsThatAskMoreThanOnce(t *testing.T) {
 	b.call("DescribeRepositories", obj{"repositoryNames": arr{"app", "bee"}})
 	b.same("checks", *checks, arr{"ecr:DescribeRepositories " + appARN,
 		"ecr:DescribeRepositories arn:aws:ecr:us-east-1:000000000000:repository/bee"})
+	*checks = nil
+	b.call("BatchGetRepositoryScanningConfiguration", obj{"repositoryNames": arr{"app", "absent", "app"}})
+	b.same("checks", *checks, arr{"ecr:BatchGetRepositoryScanningConfiguration " + appARN,
+		"ecr:BatchGetRepositoryScanningConfiguration arn:aws:ecr:us-east-1:000000000000:repository/absent"})
 }
 
 // TestOtherAccounts: a registry of another account is a matter of rights,

@@ -22,7 +22,8 @@ func TestReadmeTellsWhatIsThere(t *testing.T) {
 	}
 	want := map[string]bool{}
 	for op := range shape.Operations {
-		_, want[op] = built[op]
+		_, ok := built[op]
+		want[op] = ok && !checkedOnly[op]
 	}
 	if diff := cmp.Diff(want, told); diff != "" {
 		t.Errorf("README (-is +says):\n%s", diff)

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"context"
 	"errors"
 
 	"github.com/seed-78150930/berth/storage"
@@ -17,7 +18,8 @@ const (
 
 	repositoryPolicyKind = "policy"
 
-	templateKind = "creation-templates" // in events; each template is a row of its own
+	templateKind    = "creation-templates" // in events; each template is a row of its own
+	pullThroughKind = "pull-through-rules" // in events; each rule is a row of its own
 )
 
 // documentKey is the key of a registry's document.
@@ -56,3 +58,9 @@ func (s *Service) deleteDocument(tx storage.Tx, t table.Table[documentRow], key 
 
 // missing says that a document is not there.
 func missing(err error) bool { return errors.Is(err, storage.ErrNotFound) }
+
+// recordDocument writes the event of a registry's document that was put or
+// deleted.
+func (s *Service) recordDocument(ctx context.Context, tx storage.Tx, id ID, kind string) error {
+	return s.recordRegistry(ctx, tx, RegistryChanged, id, eventRow{Detail: detail(RegistryDetail{kind})})
+}

@@ -53,6 +53,7 @@ const (
 	TooManyRepositories  Code = "too many repositories"     // Limit; the registry is that of Name
 	TooManyLayers        Code = "too many layers"           // Limit
 	UploadPartTooLarge   Code = "upload part too large"     // Limit
+	ImageArchived        Code = "image archived"            // Ref
 )
 
 // Refusals of calls that set, read or plan something, which only ECR's API has.
@@ -61,6 +62,19 @@ const (
 	TemplateNotFound Code = "template not found" // Field: the prefix
 	TemplateExists   Code = "template exists"    // Field: the prefix
 	TooManyTemplates Code = "too many templates" // Limit
+
+	NotAvailable         Code = "not available"         // Field: what this version lacks
+	ConfigurationInvalid Code = "configuration invalid" // Msg is all of ECR's sentence
+	ScansDisabled        Code = "scans disabled"        //
+	ImageNotScannable    Code = "image not scannable"   // Field: its media type
+	ScanNotFound         Code = "scan not found"        // Ref
+	SigningNotFound      Code = "signing configuration not found"
+
+	PullThroughRuleNotFound Code = "pull-through rule not found" // Field: the prefix
+	PullThroughRuleExists   Code = "pull-through rule exists"    // Field: the prefix
+	TooManyPullThroughRules Code = "too many pull-through rules" // Limit
+	UpstreamInvalid         Code = "upstream invalid"            // Field: the host
+	UpstreamUnauthenticated Code = "upstream unauthenticated"    // Msg is all of ECR's sentence
 )
 
 // Codes are all refusals, for tests of the doors' tables.
@@ -68,7 +82,11 @@ func Codes() []Code { return append(TrafficCodes(), ControlCodes()...) }
 
 // ControlCodes are the refusals of calls that only ECR's API has.
 func ControlCodes() []Code {
-	return []Code{TemplateNotFound, TemplateExists, TooManyTemplates}
+	return []Code{
+		TemplateNotFound, TemplateExists, TooManyTemplates,
+		NotAvailable, ConfigurationInvalid, ScansDisabled, ImageNotScannable, ScanNotFound, SigningNotFound,
+		PullThroughRuleNotFound, PullThroughRuleExists, TooManyPullThroughRules, UpstreamInvalid, UpstreamUnauthenticated,
+	}
 }
 
 // TrafficCodes are the refusals that both doors may see.
@@ -80,7 +98,7 @@ func TrafficCodes() []Code {
 		MediaTypeUnsupported, MediaTypeMissing, ImageDigestMismatch, LayersMissing, ChildrenMissing,
 		TooManyTags, TooManyImages, LayerNotFound, LayerReferenced, LayerDigestMismatch, LayerTooLarge,
 		UploadNotFound, UploadOffset, UploadEmpty, UploadPartTooSmall, TooManyParts, TooManyUploads,
-		PageInvalid, StoreFull, TooManyRepositories, TooManyLayers, UploadPartTooLarge,
+		PageInvalid, StoreFull, TooManyRepositories, TooManyLayers, UploadPartTooLarge, ImageArchived,
 	}
 }
 
@@ -119,4 +137,11 @@ func CodeOf(err error) Code {
 
 func refuse(code Code, format string, args ...any) *Error {
 	return &Error{Code: code, Msg: fmt.Sprintf(format, args...)}
+}
+
+// notAvailable refuses what a later version does.
+func notAvailable(what string) *Error {
+	e := refuse(NotAvailable, "%s is not available in this version of Berth", what)
+	e.Field = what
+	return e
 }

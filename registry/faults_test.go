@@ -3,6 +3,7 @@ package registry_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"slices"
 	"testing"
@@ -161,6 +162,21 @@ func (x *subjects) building() []operation {
 		{"PutAccountSetting", func(ctx context.Context, s *registry.Service) error {
 			return s.PutAccountSetting(ctx, here, registry.BlobMounting, registry.Enabled)
 		}},
+		{"PutScanning", func(ctx context.Context, s *registry.Service) error {
+			_, err := s.PutScanning(ctx, here, onPush("team"))
+			return err
+		}},
+		{"PutSigning", func(ctx context.Context, s *registry.Service) error {
+			return s.PutSigning(ctx, here, registry.Signing{Rules: []registry.SigningRule{{Profile: profile, Filters: []string{"none"}}}})
+		}},
+		{"CreatePullThroughRule", func(ctx context.Context, s *registry.Service) error {
+			_, err := s.CreatePullThroughRule(ctx, here, registry.PullThroughRule{Prefix: "hub", UpstreamHost: "registry-1.docker.io", Credential: secret})
+			return err
+		}},
+		{"UpdatePullThroughRule", func(ctx context.Context, s *registry.Service) error {
+			_, err := s.UpdatePullThroughRule(ctx, here, "hub", registry.PullThroughChange{Credential: new(secret)})
+			return err
+		}},
 		{"Mount, as ECR does", func(ctx context.Context, s *registry.Service) error {
 			_, err := s.Mount(ctx, x.other, x.layer, registry.Mount{From: x.name, MayRead: anyone, AsECR: true})
 			return err
@@ -208,6 +224,29 @@ func (x *subjects) reading() []operation {
 			_, err := s.AccountSetting(ctx, here, registry.BlobMounting)
 			return err
 		}},
+		{"Scanning", func(ctx context.Context, s *registry.Service) error { _, err := s.Scanning(ctx, here); return err }},
+		{"RepositoryScanning", func(ctx context.Context, s *registry.Service) error {
+			_, err := s.RepositoryScanning(ctx, x.name)
+			return err
+		}},
+		{"StartScan", func(ctx context.Context, s *registry.Service) error {
+			return unless(registry.ImageNotScannable, s.StartScan(ctx, x.name, img))
+		}},
+		{"ScanFindings", func(ctx context.Context, s *registry.Service) error {
+			return unless(registry.ScanNotFound, s.ScanFindings(ctx, x.name, img))
+		}},
+		{"Signing", func(ctx context.Context, s *registry.Service) error { _, err := s.Signing(ctx, here); return err }},
+		{"SigningStatus", func(ctx context.Context, s *registry.Service) error {
+			_, err := s.SigningStatus(ctx, x.name, img)
+			return err
+		}},
+		{"PullThroughRules", func(ctx context.Context, s *registry.Service) error {
+			_, _, err := s.PullThroughRules(ctx, here, "", 9)
+			return err
+		}},
+		{"ValidatePullThroughRule", func(ctx context.Context, s *registry.Service) error {
+			return unless(registry.NotAvailable, s.ValidatePullThroughRule(ctx, here, "hub"))
+		}},
 		{"Repositories", func(ctx context.Context, s *registry.Service) error {
 			_, _, err := s.Repositories(ctx, here, "", 9)
 			return err
@@ -236,12 +275,30 @@ func (x *subjects) removing() []operation {
 		}},
 		{"DeleteImage", remove(x.image)},
 		{"DeleteLayer", func(ctx context.Context, s *registry.Service) error { return s.DeleteLayer(ctx, x.name, x.layer) }},
+		{"DeleteSigning", func(ctx context.Context, s *registry.Service) error { _, err := s.DeleteSigning(ctx, here); return err }},
+		{"DeletePullThroughRule", func(ctx context.Context, s *registry.Service) error {
+			_, err := s.DeletePullThroughRule(ctx, here, "hub")
+			return err
+		}},
 		{"DeleteRepository", func(ctx context.Context, s *registry.Service) error {
 			_, err := s.DeleteRepository(ctx, x.other, true)
 			return err
 		}},
 		{"clear away", registry.Tidy},
 	}
+}
+
+// unless is err, or nil if that is the refusal with the code that is right.
+func unless(right registry.Code, err error) error {
+	switch registry.CodeOf(err) {
+	case right:
+		return nil
+	case "":
+		if err == nil {
+			return fmt.Errorf("not refused, want %q", right)
+		}
+	}
+	return err
 }
 
 func TestEveryFaultIsAFault(t *testing.T) {

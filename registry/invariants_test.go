@@ -30,6 +30,7 @@ func Faults(ctx context.Context, s *Service) (faults []string, err error) {
 		a.references()
 		a.events()
 		a.counts()
+		a.configurations()
 		faults = a.faults
 		return nil
 	})
@@ -294,6 +295,26 @@ func (a *audit) counts() {
 	for _, f := range rows(a, registries) {
 		if id := (ID{f.Key[0], f.Key[1]}); f.Row.Repositories != n[id] {
 			a.fault("registry %v counts %d repositories, has %d", id, f.Row.Repositories, n[id])
+		}
+	}
+}
+
+// configurations: what registries have set passes its checks, and rules stand
+// under their prefixes.
+func (a *audit) configurations() {
+	for _, f := range rows(a, documents) {
+		id := ID{f.Key[0], f.Key[1]}
+		if c, err := scanningOf(a.r, id); err != nil || c.check() != nil {
+			a.fault("scanning configuration %+v of %v: %v, %v", c, id, err, c.check())
+		}
+		if c, err := signingOf(a.r, id); CodeOf(err) != SigningNotFound && (err != nil || c.check(id.Region, a.s.Limits()) != nil) {
+			a.fault("signing configuration %+v of %v: %v", c, id, err)
+		}
+	}
+	for _, f := range rows(a, pullThroughRules) {
+		rule, id := f.Row.public(), ID{f.Key[0], f.Key[1]}
+		if err := rule.settle(id); err != nil || rule.Upstream != f.Row.Upstream || join(id.pullThroughKey(rule.Prefix)) != join(f.Key) {
+			a.fault("pull-through rule %+v at %s: %v", f.Row, join(f.Key), err)
 		}
 	}
 }

@@ -20,6 +20,8 @@ var (
 	documents    = table.New[documentRow]("document", 3) // (kind of the document is last)
 	templates    = table.New[templateRow]("template", 3) // prefix without a slash at its end
 
+	pullThroughRules = table.New[pullThroughRow]("pullthrough", 3) // likewise
+
 	// account, region
 	registries = table.New[registryRow]("registry", 2)
 
@@ -91,6 +93,17 @@ type templateRow struct {
 	CreatedAt    time.Time
 	UpdatedAt    time.Time
 }
+
+type pullThroughRow struct {
+	Prefix               string // as it was given
+	UpstreamHost         string
+	Upstream             Upstream
+	UpstreamPrefix       string
+	Credential, Role     string `json:",omitempty"`
+	CreatedAt, UpdatedAt time.Time
+}
+
+func (row pullThroughRow) public() PullThroughRule { return PullThroughRule(row) }
 
 type imageRow struct {
 	MediaType       string

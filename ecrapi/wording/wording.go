@@ -139,11 +139,48 @@ var words = map[registry.Code]func(*registry.Error) string{
 	registry.TooManyUploads: func(e *registry.Error) string {
 		return fmt.Sprintf("The maximum allowed number of open layer uploads is '%d': complete some, or let them expire", e.Limit)
 	},
+	registry.NotAvailable: func(e *registry.Error) string {
+		return e.Field + " is not available in this version of Berth"
+	},
+	registry.ConfigurationInvalid: asItIs,
+	registry.ScansDisabled:        func(*registry.Error) string { return "This feature is disabled" },
+	registry.ImageNotScannable: func(e *registry.Error) string {
+		return fmt.Sprintf("An artifact with media type '%s' cannot be scanned. For more information, see the Amazon ECR documentation.", e.Field)
+	},
+	registry.ImageArchived: func(e *registry.Error) string {
+		return fmt.Sprintf("The image with imageId %s in the %s in the registry with id '%s' is archived", imageID(e), named(e), e.Name.ID().Account)
+	},
+	registry.ScanNotFound: func(e *registry.Error) string {
+		return fmt.Sprintf("Image scan does not exist for the image with '%s' in the %s in the registry with id '%s'", imageID(e), named(e), e.Name.ID().Account)
+	},
+	registry.SigningNotFound: func(e *registry.Error) string {
+		return fmt.Sprintf("Signing configuration does not exist in the registry with id '%s'", e.Name.ID().Account)
+	},
+	registry.PullThroughRuleNotFound: func(e *registry.Error) string {
+		return fmt.Sprintf("The pull through cache rule with prefix '%s' does not exist in the registry with id '%s'", e.Field, e.Name.ID().Account)
+	},
+	registry.PullThroughRuleExists: func(e *registry.Error) string {
+		return fmt.Sprintf("The pull through cache rule with prefix '%s' already exists in the registry with id '%s'", e.Field, e.Name.ID().Account)
+	},
+	registry.TooManyPullThroughRules: func(e *registry.Error) string {
+		return fmt.Sprintf("The registry with id '%s' already has the maximum allowed number of pull through cache rules which is '%d'", e.Name.ID().Account, e.Limit)
+	},
+	registry.UpstreamInvalid: func(e *registry.Error) string {
+		return fmt.Sprintf("The upstream registry URL %s is invalid. Specify a valid upstream registry URL and try again", e.Field)
+	},
+	registry.UpstreamUnauthenticated: asItIs,
 }
 
 // at words a refusal as a violation by a member, in the domain's words.
 func at(member string) func(*registry.Error) string {
 	return func(e *registry.Error) string { return Constraint(member, e.Msg) }
+}
+
+// asItIs is for refusals that the domain words as ECR does.
+func asItIs(e *registry.Error) string { return e.Msg }
+
+func imageID(e *registry.Error) string {
+	return fmt.Sprintf("{imageDigest:'%s', imageTag:'%s'}", OrNull(e.Ref.Digest.String()), OrNull(e.Ref.Tag.String()))
 }
 
 func named(e *registry.Error) string {

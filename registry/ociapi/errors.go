@@ -66,6 +66,7 @@ var answers = map[registry.Code]answer{
 	registry.TooManyUploads:       {http.StatusTooManyRequests, errcode.ErrorCodeTooManyRequests},
 	registry.PageInvalid:          {http.StatusBadRequest, errcode.ErrorCodePaginationNumberInvalid},
 	registry.StoreFull:            {http.StatusInsufficientStorage, errcode.ErrorCodeUnavailable},
+	registry.ImageArchived:        {http.StatusNotFound, errcode.ErrorCodeManifestUnknown}, // ECR reference, policies.md section 11
 }
 
 // refusal is one that the door makes by itself.

@@ -233,6 +233,7 @@ func TestECRAnswers(t *testing.T) {
 		registry.RepositoryNotEmpty:  "409 UNSUPPORTED",
 		registry.ImageNotFound:       "404 MANIFEST_UNKNOWN",
 		registry.TagMismatch:         "404 MANIFEST_UNKNOWN",
+		registry.ImageArchived:       "404 MANIFEST_UNKNOWN",
 		registry.TagImmutable:        "400 TAG_INVALID",
 		registry.ImageDigestMismatch: "400 MANIFEST_INVALID",
 		registry.LayersMissing:       "404 BLOB_UPLOAD_UNKNOWN",

@@ -1,0 +1,181 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/seed-78150930/berth/storage"
+	"github.com/seed-78150930/berth/storage/table"
+)
+
+// PullThroughRule says that repositories whose names begin with a prefix mirror
+// those of another registry.
+type PullThroughRule struct {
+	// Prefix is a path such as "ecr-public" or RootPrefix. A slash is implied
+	// behind it, so "team" and "team/" are the same rule; it is shown as it was
+	// given.
+	Prefix string
+	// UpstreamHost is a host name without scheme or path, one of those that are
+	// known; Upstream is its kind.
+	UpstreamHost string
+	Upstream     Upstream
+	// UpstreamPrefix stands for Prefix in the names that upstream has;
+	// RootPrefix has nothing there. "" is RootPrefix.
+	UpstreamPrefix string
+	// Credential is the ARN of a secret, or "", and Role that of an IAM role,
+	// or "": what upstream asks for.
+	Credential, Role     string
+	CreatedAt, UpdatedAt time.Time
+}
+
+// PullThroughChange is a change to a rule. What is nil stays as it is.
+type PullThroughChange struct {
+	Credential, Role *string
+}
+
+// pullThroughKey is the key of a rule's row.
+func (id ID) pullThroughKey(prefix string) []string {
+	return []string{id.Account, id.Region, strings.TrimSuffix(prefix, "/")}
+}
+
+// CreatePullThroughRule keeps a new rule and returns it as it is kept: its times
+// are not looked at, and Upstream, which may be "", is checked where ECR does.
+// Refusals: SettingInvalid, ConfigurationInvalid, UpstreamInvalid,
+// UpstreamUnauthenticated, PullThroughRuleExists, TooManyPullThroughRules.
+func (s *Service) CreatePullThroughRule(ctx context.Context, id ID, rule PullThroughRule) (PullThroughRule, error) {
+	setDefault(&rule.UpstreamPrefix, RootPrefix)
+	if err := rule.settle(id); err != nil {
+		return PullThroughRule{}, err
+	}
+	rule.CreatedAt = s.now().UTC()
+	rule.UpdatedAt = rule.CreatedAt
+	return rule, s.update(ctx, func(tx storage.Tx) error {
+		there, err := pullThroughRules.Has(tx, id.pullThroughKey(rule.Prefix)...)
+		if err != nil {
+			return err
+		}
+		if there {
+			return ofRule(PullThroughRuleExists, id, rule.Prefix, "there is a pull-through rule for %q already", rule.Prefix)
+		}
+		if err := s.checkRuleCount(tx, id); err != nil {
+			return err
+		}
+		return s.putRule(ctx, tx, id, rule)
+	})
+}
+
+// UpdatePullThroughRule changes what a rule gets into its upstream with, and
+// returns the rule as it is then. Refusals: PullThroughRuleNotFound,
+// SettingInvalid, ConfigurationInvalid, UpstreamUnauthenticated.
+func (s *Service) UpdatePullThroughRule(ctx context.Context, id ID, prefix string, change PullThroughChange) (rule PullThroughRule, err error) {
+	err = s.update(ctx, func(tx storage.Tx) error {
+		if rule, err = findRule(tx, id, prefix); err != nil {
+			return err
+		}
+		if change == (PullThroughChange{}) { // ECR's answer is not known
+			return refuse(ConfigurationInvalid, "Invalid input: Specify a credential ARN or a custom role ARN to update the pull through cache rule with")
+		}
+		if change.Credential != nil {
+			rule.Credential = *change.Credential
+		}
+		if change.Role != nil {
+			rule.Role = *change.Role
+		}
+		if err := rule.checkCredentials(id); err != nil {
+			return err
+		}
+		rule.UpdatedAt = s.now().UTC()
+		return s.putRule(ctx, tx, id, rule)
+	})
+	return rule, err
+}
+
+// DeletePullThroughRule removes a rule and returns what it was. The repositories
+// that it filled stay. Refusal: PullThroughRuleNotFound.
+func (s *Service) DeletePullThroughRule(ctx context.Context, id ID, prefix string) (rule PullThroughRule, err error) {
+	err = s.update(ctx, func(tx storage.Tx) error {
+		if rule, err = findRule(tx, id, prefix); err != nil {
+			return err
+		}
+		if err := pullThroughRules.Delete(tx, id.pullThroughKey(prefix)...); err != nil {
+			return err
+		}
+		return s.recordDocument(ctx, tx, id, pullThroughKind)
+	})
+	return rule, err
+}
+
+// PullThroughRule finds a rule by its prefix. Refusal: PullThroughRuleNotFound.
+func (s *Service) PullThroughRule(ctx context.Context, id ID, prefix string) (rule PullThroughRule, err error) {
+	err = s.view(ctx, func(r storage.Reader) error {
+		rule, err = findRule(r, id, prefix)
+		return err
+	})
+	return rule, err
+}
+
+// PullThroughRules lists a registry's rules in byte order of prefix, those after
+// the given one ("" for the first page), at most limit. more says that there are
+// others. Refusal: PageInvalid.
+func (s *Service) PullThroughRules(ctx context.Context, id ID, after string, limit int) (page []PullThroughRule, more bool, err error) {
+	sel := id.selectAfter(strings.TrimSuffix(after, "/"), limit)
+	err = s.view(ctx, func(r storage.Reader) error {
+		page, more = nil, false
+		for f, err := range pullThroughRules.Scan(r, sel) {
+			if err != nil {
+				return err
+			}
+			if len(page) == limit {
+				more = true
+				return nil
+			}
+			page = append(page, f.Row.public())
+		}
+		return nil
+	})
+	return page, more, err
+}
+
+// ValidatePullThroughRule is to log in to a rule's upstream. Nothing goes there
+// yet, so it refuses each rule that there is with NotAvailable. Other refusal:
+// PullThroughRuleNotFound.
+func (s *Service) ValidatePullThroughRule(ctx context.Context, id ID, prefix string) error {
+	if _, err := s.PullThroughRule(ctx, id, prefix); err != nil {
+		return err
+	}
+	return notAvailable("The validation of pull through cache rules")
+}
+
+func (s *Service) putRule(ctx context.Context, tx storage.Tx, id ID, rule PullThroughRule) error {
+	if err := pullThroughRules.Put(tx, pullThroughRow(rule), id.pullThroughKey(rule.Prefix)...); err != nil {
+		return err
+	}
+	return s.recordDocument(ctx, tx, id, pullThroughKind)
+}
+
+func findRule(rd storage.Reader, id ID, prefix string) (PullThroughRule, error) {
+	row, err := pullThroughRules.Get(rd, id.pullThroughKey(prefix)...)
+	if errors.Is(err, storage.ErrNotFound) {
+		return PullThroughRule{}, ofRule(PullThroughRuleNotFound, id, prefix, "there is no pull-through rule for %.300q", prefix)
+	}
+	return row.public(), err
+}
+
+func ofRule(code Code, id ID, prefix, format string, args ...any) *Error {
+	e := refuse(code, format, args...)
+	e.Name, e.Field = Name{id: id}, prefix
+	return e
+}
+
+func (s *Service) checkRuleCount(rd storage.Reader, id ID) error {
+	limit := s.Limits().PullThroughRules
+	n, err := countRows(pullThroughRules.Scan(rd, table.Select{Prefix: []string{id.Account, id.Region}, Limit: limit}))
+	if err != nil || n < limit {
+		return err
+	}
+	e := ofRule(TooManyPullThroughRules, id, "", "a registry has at most %d pull-through rules", limit)
+	e.Limit = int64(limit)
+	return e
+}

@@ -1,0 +1,157 @@
+package registry_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/seed-78150930/berth/registry"
+)
+
+// onPush are basic scans on push by filters.
+func onPush(filters ...string) registry.Scanning {
+	return registry.Scanning{Rules: []registry.ScanRule{{Frequency: registry.ScanOnPush, Filters: filters}}}
+}
+
+// TestScanFilters is the table of the ECR reference, policies.md section 6.
+func TestScanFilters(t *testing.T) {
+	s := open(t, registry.Options{})
+	names := []string{"prod", "repo-prod", "prod-repo", "repo-prod-repo", "prodrepo"}
+	for _, n := range names {
+		create(t, s, n)
+	}
+	for filter, want := range map[string]string{
+		"prod": "yyyyy", "*prod": "yynnn", "prod*": "ynyny", "*prod*": "yyyyy", "prod*repo": "nnyny", "*": "yyyyy", "none": "nnnnn", "pro*od": "nnnnn",
+	} {
+		_, err := s.PutScanning(alice(t), here, onPush("nobody", filter))
+		must(t, err)
+		got := ""
+		for _, n := range names {
+			scanning, err := s.RepositoryScanning(alice(t), name(t, n))
+			must(t, err)
+			switch {
+			case scanning.Frequency == registry.ScanOnPush && slices.Equal(scanning.Filters, []string{filter}):
+				got += "y"
+			case scanning.Frequency == registry.ScanByHand && scanning.Filters == nil:
+				got += "n"
+			default:
+				t.Errorf("%s by %q: %+v", n, filter, scanning)
+			}
+		}
+		if got != want {
+			t.Errorf("filter %q matches %s of %v, want %s", filter, got, names, want)
+		}
+	}
+}
+
+func TestScanningRefused(t *testing.T) {
+	s := open(t, registry.Options{})
+	tests := []struct {
+		c    registry.Scanning
+		code registry.Code
+		msg  string
+	}{
+		{registry.Scanning{Type: "NONE"}, registry.SettingInvalid, "Member must satisfy enum value set: [BASIC, ENHANCED]"},
+		{registry.Scanning{Rules: []registry.ScanRule{{Frequency: "DAILY"}}}, registry.ConfigurationInvalid,
+			"Invalid parameter failed to satisfy constraint: 'Invalid scan frequency for scanType BASIC: DAILY'"},
+		{onPush("Prod"), registry.SettingInvalid, `"Prod" is not a filter of at most 255 characters`},
+		{onPush(""), registry.SettingInvalid, `"" is not a filter of at most 255 characters`},
+		{onPush(strings.Repeat("a", 256)), registry.SettingInvalid, `"` + strings.Repeat("a", 256) + `" is not a filter of at most 255 characters`},
+		{onPush(slices.Repeat([]string{"a"}, 101)...), registry.SettingInvalid, "Member must have length less than or equal to 100"},
+	}
+	for _, tt := range tests {
+		_, err := s.PutScanning(alice(t), here, tt.c)
+		if e := wantCode(t, fmt.Sprintf("%.100v", tt.c), err, tt.code); e.Msg != tt.msg {
+			t.Errorf("%.100v is refused with %q, want %q", tt.c, e.Msg, tt.msg)
+		}
+	}
+	got, err := s.Scanning(alice(t), here)
+	must(t, err)
+	if diff := cmp.Diff(registry.Scanning{Type: registry.BasicScans}, got); diff != "" {
+		t.Errorf("after refusals (-want +got):\n%s", diff)
+	}
+	_, err = s.PutScanning(alice(t), here, onPush(slices.Repeat([]string{strings.Repeat("a", 255)}, 100)...))
+	must(t, err)
+}
+
+// TestFrequencyChanges: a hundred repositories to an event, those alone whose
+// frequency changed, of the one registry alone.
+func TestFrequencyChanges(t *testing.T) {
+	s := open(t, registry.Options{})
+	elsewhere := nameIn(t, registry.ID{Account: here.Account, Region: "eu-west-1"}, "app/there")
+	_, err := s.CreateRepository(alice(t), elsewhere, registry.Settings{})
+	must(t, err)
+	var want []registry.FrequencyChange
+	for i := range 205 {
+		n := create(t, s, fmt.Sprintf("app/%03d", i)).String()
+		want = append(want, registry.FrequencyChange{Repository: n, Frequency: registry.ScanOnPush, Previous: registry.ScanByHand})
+	}
+	create(t, s, "other")
+	createWith(t, s, "app/flag", registry.Settings{ScanOnPush: true})
+	events := readEvents(t, s, 1000)
+	before := len(events)
+	for range 2 { // the second time nothing changes
+		_, err = s.PutScanning(alice(t), here, onPush("app/*"))
+		must(t, err)
+	}
+	var got []registry.FrequencyChange
+	var kinds []registry.EventKind
+	for _, e := range readEvents(t, s, 1000)[before:] {
+		kinds = append(kinds, e.Kind)
+		if e.Repository.ID() != here || !e.Repository.IsZero() {
+			t.Errorf("an event of %v %q", e.Repository.ID(), e.Repository)
+		}
+		var d registry.ScanningDetail
+		if e.Kind == registry.ScanningChanged {
+			must(t, json.Unmarshal(e.Detail, &d))
+			if n := len(d.Repositories); n == 0 || n > 100 || d.Type != registry.BasicScans {
+				t.Errorf("an event tells of %d repositories of type %q", n, d.Type)
+			}
+		}
+		got = append(got, d.Repositories...)
+	}
+	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("changes (-want +got):\n%s", diff)
+	}
+	wantKinds := []registry.EventKind{registry.RegistryChanged, registry.ScanningChanged, registry.ScanningChanged, registry.ScanningChanged, registry.RegistryChanged}
+	if diff := cmp.Diff(wantKinds, kinds); diff != "" {
+		t.Errorf("kinds (-want +got):\n%s", diff)
+	}
+}
+
+func TestWhatIsScannable(t *testing.T) {
+	const dockerConfig, dockerManifest = "application/vnd.docker.container.image.v1+json", "application/vnd.docker.distribution.manifest.v2+json"
+	s := open(t, registry.Options{})
+	n := create(t, s, "app")
+	layer, config := addLayer(t, s, n, "layer"), addConfig(t, s, n)
+	helm, docker := config, config
+	helm.MediaType, docker.MediaType = "application/vnd.cncf.helm.config.v1+json", dockerConfig
+	of := func(config v1.Descriptor, mediaType, artifactType string) registry.Image {
+		m := v1.Manifest{MediaType: mediaType, Config: config, ArtifactType: artifactType, Layers: []v1.Descriptor{layer}}
+		return put(t, s, n, "", imageOf(t, m))
+	}
+	plain := of(config, "", "")
+	tests := []struct {
+		img    registry.Image
+		code   registry.Code
+		called string
+	}{
+		{plain, registry.NotAvailable, "Image scanning"},
+		{of(docker, dockerManifest, ""), registry.NotAvailable, "Image scanning"},
+		{of(helm, "", ""), registry.ImageNotScannable, helm.MediaType},
+		{of(config, "", "application/vnd.example"), registry.ImageNotScannable, "application/vnd.example"},
+		{put(t, s, n, "", indexOf(t, plain)), registry.ImageNotScannable, v1.MediaTypeImageIndex},
+	}
+	for _, tt := range tests {
+		e := wantCode(t, tt.called, s.StartScan(alice(t), n, registry.Ref{Digest: tt.img.Digest}), tt.code)
+		if e.Field != tt.called {
+			t.Errorf("refused for %q, want %q", e.Field, tt.called)
+		}
+	}
+}

@@ -1,0 +1,173 @@
+package registry
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/seed-78150930/berth/registry/digest"
+	"github.com/seed-78150930/berth/registry/manifest"
+	"github.com/seed-78150930/berth/registry/pattern"
+	"github.com/seed-78150930/berth/storage"
+)
+
+// Signing is the signing configuration of a registry: which images are to be
+// signed when they are pushed, and with what.
+//
+// It is kept and shown, but nothing signs yet, and no result is made up: a push
+// goes on as without it, and the state of the signatures of an image that a
+// rule matches is refused with NotAvailable. To refuse the configuration
+// itself would keep away those who only want to keep it here, and to refuse
+// pushes would make an outage of it.
+type Signing struct {
+	Rules []SigningRule // at most Limits.SigningRules
+}
+
+// SigningRule has the images of some repositories signed: of those whose whole
+// names match one of Filters, in which a star stands for any run of characters,
+// or of all if there are none.
+type SigningRule struct {
+	Profile string   // ARN of a signing profile of this region, of any account
+	Filters []string `json:",omitempty"` // at most Limits.SigningFilters
+}
+
+func (r SigningRule) matches(name Name) bool {
+	return len(r.Filters) == 0 ||
+		slices.ContainsFunc(r.Filters, func(filter string) bool { return pattern.Match(filter, name.path) })
+}
+
+var (
+	// (model: SigningProfileArn, SigningRepositoryFilterValue)
+	signingProfileSyntax = regexp.MustCompile(`^arn:aws(-[a-z]+)*:signer:[a-z0-9-]+:[0-9]{12}:/signing-profiles/[a-zA-Z0-9_]{2,}$`)
+	signingFilterSyntax  = regexp.MustCompile(`^(?:[a-z0-9*]+(?:[._-][a-z0-9*]+)*/)*[a-z0-9*]+(?:[._-][a-z0-9*]+)*$`)
+)
+
+// check holds a configuration for a registry of a region against the limits. The sentence
+// about regions is ECR's (ECR reference, errors-and-limits.md section 3).
+func (c Signing) check(region string, limits Limits) error {
+	const at = "signingConfiguration.rules"
+	if len(c.Rules) > limits.SigningRules {
+		return invalidSetting(at, "Member must have length less than or equal to %d", limits.SigningRules)
+	}
+	for i, rule := range c.Rules {
+		if err := rule.check(fmt.Sprintf("%s.%d.member", at, i+1), limits.SigningFilters); err != nil {
+			return err
+		}
+		if of := strings.Split(rule.Profile, ":")[3]; of != region {
+			return invalidSetting("signingProfileArn", "The region of signing profile ARN '%s' is '%s' but must be '%s' (the current region)", rule.Profile, of, region)
+		}
+	}
+	return nil
+}
+
+func (r SigningRule) check(at string, maxFilters int) error {
+	if len(r.Profile) > 200 || !signingProfileSyntax.MatchString(r.Profile) {
+		return invalidSetting(at+".signingProfileArn", "%.300q is not the ARN of a signing profile", r.Profile)
+	}
+	at += ".repositoryFilters"
+	if len(r.Filters) > maxFilters {
+		return invalidSetting(at, "Member must have length less than or equal to %d", maxFilters)
+	}
+	for _, filter := range r.Filters {
+		if len(filter) > 256 || !signingFilterSyntax.MatchString(filter) {
+			return invalidSetting(at, "%.300q is not a filter of at most 256 characters", filter)
+		}
+	}
+	return nil
+}
+
+// PutSigning replaces a registry's signing configuration. Refusal: SettingInvalid.
+func (s *Service) PutSigning(ctx context.Context, id ID, c Signing) error {
+	if err := c.check(id.Region, s.Limits()); err != nil {
+		return err
+	}
+	text, err := json.Marshal(c)
+	if err != nil {
+		return fmt.Errorf("write signing configuration: %w", err)
+	}
+	return s.update(ctx, func(tx storage.Tx) error {
+		if _, err := s.putDocument(tx, documents, id.documentKey(signingKind), string(text)); err != nil {
+			return err
+		}
+		return s.recordDocument(ctx, tx, id, signingKind)
+	})
+}
+
+// Signing is a registry's signing configuration. Refusal: SigningNotFound.
+func (s *Service) Signing(ctx context.Context, id ID) (c Signing, err error) {
+	err = s.view(ctx, func(r storage.Reader) error {
+		c, err = signingOf(r, id)
+		return err
+	})
+	return c, err
+}
+
+// DeleteSigning removes a registry's signing configuration and returns what it
+// was. Refusal: SigningNotFound.
+func (s *Service) DeleteSigning(ctx context.Context, id ID) (c Signing, err error) {
+	err = s.update(ctx, func(tx storage.Tx) error {
+		if c, err = signingOf(tx, id); err != nil {
+			return err
+		}
+		if _, err := s.deleteDocument(tx, documents, id.documentKey(signingKind)); err != nil {
+			return err
+		}
+		return s.recordDocument(ctx, tx, id, signingKind)
+	})
+	return c, err
+}
+
+func signingOf(rd storage.Reader, id ID) (c Signing, err error) {
+	row, err := getDocument(rd, documents, id.documentKey(signingKind))
+	if missing(err) {
+		e := refuse(SigningNotFound, "registry %s of %s has no signing configuration", id.Account, id.Region)
+		e.Name = Name{id: id}
+		return Signing{}, e
+	}
+	if err != nil {
+		return Signing{}, err
+	}
+	if err := json.Unmarshal([]byte(row.Text), &c); err != nil {
+		return Signing{}, fmt.Errorf("read signing configuration: %w", err)
+	}
+	return c, nil
+}
+
+// SigningStatus returns the digest of an image that no rule matches: nothing is
+// to sign it, so it has no signatures to tell the state of. Refusals: RepositoryNotFound,
+// ImageNotFound, TagMismatch; NotAvailable for an image that a rule matches now,
+// whenever it was pushed.
+func (s *Service) SigningStatus(ctx context.Context, name Name, ref Ref) (d digest.Digest, err error) {
+	err = s.onImage(ctx, name, ref, func(r storage.Reader, _ repository, found stored) error {
+		c, err := signingOf(r, name.id)
+		if err != nil && CodeOf(err) != SigningNotFound {
+			return err
+		}
+		d = found.digest
+		img := found.row.public(name, d)
+		matches := func(rule SigningRule) bool { return rule.matches(name) }
+		if img.signable() && slices.ContainsFunc(c.Rules, matches) {
+			return notAvailable("Image signing")
+		}
+		return nil
+	})
+	return d, err
+}
+
+// notationSignature is the artifact type of signatures that ECR makes (Notary
+// Project, signature-specification.md).
+const notationSignature = "application/vnd.cncf.notary.signature"
+
+// signable says whether an image is one that is signed: signatures are not (ECR
+// reference, policies.md section 10), and nothing can refer to an image of schema 1
+// in a way that its clients understand.
+func (img Image) signable() bool {
+	switch img.MediaType {
+	case manifest.MediaTypeDockerSchema1, manifest.MediaTypeDockerSchema1Signed:
+		return false
+	}
+	return img.ArtifactType != notationSignature
+}
