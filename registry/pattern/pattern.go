@@ -7,21 +7,23 @@ import "strings"
 
 // Match says whether the whole of s is what the pattern says.
 func Match(pattern, s string) bool {
-	parts := strings.Split(pattern, "*")
-	if len(parts) == 1 {
+	first, rest, stars := strings.Cut(pattern, "*")
+	if !stars {
 		return pattern == s
 	}
-	first, last := parts[0], parts[len(parts)-1]
 	if !strings.HasPrefix(s, first) {
 		return false
 	}
 	s = s[len(first):]
-	for _, part := range parts[1 : len(parts)-1] {
+	for {
+		part, behind, more := strings.Cut(rest, "*")
+		if !more {
+			return strings.HasSuffix(s, part)
+		}
 		i := strings.Index(s, part) // the first place is enough
 		if i < 0 {
 			return false
 		}
-		s = s[i+len(part):]
+		s, rest = s[i+len(part):], behind
 	}
-	return strings.HasSuffix(s, last)
 }
