@@ -14,7 +14,7 @@ import (
 func (a *API) putImage(ctx context.Context, c *call, in *shape.PutImageRequest) (*shape.PutImageResponse, error) {
 	// MayCreate is left out: ECR creates on push at its Docker endpoint alone
 	// (ECR reference, registry-http.md section 3).
-	push := registry.Push{MediaType: value(in.ImageManifestMediaType), Body: []byte(*in.ImageManifest)}
+	push := registry.Push{MediaType: value(in.ImageManifestMediaType), Body: []byte(*in.ImageManifest), OwnTag: true}
 	var err error
 	if in.ImageTag != nil {
 		// The model lets through what no client could pull (see registry.ParseTag).
@@ -33,12 +33,16 @@ func (a *API) putImage(ctx context.Context, c *call, in *shape.PutImageRequest) 
 	if err != nil {
 		return nil, err
 	}
+	tag := "" // perhaps the manifest's own
+	if len(done.Tags) > 0 {
+		tag = done.Tags[0].String()
+	}
 	if done.Existed {
 		return nil, except(shape.ImageAlreadyExistsException,
 			"Image with digest '%s' and tag '%s' already exists in the repository with name '%s' in registry with id '%s'",
-			done.Image.Digest, wording.OrNull(value(in.ImageTag)), c.repo, c.id.Account)
+			done.Image.Digest, wording.OrNull(tag), c.repo, c.id.Account)
 	}
-	return &shape.PutImageResponse{Image: c.image(done.Image, value(in.ImageTag), push.Body)}, nil
+	return &shape.PutImageResponse{Image: c.image(done.Image, tag, push.Body)}, nil
 }
 
 // wantedDigest reads the digest that a pushed image is said to have. One that

@@ -223,7 +223,8 @@ func (r repository) manifest(rd storage.Reader, img stored) ([]byte, error) {
 		}
 		body = append(body, f.Row...)
 	}
-	if !img.digest.Matches(body) {
+	digested, err := manifest.Digested(img.row.MediaType, body)
+	if err != nil || !img.digest.Matches(digested) {
 		return nil, fmt.Errorf("manifest %s of %s is damaged: its bytes have another digest", img.digest, r.name)
 	}
 	return body, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/seed-78150930/berth/registry/digest"
 	"github.com/seed-78150930/berth/registry/manifest"
@@ -15,6 +16,9 @@ type Push struct {
 	Tags      []Tag  // set together, or none is; none (a zero Tag is none): stored without a tag
 	MediaType string // Content-Type or imageManifestMediaType; "" takes the manifest's own
 	Body      []byte // stored byte for byte
+	// OwnTag takes the tag that a manifest of Docker schema 1 calls itself by, where
+	// Tags has none.
+	OwnTag bool
 	// Want is the digest that the caller says the body has; zero if it says none.
 	Want digest.Digest
 	// MayCreate says that the caller may create the repository if it is
@@ -25,6 +29,7 @@ type Push struct {
 // Pushed is the outcome of a push.
 type Pushed struct {
 	Image Image
+	Tags  []Tag // those of the push, or the manifest's own
 	// Existed says that nothing changed: the same image was there under all of
 	// the tags or, without a tag, was there at all.
 	Existed bool
@@ -35,9 +40,12 @@ type Pushed struct {
 // Refusals: RepositoryNotFound, ManifestInvalid, ManifestNotJSON,
 // ManifestTooLarge, MediaTypeUnsupported, MediaTypeMissing,
 // ImageDigestMismatch, LayersMissing, ChildrenMissing, TagImmutable,
-// TooManyTags, TooManyImages, TooManyLayers.
+// TooManyTags, TooManyImages, TooManyLayers; TagInvalid with OwnTag.
 func (s *Service) PutImage(ctx context.Context, name Name, p Push) (Pushed, error) {
 	m, d, err := s.readPush(name, p)
+	if err == nil && p.OwnTag {
+		p.Tags, err = ownTag(p.Tags, m)
+	}
 	if err != nil {
 		return Pushed{}, s.unlessMissing(ctx, name, err, p.MayCreate)
 	}
@@ -78,13 +86,27 @@ func (s *Service) readPush(name Name, p Push) (manifest.Manifest, digest.Digest,
 	if !p.Want.IsZero() {
 		algorithm = p.Want.Algorithm()
 	}
-	d := digest.FromBytes(algorithm, p.Body)
+	digested, err := manifest.Digested(m.MediaType, p.Body)
+	if err != nil { // Parse has read it
+		return manifest.Manifest{}, digest.Digest{}, fmt.Errorf("manifest without a digest: %w", err)
+	}
+	d := digest.FromBytes(algorithm, digested)
 	if !p.Want.IsZero() && p.Want != d {
 		e := refuse(ImageDigestMismatch, "the manifest's digest is %s, not %s", d, p.Want)
 		e.Name, e.Ref = name, Ref{Digest: p.Want}
 		return manifest.Manifest{}, digest.Digest{}, e
 	}
 	return m, d, nil
+}
+
+// ownTag is the tag that a manifest has of its own, unless the list has one.
+func ownTag(list []Tag, m manifest.Manifest) ([]Tag, error) {
+	named := func(t Tag) bool { return !t.IsZero() }
+	if m.Tag == "" || slices.ContainsFunc(list, named) {
+		return list, nil
+	}
+	tag, err := ParseTag(m.Tag)
+	return []Tag{tag}, err
 }
 
 func parseCode(err error) Code {
@@ -119,12 +141,12 @@ func (s *Service) put(ctx context.Context, tx storage.Tx, p pushing) (Pushed, er
 	}
 	public := img.row.public(p.repo.name, img.digest)
 	if there && len(set) == 0 {
-		return Pushed{public, true}, nil
+		return Pushed{public, p.Tags, true}, nil
 	}
 	if err := images.Put(tx, img.row, p.repo.key(img.digest.String())...); err != nil {
 		return Pushed{}, err
 	}
-	return Pushed{Image: public}, s.recordPush(ctx, tx, p.repo, img, set)
+	return Pushed{Image: public, Tags: p.Tags}, s.recordPush(ctx, tx, p.repo, img, set)
 }
 
 // recordPush writes an event for each tag that was set, or one for an image
@@ -223,7 +245,7 @@ func (p *pushing) useLayers(tx storage.Tx) (size int64, err error) {
 			continue
 		case err != nil:
 			return 0, err
-		case row.Size != b.Size && !b.Optional:
+		case row.Size != b.Size && !b.Optional && !b.Unsized:
 			return 0, p.wrongSize(b, row.Size)
 		}
 		size += row.Size

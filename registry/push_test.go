@@ -40,7 +40,7 @@ func TestPutImage(t *testing.T) {
 		Size: int64(len("{}onelayer two")), PushedAt: at, ArtifactType: v1.MediaTypeImageConfig, ConfigMediaType: v1.MediaTypeImageConfig,
 		Status: registry.Active, TaggedAt: at,
 	}
-	if diff := cmp.Diff(registry.Pushed{Image: want}, done, asTheyAre); diff != "" {
+	if diff := cmp.Diff(registry.Pushed{Image: want, Tags: []registry.Tag{tag(t, "1.0")}}, done, asTheyAre); diff != "" {
 		t.Errorf("pushed (-want +got):\n%s", diff)
 	}
 	for _, ref := range []registry.Ref{tagged(t, "1.0"), {Digest: want.Digest}, {Tag: tag(t, "1.0"), Digest: want.Digest}} {
@@ -119,7 +119,8 @@ func TestMediaTypes(t *testing.T) {
 
 		{"other type than its own", v1.MediaTypeImageIndex, oci, registry.Image{}, registry.ManifestInvalid},
 		{"no type at all", "", append(bare, '\n'), registry.Image{}, registry.MediaTypeMissing},
-		{"schema 1", manifest.MediaTypeDockerSchema1, []byte(`{"schemaVersion":1}`), registry.Image{}, registry.MediaTypeUnsupported},
+		{"schema 1 as another", manifest.MediaTypeDockerManifest, []byte(`{"schemaVersion":1}`), registry.Image{}, registry.MediaTypeUnsupported},
+		{"schema 1 without layers", manifest.MediaTypeDockerSchema1, []byte(`{"schemaVersion":1}`), registry.Image{}, registry.ManifestInvalid},
 		{"not JSON", v1.MediaTypeImageManifest, []byte(`{`), registry.Image{}, registry.ManifestNotJSON},
 		{"nothing", v1.MediaTypeImageManifest, nil, registry.Image{}, registry.ManifestNotJSON},
 		{"no object", v1.MediaTypeImageManifest, []byte(`[]`), registry.Image{}, registry.ManifestInvalid},

@@ -19,9 +19,10 @@ func FuzzParse(f *testing.F) {
 		layered(desc(layerType, "a", `"data":"YQ=="`)), layered(desc(layerType, "a", `"data":[97]`)),
 		`{"schemaVersion":2,"manifests":[` + desc(ociManifest, "child", `"platform":{"os":"linux"}`) + `]}`,
 		`{"schemaVersion":2,"mediaType":"` + dockerList + `","manifests":[]}`,
+		schema1("1.0", "a"), signed(schema1("1.0", "a", "a"), signature(protected(len(schema1("1.0", "a", "a"))-2, "\n}"))),
 		`{"blobs":[` + desc(layerType, "b") + `]}`, `{"m\u0065diaType":"a/b"}`, `{"\ud800":1,"\udfff":1}`,
 	} {
-		for _, contentType := range []string{"", ociManifest, ociIndex, dockerManifest, dockerList, ociArtifact, unknown} {
+		for _, contentType := range []string{"", ociManifest, ociIndex, dockerManifest, dockerList, ociArtifact, unknown, plain1, signed1} {
 			f.Add(contentType, []byte(body))
 		}
 	}
@@ -40,6 +41,9 @@ func FuzzParse(f *testing.F) {
 		}
 		if diff := cmp.Diff(m, again, sameDigest); diff != "" {
 			t.Errorf("read again (-first +second):\n%s", diff)
+		}
+		if text, err := manifest.Digested(m.MediaType, body); err != nil || m.MediaType != signed1 && string(text) != string(body) {
+			t.Errorf("the digest of %q is of %q, %v", body, text, err)
 		}
 		checkReferences(t, m)
 		checkReadings(t, m, body)

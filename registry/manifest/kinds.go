@@ -25,12 +25,16 @@ var kinds = map[string]kind{
 	MediaTypeOCIIndex:       {ociIndex, "manifests", notInIndexes},
 	MediaTypeOCIArtifact:    {artifact, "", notInArtifacts},
 	MediaTypeORASArtifact:   {artifact, "", notInArtifacts},
+
+	MediaTypeDockerSchema1:       {schema1, "fsLayers", notInSchema1},
+	MediaTypeDockerSchema1Signed: {schema1, "fsLayers", notInSchema1},
 }
 
 var (
 	notInImages    = []string{"manifests", "blobs", "fsLayers"}
 	notInIndexes   = []string{"config", "layers", "blobs", "fsLayers"}
 	notInArtifacts = []string{"config", "layers", "manifests", "fsLayers"}
+	notInSchema1   = []string{"config", "layers", "manifests", "blobs"}
 )
 
 // check holds the members of a document against its kind. A member counts
@@ -64,10 +68,12 @@ type contents struct {
 	artifactType string
 	config       *v1.Descriptor
 	layers       []v1.Descriptor
-	layersName   string // "layers" or "blobs"
+	layersName   string // "layers", "blobs" or "fsLayers"
+	unsized      bool   // nothing is said of the sizes of layers
 	manifests    []v1.Descriptor
 	subject      *v1.Descriptor
 	annotations  map[string]string
+	tag          string
 }
 
 // dockerManifest reads schema 2, which has no subject and no annotations: the
@@ -127,13 +133,21 @@ func artifact(body []byte) (contents, error) {
 // schemaVersion is what the image specification asks of manifests and indexes.
 const schemaVersion = 2
 
+// versionOf is the schemaVersion of documents of a known media type.
+func versionOf(mediaType string) int {
+	if isSchema1(mediaType) {
+		return 1
+	}
+	return schemaVersion
+}
+
 // taker checks a descriptor and takes it over. Its error begins with the member
 // at fault.
 type taker func(v1.Descriptor) (Descriptor, error)
 
 // manifest takes the contents over.
 func (c contents) manifest(mediaType string, take taker) (m Manifest, err error) {
-	m = Manifest{MediaType: mediaType, ArtifactType: c.artifactType, Annotations: c.annotations}
+	m = Manifest{MediaType: mediaType, ArtifactType: c.artifactType, Annotations: c.annotations, Tag: c.tag}
 	if m.Config, err = take.one("config", c.config); err != nil {
 		return Manifest{}, err
 	}
@@ -142,6 +156,9 @@ func (c contents) manifest(mediaType string, take taker) (m Manifest, err error)
 	}
 	if m.Layers, err = take.all(c.layersName, c.layers); err != nil {
 		return Manifest{}, err
+	}
+	for i := range m.Layers {
+		m.Layers[i].Unsized = c.unsized
 	}
 	if m.Manifests, err = take.all("manifests", c.manifests); err != nil {
 		return Manifest{}, err

@@ -7,7 +7,7 @@
 // object or differ from a known name by case alone, bytes that are not UTF-8,
 // numbers that no float64 holds, a document that is an image and an index at
 // once (CVE-2021-41190), a descriptor whose embedded data is not the content
-// that it refers to.
+// that it refers to, signatures of another document than theirs.
 //
 // A document of a media type that is not known here is taken as it is. What it
 // refers to is still noted, where it has the members of a manifest and they
@@ -44,10 +44,12 @@ type Manifest struct {
 	// ArtifactType is the artifactType member; "" if there is none.
 	ArtifactType string
 	Config       *Descriptor  // nil in an index
-	Layers       []Descriptor // layers, or blobs of an artifact manifest
+	Layers       []Descriptor // layers, blobs of an artifact manifest, or fsLayers
 	Manifests    []Descriptor // children of an index
 	Subject      *Descriptor  // nil if it is no referrer
 	Annotations  map[string]string
+	// Tag is what a document of schema 1 calls itself, unchecked; "" in others.
+	Tag string
 }
 
 // IsIndex says that the document is a list of manifests, by its media type.
@@ -60,6 +62,9 @@ type Descriptor struct {
 	MediaType string
 	Digest    digest.Digest
 	Size      int64 // not negative
+	// Unsized says that the document does not tell the size, and Size is 0: so
+	// are layers of schema 1.
+	Unsized bool
 	// Foreign says that the content is fetched elsewhere and need not be here:
 	// a non-distributable layer with urls.
 	Foreign bool
@@ -109,6 +114,7 @@ func Reread(mediaType string, body []byte) (Manifest, error) {
 type header struct {
 	SchemaVersion json.RawMessage `json:"schemaVersion"`
 	MediaType     json.RawMessage `json:"mediaType"`
+	Signatures    json.RawMessage `json:"signatures"` // of schema 1
 }
 
 // readHeader passes one JSON object in UTF-8 and nothing behind it. Whether
@@ -137,11 +143,11 @@ func (h header) mediaType(contentType string) (string, error) {
 		return "", fmt.Errorf("%w: mediaType: not a string", ErrInvalid)
 	}
 	if string(h.SchemaVersion) == "1" || isSchema1(own) {
-		return "", fmt.Errorf("%w: Docker image manifest version 2, schema 1", ErrUnsupported)
+		return h.schema1Type(contentType, own)
 	}
 	t, err := agreeOn(contentType, own)
 	if err == nil && isSchema1(t) {
-		return "", fmt.Errorf("%w: %s", ErrUnsupported, t)
+		return h.schema1Type(contentType, own)
 	}
 	return t, err
 }
@@ -162,8 +168,13 @@ func read(mediaType string, has members, body []byte) (Manifest, error) {
 	if err != nil {
 		return Manifest{}, err
 	}
-	if c.version != schemaVersion {
-		return Manifest{}, fmt.Errorf("%w: schemaVersion: %d, want %d", ErrInvalid, c.version, schemaVersion)
+	if want := versionOf(mediaType); c.version != want {
+		return Manifest{}, fmt.Errorf("%w: schemaVersion: %d, want %d", ErrInvalid, c.version, want)
+	}
+	if isSchema1(mediaType) {
+		if err := checkSchema1(mediaType, body); err != nil {
+			return Manifest{}, err
+		}
 	}
 	return c.manifest(mediaType, verified)
 }

@@ -240,10 +240,10 @@ func TestMediaType(t *testing.T) {
 		{"a/b\r\nx: y", "", "", manifest.ErrInvalid},
 		{"index", "", "", manifest.ErrInvalid},
 		{"a/" + strings.Repeat("b", 200), "", "", manifest.ErrInvalid},
-		{manifest.MediaTypeDockerSchema1, "", "", manifest.ErrUnsupported},
-		{manifest.MediaTypeDockerSchema1Signed, "", "", manifest.ErrUnsupported},
-		{"", manifest.MediaTypeDockerSchema1Signed, "", manifest.ErrUnsupported},
-		{strings.ToUpper(manifest.MediaTypeDockerSchema1), "", "", manifest.ErrUnsupported},
+		{manifest.MediaTypeDockerSchema1, "", "", manifest.ErrInvalid},
+		{manifest.MediaTypeDockerSchema1Signed, "", "", manifest.ErrInvalid},
+		{"", manifest.MediaTypeDockerSchema1Signed, "", manifest.ErrInvalid},
+		{strings.ToUpper(manifest.MediaTypeDockerSchema1), "", "", manifest.ErrInvalid},
 	}
 	for _, tt := range tests {
 		body := "{" + rest

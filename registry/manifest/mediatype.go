@@ -22,13 +22,6 @@ const (
 	MediaTypeORASArtifact = "application/vnd.cncf.oras.artifact.manifest.v1+json"
 )
 
-// The media types of Docker's image manifest version 2, schema 1, which Parse
-// refuses with ErrUnsupported.
-const (
-	MediaTypeDockerSchema1       = "application/vnd.docker.distribution.manifest.v1+json"
-	MediaTypeDockerSchema1Signed = "application/vnd.docker.distribution.manifest.v1+prettyjws"
-)
-
 // nonDistributable begins the media types of OCI layers that are not passed
 // on (image-spec, layer.md, "Non-Distributable Layers").
 const nonDistributable = "application/vnd.oci.image.layer.nondistributable."
@@ -73,7 +66,7 @@ func withoutParameters(contentType string) (string, error) {
 // canonical is the spelling of a media type that is known here, since HTTP
 // compares types without regard to case; other types stay as they are.
 func canonical(t string) string {
-	if lower := strings.ToLower(t); isKnown(lower) || isSchema1(lower) {
+	if lower := strings.ToLower(t); isKnown(lower) {
 		return lower
 	}
 	return t
@@ -82,10 +75,6 @@ func canonical(t string) string {
 func isKnown(mediaType string) bool {
 	_, known := kinds[mediaType]
 	return known
-}
-
-func isSchema1(mediaType string) bool {
-	return mediaType == MediaTypeDockerSchema1 || mediaType == MediaTypeDockerSchema1Signed
 }
 
 func isForeign(mediaType string) bool {

@@ -57,6 +57,7 @@ func NewImage(t testing.TB, mediaType string, seed uint64, layers, size int) Ima
 		l := newLayer(t, fmt.Sprintf("layer-%d-%d", seed, i), Random(seed<<8|uint64(i), size))
 		m.Layers = append(m.Layers, l)
 		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, digest.FromBytes(l.Tar))
+		config.History = append(config.History, v1.History{CreatedBy: "a test"}) // schema 1 cannot do without
 	}
 	m.Config = encode(t, config)
 	m.Manifest = encode(t, m.manifest())
