@@ -10,10 +10,10 @@ import (
 	"github.com/seed-78150930/berth/registry/digest"
 )
 
-// wants says whether a filter by status takes images that are active, as all
-// are in this version. Without a status it does.
-func wants[S ~string](status *S) bool {
-	return status == nil || *status == "ACTIVE" || *status == "ANY"
+// wants says whether a filter by status takes an image that was asked for by
+// name. Without a status it does.
+func wants(filter *shape.ImageStatusFilter, status registry.ImageStatus) bool {
+	return filter == nil || string(*filter) == string(registry.AnyStatus) || string(*filter) == string(status)
 }
 
 func (a *API) describeImages(ctx context.Context, c *call, in *shape.DescribeImagesRequest) (*shape.DescribeImagesResponse, error) {
@@ -30,9 +30,6 @@ func (a *API) describeImages(ctx context.Context, c *call, in *shape.DescribeIma
 		return nil, err
 	}
 	out := &shape.DescribeImagesResponse{ImageDetails: []shape.ImageDetail{}}
-	if !wants(filter.ImageStatus) {
-		return out, nil
-	}
 	for _, img := range page {
 		out.ImageDetails = append(out.ImageDetails, c.imageDetail(img))
 	}
@@ -41,7 +38,8 @@ func (a *API) describeImages(ctx context.Context, c *call, in *shape.DescribeIma
 }
 
 // describeNamedImages describes the images that a request names, each once,
-// or none if one is missing. The filter applies to them as well.
+// or none if one is missing. The filter applies to them as well, where it says
+// something: what is named is described whatever its status (unknown of ECR).
 func (a *API) describeNamedImages(ctx context.Context, c *call, in *shape.DescribeImagesRequest) (*shape.DescribeImagesResponse, error) {
 	if err := noPages("imageIds", in.NextToken, in.MaxResults); err != nil {
 		return nil, err
@@ -57,7 +55,7 @@ func (a *API) describeNamedImages(ctx context.Context, c *call, in *shape.Descri
 		if err != nil {
 			return nil, err
 		}
-		if !seen[img.Digest] && wants(filter.ImageStatus) && hasTagStatus(img, value(filter.TagStatus)) {
+		if !seen[img.Digest] && wants(filter.ImageStatus, img.Status) && hasTagStatus(img, value(filter.TagStatus)) {
 			out.ImageDetails = append(out.ImageDetails, c.imageDetail(img))
 		}
 		seen[img.Digest] = true
@@ -96,7 +94,10 @@ func (c *call) imageDetail(img registry.Image) shape.ImageDetail {
 		ImageManifestMediaType: img.MediaType,
 		ArtifactMediaType:      img.ConfigMediaType,
 		SubjectManifestDigest:  img.Subject.String(),
-		ImageStatus:            shape.ImageStatusActive,
+		ImageStatus:            shape.ImageStatus(img.Status),
+		LastRecordedPullTime:   shape.At(img.PulledAt),
+		LastArchivedAt:         shape.At(img.ArchivedAt),
+		LastActivatedAt:        shape.At(img.ActivatedAt),
 	}
 	for _, tag := range img.Tags { // an image without tags shows no list
 		detail.ImageTags = append(detail.ImageTags, tag.String())
@@ -115,9 +116,6 @@ func (a *API) listImages(ctx context.Context, c *call, in *shape.ListImagesReque
 		return nil, err
 	}
 	out := &shape.ListImagesResponse{ImageIDs: []shape.ImageIdentifier{}}
-	if !wants(filter.ImageStatus) {
-		return out, nil
-	}
 	for _, ref := range page {
 		out.ImageIDs = append(out.ImageIDs, imageID(ref.Digest.String(), ref.Tag.String()))
 	}
@@ -143,7 +141,7 @@ func (a *API) listImageReferrers(ctx context.Context, c *call, in *shape.ListIma
 		return nil, err
 	}
 	out := &shape.ListImageReferrersResponse{Referrers: []shape.ImageReferrer{}}
-	if bad != nil || !wants(filter.ArtifactStatus) {
+	if bad != nil {
 		return out, nil
 	}
 	for _, r := range page {
@@ -153,7 +151,7 @@ func (a *API) listImageReferrers(ctx context.Context, c *call, in *shape.ListIma
 			ArtifactType:   r.ArtifactType,
 			Size:           new(r.Size),
 			Annotations:    r.Annotations,
-			ArtifactStatus: shape.ArtifactStatusActive,
+			ArtifactStatus: shape.ArtifactStatus(r.Status),
 		})
 	}
 	out.NextToken, err = a.nextToken(c, in, next)

@@ -149,7 +149,7 @@ func imageFailure(n imageName, err error) *shape.ImageFailure {
 	case errors.As(err, &bad):
 	case !errors.As(err, &refused):
 		return nil
-	case refused.Code == registry.ImageNotFound:
+	case refused.Code == registry.ImageNotFound, refused.Code == registry.ImageArchived:
 		bad = noImage
 	case refused.Code == registry.TagMismatch:
 		bad = &badImage{shape.ImageFailureCodeImageTagDoesNotMatchDigest, "Requested image tag does not match the image digest"}

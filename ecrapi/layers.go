@@ -61,9 +61,13 @@ func (a *API) checkLayer(ctx context.Context, c *call, s string, d digest.Digest
 	if registry.CodeOf(err) == registry.LayerNotFound {
 		return absent, nil
 	}
+	there := shape.LayerAvailabilityAvailable
+	if layer.Archived {
+		there = shape.LayerAvailabilityArchived
+	}
 	return shape.Layer{
 		LayerDigest:       s,
-		LayerAvailability: shape.LayerAvailabilityAvailable,
+		LayerAvailability: there,
 		LayerSize:         new(layer.Size),
 		MediaType:         layer.MediaType,
 	}, err
@@ -173,7 +177,7 @@ func (a *API) getDownloadURLForLayer(ctx context.Context, c *call, in *shape.Get
 		}
 		return nil, except(shape.LayersNotFoundException, "%s", wording.LayerNotFound(c.repo, *in.LayerDigest))
 	}
-	layer, err := a.registry.Layer(ctx, c.repo, d)
+	layer, err := a.registry.ReadableLayer(ctx, c.repo, d)
 	if err != nil {
 		return nil, err
 	}

@@ -131,7 +131,7 @@ var operations = map[string]operation{
 	"DeleteLifecyclePolicy":       unavailable("ecr:DeleteLifecyclePolicy"),
 	"StartLifecyclePolicyPreview": unavailable("ecr:StartLifecyclePolicyPreview"),
 	"GetLifecyclePolicyPreview":   unavailable("ecr:GetLifecyclePolicyPreview"),
-	"UpdateImageStorageClass":     unavailable("ecr:UpdateImageStorageClass"),
+	"UpdateImageStorageClass":     op("ecr:UpdateImageStorageClass", onRepository, (*API).updateImageStorageClass),
 
 	"StartImageScan":            op("ecr:StartImageScan", onRepository, (*API).startImageScan),
 	"DescribeImageScanFindings": op("ecr:DescribeImageScanFindings", onRepository, (*API).describeImageScanFindings),
@@ -161,9 +161,9 @@ var operations = map[string]operation{
 	"DeleteSigningConfiguration": op("ecr:DeleteSigningConfiguration", onRegistry, (*API).deleteSigningConfiguration),
 	"DescribeImageSigningStatus": op("ecr:DescribeImageSigningStatus", onRepository, (*API).describeImageSigningStatus),
 
-	"RegisterPullTimeUpdateExclusion":   unavailable("ecr:RegisterPullTimeUpdateExclusion"),
-	"DeregisterPullTimeUpdateExclusion": unavailable("ecr:DeregisterPullTimeUpdateExclusion"),
-	"ListPullTimeUpdateExclusions":      unavailable("ecr:ListPullTimeUpdateExclusions"),
+	"RegisterPullTimeUpdateExclusion":   op("ecr:RegisterPullTimeUpdateExclusion", onRegistry, (*API).registerPullTimeUpdateExclusion),
+	"DeregisterPullTimeUpdateExclusion": op("ecr:DeregisterPullTimeUpdateExclusion", onRegistry, (*API).deregisterPullTimeUpdateExclusion),
+	"ListPullTimeUpdateExclusions":      op("ecr:ListPullTimeUpdateExclusions", onRegistry, (*API).listPullTimeUpdateExclusions),
 }
 
 // models says whether the model lists an exception for an operation.

@@ -41,6 +41,11 @@ var built = map[string]obj{
 	"GetAccountSetting":      {"name": "BLOB_MOUNTING"},
 	"PutAccountSetting":      {"name": "BLOB_MOUNTING", "value": "ENABLED"},
 
+	"UpdateImageStorageClass":           {"repositoryName": "app", "imageId": obj{"imageTag": "1"}, "targetStorageClass": "ARCHIVE"},
+	"RegisterPullTimeUpdateExclusion":   {"principalArn": "arn:aws:iam::000000000000:user/ci"},
+	"DeregisterPullTimeUpdateExclusion": {"principalArn": "arn:aws:iam::000000000000:user/ci"},
+	"ListPullTimeUpdateExclusions":      {},
+
 	"CreateRepositoryCreationTemplate":    {"prefix": "team", "appliedFor": arr{"REPLICATION"}},
 	"UpdateRepositoryCreationTemplate":    {"prefix": "team"},
 	"DescribeRepositoryCreationTemplates": {},

@@ -141,6 +141,15 @@ func (a *API) answer(r *http.Request, c *call) (out any, err error) {
 	return a.run(auth.WithPrincipal(r.Context(), by), c, op, body)
 }
 
+// denied notes a denial.
+func (a *API) denied(ctx context.Context, c *call, err error) error {
+	var denied *auth.Denied
+	if errors.As(err, &denied) {
+		a.registry.NoteDenied(ctx, c.id, denied)
+	}
+	return err
+}
+
 // region is the one whose registries a request means: that of the host name if
 // it has one, else that of the signature, which has been checked.
 func (a *API) region(site endpoint.Site, by auth.Principal) (string, error) {
@@ -170,7 +179,7 @@ func (a *API) run(ctx context.Context, c *call, op operation, body *credentials.
 		for _, resource := range resources {
 			check := auth.Check{Principal: c.by, Action: action, Resource: resource, Account: c.id.Account}
 			if err := a.authorizer.Authorize(ctx, check); err != nil {
-				return nil, err
+				return nil, a.denied(ctx, c, err)
 			}
 		}
 	}

@@ -16,10 +16,13 @@ type Layer struct {
 	Digest digest.Digest
 	Size   int64
 	// MediaType is what an image that uses the layer calls it; "" if none does.
-	// OpenLayer and FinishUpload leave it and Referenced out.
+	// OpenLayer and FinishUpload leave it, Referenced and Archived out.
 	MediaType string
 	// Referenced says that a stored image uses the layer.
 	Referenced bool
+	// Archived says that all images that use the layer are archived or on their
+	// way back.
+	Archived bool
 	// Existed says, of a finished upload, that the repository held it before.
 	Existed bool
 }
@@ -63,12 +66,30 @@ func usedLayer(rd storage.Reader, name Name, d digest.Digest) (repo repository, 
 		}
 		l.MediaType, l.Referenced = use.Row.MediaType, true
 	}
-	return repo, l, nil
+	l.Archived, err = repo.archived(rd, d)
+	return repo, l, err
+}
+
+func layerArchived(name Name, d digest.Digest) *Error {
+	e := refuse(LayerArchived, "layer %s of %q is archived", d, name)
+	e.Name, e.Digests = name, []digest.Digest{d}
+	return e
+}
+
+// ReadableLayer is Layer, but refuses with LayerArchived what cannot be read. A
+// client that is to push such a layer again sees that it is not there, and sends
+// it.
+func (s *Service) ReadableLayer(ctx context.Context, name Name, d digest.Digest) (Layer, error) {
+	l, err := s.Layer(ctx, name, d)
+	if err == nil && l.Archived {
+		return Layer{}, layerArchived(name, d)
+	}
+	return l, err
 }
 
 // OpenLayer finds a layer and opens its bytes, which the caller closes. Over
 // files on disk the reader is an *os.File, so that copies of it go by
-// sendfile. Refusals as for Layer.
+// sendfile. Refusals as for ReadableLayer.
 func (s *Service) OpenLayer(ctx context.Context, name Name, d digest.Digest) (l Layer, r io.ReadSeekCloser, err error) {
 	for tried := ""; ; {
 		l, blob, err := s.locate(ctx, name, d)
@@ -96,6 +117,12 @@ func (s *Service) locate(ctx context.Context, name Name, d digest.Digest) (l Lay
 			return err
 		}
 		if l, err = repo.layer(r, d); err != nil {
+			return err
+		}
+		if archived, err := repo.archived(r, d); err != nil || archived {
+			if err == nil {
+				err = layerArchived(name, d)
+			}
 			return err
 		}
 		row, err := contents.Get(r, d.String())
@@ -219,7 +246,7 @@ func (m Mount) takes(rd storage.Reader, l Layer, from, to repository) (bool, err
 	if !m.AsECR {
 		return true, nil
 	}
-	if !l.Referenced || from.name.id != to.name.id || from.row.Encryption != to.row.Encryption {
+	if !l.Referenced || l.Archived || from.name.id != to.name.id || from.row.Encryption != to.row.Encryption {
 		return false, nil
 	}
 	value, err := settingOf(rd, to.name.id, BlobMounting)

@@ -18,6 +18,7 @@ const (
 
 	repositoryPolicyKind = "policy"
 
+	exclusionKind   = "pull-time-exclusions"
 	templateKind    = "creation-templates" // in events; each template is a row of its own
 	pullThroughKind = "pull-through-rules" // in events; each rule is a row of its own
 )

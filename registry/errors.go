@@ -54,6 +54,7 @@ const (
 	TooManyLayers        Code = "too many layers"           // Limit
 	UploadPartTooLarge   Code = "upload part too large"     // Limit
 	ImageArchived        Code = "image archived"            // Ref
+	LayerArchived        Code = "layer archived"            // Digests: the one
 )
 
 // Refusals of calls that set, read or plan something, which only ECR's API has.
@@ -62,6 +63,12 @@ const (
 	TemplateNotFound Code = "template not found" // Field: the prefix
 	TemplateExists   Code = "template exists"    // Field: the prefix
 	TooManyTemplates Code = "too many templates" // Limit
+
+	ExclusionNotFound Code = "pull time exclusion not found" // Field: the ARN
+	ExclusionExists   Code = "pull time exclusion exists"    // Field: the ARN
+	TooManyExclusions Code = "too many pull time exclusions" // Limit
+
+	StorageClassUnchangeable Code = "storage class unchangeable" // Ref.Digest, Field: why
 
 	NotAvailable         Code = "not available"         // Field: what this version lacks
 	ConfigurationInvalid Code = "configuration invalid" // Msg is all of ECR's sentence
@@ -83,7 +90,7 @@ func Codes() []Code { return append(TrafficCodes(), ControlCodes()...) }
 // ControlCodes are the refusals of calls that only ECR's API has.
 func ControlCodes() []Code {
 	return []Code{
-		TemplateNotFound, TemplateExists, TooManyTemplates,
+		TemplateNotFound, TemplateExists, TooManyTemplates, ExclusionNotFound, ExclusionExists, TooManyExclusions, StorageClassUnchangeable,
 		NotAvailable, ConfigurationInvalid, ScansDisabled, ImageNotScannable, ScanNotFound, SigningNotFound,
 		PullThroughRuleNotFound, PullThroughRuleExists, TooManyPullThroughRules, UpstreamInvalid, UpstreamUnauthenticated,
 	}
@@ -98,7 +105,7 @@ func TrafficCodes() []Code {
 		MediaTypeUnsupported, MediaTypeMissing, ImageDigestMismatch, LayersMissing, ChildrenMissing,
 		TooManyTags, TooManyImages, LayerNotFound, LayerReferenced, LayerDigestMismatch, LayerTooLarge,
 		UploadNotFound, UploadOffset, UploadEmpty, UploadPartTooSmall, TooManyParts, TooManyUploads,
-		PageInvalid, StoreFull, TooManyRepositories, TooManyLayers, UploadPartTooLarge, ImageArchived,
+		PageInvalid, StoreFull, TooManyRepositories, TooManyLayers, UploadPartTooLarge, ImageArchived, LayerArchived,
 	}
 }
 

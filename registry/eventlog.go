@@ -154,7 +154,7 @@ func (row eventRow) event(key string) (Event, error) {
 func sequenceKey(n uint64) string { return fmt.Sprintf("%016x", n) }
 
 // record writes an event of a repository. Digest, media type, tag and detail
-// come in e.
+// come in e, and the time of what happened earlier.
 func (s *Service) record(ctx context.Context, tx storage.Tx, kind EventKind, repo repository, e eventRow) error {
 	e.Repository, e.RepositoryID = repo.name.path, repo.row.ID
 	return s.recordRegistry(ctx, tx, kind, repo.name.id, e)
@@ -170,7 +170,10 @@ func (s *Service) recordRegistry(ctx context.Context, tx storage.Tx, kind EventK
 	if err := sequences.Put(tx, seq, eventSequence); err != nil {
 		return err
 	}
-	e.At, e.Kind, e.Actor = s.now().UTC(), kind, auth.PrincipalOf(ctx).ARN
+	if e.At.IsZero() {
+		e.At = s.now().UTC()
+	}
+	e.Kind, e.Actor = kind, auth.PrincipalOf(ctx).ARN
 	e.Account, e.Region = id.Account, id.Region
 	return events.Put(tx, e, sequenceKey(seq.Last))
 }

@@ -177,6 +177,37 @@ func (x *subjects) building() []operation {
 			_, err := s.UpdatePullThroughRule(ctx, here, "hub", registry.PullThroughChange{Credential: new(secret)})
 			return err
 		}},
+		{"SetStorageClass, archive", func(ctx context.Context, s *registry.Service) error {
+			_, err := s.SetStorageClass(ctx, x.name, registry.Ref{Tag: x.fallback}, registry.ArchiveClass)
+			return err
+		}},
+		{"SetStorageClass, restore", func(ctx context.Context, s *registry.Service) error {
+			_, err := s.SetStorageClass(ctx, x.name, registry.Ref{Tag: x.fallback}, registry.StandardClass)
+			return err
+		}},
+		{"CreateTemplate", func(ctx context.Context, s *registry.Service) error {
+			_, err := s.CreateTemplate(ctx, here, registry.Template{Prefix: "team"})
+			return err
+		}},
+		{"UpdateTemplate", func(ctx context.Context, s *registry.Service) error {
+			_, err := s.UpdateTemplate(ctx, here, "team", registry.TemplateChange{Description: new("ours")})
+			return err
+		}},
+		{"DeleteTemplate", func(ctx context.Context, s *registry.Service) error {
+			_, err := s.DeleteTemplate(ctx, here, "team")
+			return err
+		}},
+		{"ExcludePulls", func(ctx context.Context, s *registry.Service) error {
+			_, err := s.ExcludePulls(ctx, here, "arn:aws:iam::000000000000:user/ci")
+			return err
+		}},
+		{"IncludePulls", func(ctx context.Context, s *registry.Service) error {
+			return s.IncludePulls(ctx, here, "arn:aws:iam::000000000000:user/ci")
+		}},
+		{"FlushPulls", func(ctx context.Context, s *registry.Service) error {
+			_, _, err := s.Manifest(ctx, x.name, registry.Ref{Tag: x.latest})
+			return errors.Join(err, s.FlushPulls(ctx))
+		}},
 		{"Mount, as ECR does", func(ctx context.Context, s *registry.Service) error {
 			_, err := s.Mount(ctx, x.other, x.layer, registry.Mount{From: x.name, MayRead: anyone, AsECR: true})
 			return err

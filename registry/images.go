@@ -183,17 +183,19 @@ func (s *Service) onImage(ctx context.Context, name Name, ref Ref, fn func(stora
 	})
 }
 
-// Image finds an image, without its tags. Refusals: RepositoryNotFound,
-// ImageNotFound; TagMismatch if tag and digest are both given and disagree.
+// Image finds an image that can be pulled, without its tags. Refusals:
+// RepositoryNotFound, ImageNotFound, ImageArchived; TagMismatch if tag and digest
+// are both given and disagree.
 func (s *Service) Image(ctx context.Context, name Name, ref Ref) (img Image, err error) {
-	err = s.onImage(ctx, name, ref, func(_ storage.Reader, _ repository, found stored) error {
+	err = s.onImage(ctx, name, ref, func(_ storage.Reader, repo repository, found stored) error {
 		img = found.row.public(name, found.digest)
-		return nil
+		return repo.checkActive(found)
 	})
 	return img, err
 }
 
-// DescribeImage finds an image with its tags. Refusals as for Image.
+// DescribeImage finds an image with its tags, whatever its status. Refusals as for
+// Image, but for ImageArchived.
 func (s *Service) DescribeImage(ctx context.Context, name Name, ref Ref) (img Image, err error) {
 	err = s.onImage(ctx, name, ref, func(r storage.Reader, repo repository, found stored) (err error) {
 		img = found.row.public(name, found.digest)
@@ -204,13 +206,23 @@ func (s *Service) DescribeImage(ctx context.Context, name Name, ref Ref) (img Im
 }
 
 // Manifest finds an image and its manifest's bytes, which have been held
-// against the digest. Refusals as for Image.
+// against the digest. It is a pull, whose time is noted: see Options.PullTimeFlush.
+// Refusals as for Image.
 func (s *Service) Manifest(ctx context.Context, name Name, ref Ref) (img Image, body []byte, err error) {
+	var of repository
+	var is stored
 	err = s.onImage(ctx, name, ref, func(r storage.Reader, repo repository, found stored) (err error) {
 		img = found.row.public(name, found.digest)
+		if err := repo.checkActive(found); err != nil {
+			return err
+		}
+		of, is = repo, found
 		body, err = repo.manifest(r, found)
 		return err
 	})
+	if err == nil {
+		s.notePull(ctx, of, is, ref.Tag)
+	}
 	return img, body, err
 }
 
@@ -386,8 +398,17 @@ func (r repository) idsOf(rd storage.Reader, d, after string, limit int) (list [
 	return list, nil
 }
 
-// Tags lists a repository's tags in byte order, those after the given one (""
-// for the first page), at most limit. more says that there are others.
+// hides says whether an image cannot be pulled.
+func (r repository) hides(rd storage.Reader, d digest.Digest) (bool, error) {
+	if r.row.Inactive == 0 {
+		return false, nil
+	}
+	row, err := images.Get(rd, r.key(d.String())...)
+	return err == nil && row.status() != Active, err
+}
+
+// Tags lists the tags of a repository's active images in byte order, those after
+// the given one ("" for the first page), at most limit. more says that there are others.
 // Refusals: RepositoryNotFound, PageInvalid.
 func (s *Service) Tags(ctx context.Context, name Name, after string, limit int) (page []Tag, more bool, err error) {
 	err = s.view(ctx, func(r storage.Reader) error {
@@ -396,13 +417,19 @@ func (s *Service) Tags(ctx context.Context, name Name, after string, limit int) 
 		if err != nil {
 			return err
 		}
-		sel := table.Select{Prefix: repo.key(), Limit: limit + 1}
+		sel := table.Select{Prefix: repo.key()}
 		if after != "" {
 			sel.After = []string{after}
 		}
 		for f, err := range tags.Scan(r, sel) {
 			if err != nil {
 				return err
+			}
+			if hidden, err := repo.hides(r, f.Row.Digest); err != nil || hidden {
+				if err != nil {
+					return err
+				}
+				continue
 			}
 			if len(page) == limit {
 				more = true

@@ -286,8 +286,20 @@ func (a *audit) references() {
 	}
 }
 
-// counts: registries count their repositories.
+// counts: registries count their repositories, and those their images that are
+// not active.
 func (a *audit) counts() {
+	inactive := map[string]int{}
+	for _, f := range rows(a, images) {
+		if f.Row.status() != Active {
+			inactive[join(f.Key[:3])]++
+		}
+	}
+	for key, repo := range a.alive {
+		if repo.row.Inactive != inactive[key] {
+			a.fault("repository %s counts %d images that are not active, has %d", key, repo.row.Inactive, inactive[key])
+		}
+	}
 	n := map[ID]int{}
 	for _, f := range rows(a, repositories) {
 		n[ID{f.Key[0], f.Key[1]}]++

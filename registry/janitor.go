@@ -20,12 +20,14 @@ const (
 )
 
 // Run does the domain's own work in the background until ctx ends: idle
-// uploads are checkpointed after a second and removed at their expiry,
-// condemned bytes, what deleted repositories held and old events are cleared
+// uploads are checkpointed after a second and removed at their expiry, images are
+// brought back from the archive, the times of pulls written, condemned bytes, what deleted repositories held and old events are cleared
 // away. It returns nil when ctx ends; what fails is logged and tried again.
 func (s *Service) Run(ctx context.Context) error {
 	var done sync.WaitGroup
 	done.Go(func() { s.runCheckpoints(ctx) }) // beside the rest, which may take long
+	done.Go(func() { s.runRestores(ctx) })
+	done.Go(func() { s.runPulls(ctx) })
 	s.runSweeps(ctx)
 	done.Wait()
 	return nil
@@ -40,6 +42,22 @@ func (s *Service) runCheckpoints(ctx context.Context) {
 			return
 		case <-look.C:
 			s.try(ctx, "checkpoint uploads", s.checkpointIdle)
+		}
+	}
+}
+
+// restorePause is between looks at what is due to come back from the archive.
+const restorePause = time.Second
+
+func (s *Service) runRestores(ctx context.Context) {
+	look := time.NewTicker(restorePause)
+	defer look.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-look.C:
+			s.try(ctx, "bring images back from the archive", s.finishRestores)
 		}
 	}
 }
@@ -79,10 +97,10 @@ func (s *Service) wakeJanitor() {
 	}
 }
 
-// Close checkpoints the uploads at hand. Call it when no request is under way
-// any more; Index and Blobs stay open.
+// Close checkpoints the uploads at hand and writes the times of pulls. Call it
+// when no request is under way any more; Index and Blobs stay open.
 func (s *Service) Close(ctx context.Context) error {
-	return s.checkpointAll(ctx, s.now())
+	return errors.Join(s.checkpointAll(ctx, s.now()), s.FlushPulls(ctx))
 }
 
 func (s *Service) checkpointIdle(ctx context.Context) error {

@@ -31,7 +31,7 @@ type Pushed struct {
 	Image Image
 	Tags  []Tag // those of the push, or the manifest's own
 	// Existed says that nothing changed: the same image was there under all of
-	// the tags or, without a tag, was there at all.
+	// the tags or, without a tag, was there at all. An archived image comes back.
 	Existed bool
 }
 
@@ -135,12 +135,18 @@ func (s *Service) put(ctx context.Context, tx storage.Tx, p pushing) (Pushed, er
 	if err != nil {
 		return Pushed{}, err
 	}
+	back := false
+	if there {
+		if back, err = s.reactivate(ctx, tx, &p.repo, &img); err != nil {
+			return Pushed{}, err
+		}
+	}
 	set, err := s.setTags(tx, p.repo, p.Tags, &img)
 	if err != nil {
 		return Pushed{}, err
 	}
 	public := img.row.public(p.repo.name, img.digest)
-	if there && len(set) == 0 {
+	if there && !back && len(set) == 0 {
 		return Pushed{public, p.Tags, true}, nil
 	}
 	if err := images.Put(tx, img.row, p.repo.key(img.digest.String())...); err != nil {

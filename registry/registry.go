@@ -158,6 +158,7 @@ type Service struct {
 	sessions sessions
 	wake     chan struct{} // something was condemned
 	news     news
+	seen     seen
 }
 
 // New opens the domain over an index and a store of blobs.

@@ -104,6 +104,9 @@ func (s *Service) remove(ctx context.Context, tx storage.Tx, repo repository, im
 		return nil, err
 	}
 	repo.row.Images--
+	if img.row.status() != Active {
+		repo.row.Inactive--
+	}
 	if err := repo.put(tx); err != nil {
 		return nil, err
 	}

@@ -16,9 +16,10 @@ import (
 var (
 	// account, region, name
 	repositories = table.New[repositoryRow]("repository", 3)
-	settings     = table.New[settingRow]("setting", 3)   // (name of the setting is last)
-	documents    = table.New[documentRow]("document", 3) // (kind of the document is last)
-	templates    = table.New[templateRow]("template", 3) // prefix without a slash at its end
+	settings     = table.New[settingRow]("setting", 3)     // (name of the setting is last)
+	documents    = table.New[documentRow]("document", 3)   // (kind of the document is last)
+	templates    = table.New[templateRow]("template", 3)   // prefix without a slash at its end
+	exclusions   = table.New[exclusionRow]("exclusion", 3) // ARN of a principal
 
 	pullThroughRules = table.New[pullThroughRow]("pullthrough", 3) // likewise
 
@@ -47,6 +48,7 @@ var (
 	owners    = table.New[ownerRow]("owner", 1)         // blob id
 	condemned = table.New[condemnedRow]("condemned", 1) // blob id
 	events    = table.New[eventRow]("event", 1)         // sequence number
+	restores  = table.New[restoreRow]("restore", 5)     // due time, account, region, repository id, digest
 	sequences = table.New[sequenceRow]("sequence", 1)   // name
 )
 
@@ -64,6 +66,7 @@ type repositoryRow struct {
 	Encryption   Encryption        `json:",omitzero"`
 	ResourceTags map[string]string `json:",omitempty"`
 	Images       int               // how many it holds
+	Inactive     int               `json:",omitempty"` // how many of them are archived or on their way back
 }
 
 // settingRow is a setting of a registry.
@@ -77,6 +80,10 @@ type documentRow struct {
 	Version   int // 1 for the first text
 	UpdatedAt time.Time
 	Text      string `json:",omitempty"` // "" for one that was deleted
+}
+
+type exclusionRow struct {
+	CreatedAt time.Time
 }
 
 type templateRow struct {
@@ -204,6 +211,11 @@ type uploadRow struct {
 	LastPart  int64 // size of the last part
 	SmallPart bool  // a part before the last was under minPart
 	TouchedAt time.Time
+}
+
+// restoreRow is an image on its way back from the archive.
+type restoreRow struct {
+	Repository string // its name
 }
 
 type eventRow struct {

@@ -53,6 +53,22 @@ var words = map[registry.Code]func(*registry.Error) string{
 	registry.TooManyRepositories: func(e *registry.Error) string {
 		return fmt.Sprintf("The registry with id '%s' already has the maximum allowed number of repositories which is '%d'", e.Name.ID().Account, e.Limit)
 	},
+	registry.ExclusionNotFound: func(e *registry.Error) string {
+		return fmt.Sprintf("The pull time update exclusion for the principal '%s' does not exist in the registry with id '%s'", e.Field, e.Name.ID().Account)
+	},
+	registry.ExclusionExists: func(e *registry.Error) string {
+		return fmt.Sprintf("The pull time update exclusion for the principal '%s' already exists in the registry with id '%s'", e.Field, e.Name.ID().Account)
+	},
+	registry.TooManyExclusions: func(e *registry.Error) string {
+		return fmt.Sprintf("The registry with id '%s' already has the maximum allowed number of pull time update exclusions which is '%d'", e.Name.ID().Account, e.Limit)
+	},
+	registry.LayerArchived: func(e *registry.Error) string {
+		return fmt.Sprintf("The layer with digest '%s' in the %s in the registry with id '%s' is archived", e.Digests[0], named(e), e.Name.ID().Account)
+	},
+	registry.StorageClassUnchangeable: func(e *registry.Error) string {
+		return fmt.Sprintf("The storage class of the image with digest '%s' in the %s in the registry with id '%s' cannot be updated: %s",
+			e.Ref.Digest, named(e), e.Name.ID().Account, e.Field)
+	},
 	registry.TooManyLayers: func(*registry.Error) string {
 		return Constraint("ImageManifest", "Limit on number of layers per image exceeded")
 	},

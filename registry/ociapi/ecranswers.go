@@ -62,7 +62,7 @@ func (s *Server) answerTo(e *registry.Error) (a answer, body errcode.Errors, ok 
 // ecrWords are those of ECR's API, but for an image that is not there.
 func ecrWords(e *registry.Error) string {
 	switch e.Code {
-	case registry.ImageNotFound, registry.TagMismatch:
+	case registry.ImageNotFound, registry.TagMismatch, registry.ImageArchived:
 		return "Requested image not found"
 	}
 	return wording.Of(e)

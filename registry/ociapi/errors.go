@@ -52,6 +52,7 @@ var answers = map[registry.Code]answer{
 	registry.TooManyTags:          {http.StatusForbidden, errcode.ErrorCodeDenied}, // not 429: later is no better
 	registry.TooManyImages:        {http.StatusForbidden, errcode.ErrorCodeDenied},
 	registry.TooManyRepositories:  {http.StatusForbidden, errcode.ErrorCodeDenied},
+	registry.LayerArchived:        {http.StatusNotFound, errcode.ErrorCodeBlobUnknown},
 	registry.TooManyLayers:        {http.StatusBadRequest, errcode.ErrorCodeManifestInvalid},
 	registry.UploadPartTooLarge:   {http.StatusRequestEntityTooLarge, errcode.ErrorCodeSizeInvalid},
 	registry.LayerNotFound:        {http.StatusNotFound, errcode.ErrorCodeBlobUnknown},
@@ -123,7 +124,7 @@ func words(code errcode.ErrorCode, e *registry.Error) errcode.Errors {
 	case registry.RepositoryNotFound:
 		return errcode.Errors{code.WithMessage(fmt.Sprintf(
 			"The repository with name '%s' does not exist in the registry with id '%s'", e.Name, e.Name.ID().Account))}
-	case registry.ImageNotFound:
+	case registry.ImageNotFound, registry.ImageArchived:
 		return errcode.Errors{code.WithMessage("Requested image not found")}
 	case registry.TagImmutable:
 		return errcode.Errors{code.WithMessage(fmt.Sprintf(

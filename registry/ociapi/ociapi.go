@@ -130,6 +130,10 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) error {
 	r = r.WithContext(auth.WithPrincipal(r.Context(), by))
 	actions := op.actions(r, to.query)
 	if err := s.authorize(r.Context(), to, actions...); err != nil {
+		var denied *auth.Denied
+		if errors.As(err, &denied) {
+			s.registry.NoteDenied(r.Context(), to.id, denied)
+		}
 		return err
 	}
 	if err := s.throttle.Take(by.Account, by.Region, actions...); err != nil {

@@ -239,6 +239,7 @@ func TestECRAnswers(t *testing.T) {
 		registry.LayersMissing:       "404 BLOB_UPLOAD_UNKNOWN",
 		registry.ChildrenMissing:     "404 MANIFEST_BLOB_UNKNOWN",
 		registry.LayerNotFound:       "404 BLOB_UNKNOWN",
+		registry.LayerArchived:       "404 BLOB_UNKNOWN",
 		registry.LayerDigestMismatch: "400 DIGEST_INVALID",
 		registry.UploadNotFound:      "404 BLOB_UPLOAD_UNKNOWN",
 		registry.UploadOffset:        "416 BLOB_UPLOAD_INVALID",
