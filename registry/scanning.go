@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/seed-78150930/berth/registry/manifest"
 	"github.com/seed-78150930/berth/registry/pattern"
 	"github.com/seed-78150930/berth/storage"
 	"github.com/seed-78150930/berth/storage/table"
@@ -84,33 +83,29 @@ type FrequencyChange struct {
 // its own flag counts, which ECR's reference leaves open, but not beside
 // enhanced scans, for which it means nothing. Those leave such a repository
 // alone; ECR has no value for that but ScanByHand.
-func (c Scanning) of(repo repository) RepositoryScanning {
-	got := RepositoryScanning{Name: repo.name, Frequency: ScanByHand}
+func (c Scanning) of(repo repository) (ScanFrequency, ScanRule) {
 	for _, frequency := range frequencies[c.Type] {
 		for _, rule := range c.Rules {
-			if filters := rule.matching(repo.name); rule.Frequency == frequency && len(filters) > 0 {
-				got.Frequency, got.Filters = frequency, filters
-				return got
+			if rule.Frequency == frequency && rule.matches(repo.name) {
+				return frequency, rule
 			}
 		}
 	}
 	if c.Type == BasicScans && repo.row.ScanOnPush {
-		got.Frequency = ScanOnPush
+		return ScanOnPush, ScanRule{}
 	}
-	return got
+	return ScanByHand, ScanRule{}
 }
 
-func (r ScanRule) matching(name Name) (filters []string) {
-	for _, filter := range r.Filters {
-		matches := strings.Contains(name.path, filter)
-		if strings.Contains(filter, "*") {
-			matches = pattern.Match(filter, name.path)
-		}
-		if matches {
-			filters = append(filters, filter)
-		}
+func (r ScanRule) matches(name Name) bool {
+	return slices.ContainsFunc(r.Filters, name.matchesScanFilter)
+}
+
+func (n Name) matchesScanFilter(filter string) bool {
+	if !strings.Contains(filter, "*") {
+		return strings.Contains(n.path, filter)
 	}
-	return filters
+	return pattern.Match(filter, n.path)
 }
 
 // maxScanFilters bounds the filters of a rule (model: ScanningRepositoryFilterList).
@@ -190,8 +185,8 @@ func (s *Service) recordFrequencies(ctx context.Context, tx storage.Tx, id ID, b
 			return err
 		}
 		repo := repository{Name{id, f.Key[2]}, f.Row}
-		was, is := before.of(repo).Frequency, after.of(repo).Frequency
-		if was != is {
+		was, _ := before.of(repo)
+		if is, _ := after.of(repo); was != is {
 			changes = append(changes, FrequencyChange{repo.name.path, is, was})
 		}
 	}
@@ -237,67 +232,17 @@ func (s *Service) RepositoryScanning(ctx context.Context, name Name) (got Reposi
 			return err
 		}
 		c, err := scanningOf(r, name.id)
-		got = c.of(repo)
-		return err
-	})
-	return got, err
-}
-
-// StartScan is to have an image scanned. There is no scanner yet, so it refuses
-// each image that could be scanned with NotAvailable. Other refusals:
-// RepositoryNotFound, ImageNotFound, TagMismatch; ScansDisabled beside enhanced
-// scans, ImageNotScannable, ImageArchived.
-func (s *Service) StartScan(ctx context.Context, name Name, ref Ref) error {
-	return s.onImage(ctx, name, ref, func(r storage.Reader, _ repository, found stored) error {
-		c, err := scanningOf(r, name.id)
 		if err != nil {
 			return err
 		}
-		img := found.row.public(name, found.digest)
-		switch {
-		case c.Type == EnhancedScans:
-			return refuse(ScansDisabled, "images of a registry with enhanced scans are not scanned by hand")
-		case !img.scannable():
-			e := refuse(ImageNotScannable, "%s of %q is not an image that runs", img.Digest, name)
-			e.Name, e.Ref, e.Field = name, ref, img.artifactType()
-			return e
-		case img.Status != Active:
-			e := refuse(ImageArchived, "%s of %q is in the archive", img.Digest, name)
-			e.Name, e.Ref = name, Ref{ref.Tag, img.Digest}
-			return e
+		frequency, rule := c.of(repo)
+		got = RepositoryScanning{Name: name, Frequency: frequency}
+		for _, filter := range rule.Filters {
+			if name.matchesScanFilter(filter) {
+				got.Filters = append(got.Filters, filter)
+			}
 		}
-		return notAvailable("Image scanning")
+		return nil
 	})
-}
-
-// artifactType is what an image is, in one media type.
-func (img Image) artifactType() string {
-	if img.ArtifactType == "" {
-		return img.MediaType
-	}
-	return img.ArtifactType
-}
-
-// scannable says whether an image has a file system that could be scanned, as
-// neither a list nor an artifact has (ECR reference, operations.md section 8).
-func (img Image) scannable() bool {
-	switch img.MediaType {
-	case manifest.MediaTypeOCIManifest, manifest.MediaTypeDockerManifest:
-		return slices.Contains(imageConfigs, img.ArtifactType)
-	}
-	return false
-}
-
-// imageConfigs are the media types that the configs of images have which run.
-var imageConfigs = []string{"application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"}
-
-// ScanFindings are what a scan found in an image. No image was ever scanned, so
-// all it does is refuse: RepositoryNotFound, ImageNotFound, TagMismatch,
-// ScanNotFound.
-func (s *Service) ScanFindings(ctx context.Context, name Name, ref Ref) error {
-	return s.onImage(ctx, name, ref, func(storage.Reader, repository, stored) error {
-		e := refuse(ScanNotFound, "no image %q %s of %q was scanned", ref.Tag, ref.Digest, name)
-		e.Name, e.Ref = name, ref
-		return e
-	})
+	return got, err
 }

@@ -155,3 +155,16 @@ func TestWhatIsScannable(t *testing.T) {
 		}
 	}
 }
+
+func TestArchivedImagesAreNotScanned(t *testing.T) {
+	s := open(t, registry.Options{})
+	n := create(t, s, "app")
+	img := addImage(t, s, n, "1", "layer")
+	for status, code := range map[registry.ImageStatus]registry.Code{
+		registry.Archived: registry.ImageArchived, registry.Activating: registry.ImageArchived, registry.Active: registry.NotAvailable,
+	} {
+		must(t, registry.SetStatus(alice(t), s, n, img.Digest, status))
+		wantCode(t, string(status), s.StartScan(alice(t), n, tagged(t, "1")), code)
+		wantCode(t, string(status), s.ScanFindings(alice(t), n, tagged(t, "1")), registry.ScanNotFound)
+	}
+}
