@@ -145,6 +145,10 @@ func TestStartImageScan(t *testing.T) {
 			"An artifact with media type '"+kind+"' cannot be scanned. For more information, see the Amazon ECR documentation.")
 	}
 	b.refused("StartImageScan", start("1"), "ValidationException", "Image scanning is not available in this version of Berth")
+	archived := b.image("app", "two", "archived")
+	b.call("UpdateImageStorageClass", merge(start("archived"), obj{"targetStorageClass": "ARCHIVE"}))
+	b.refused("StartImageScan", start("archived"), "ImageArchivedException",
+		"The image with imageId {imageDigest:'"+sum(archived)+"', imageTag:'null'} in the repository with name 'app' in the registry with id '000000000000' is archived")
 	b.call("PutRegistryScanningConfiguration", obj{"scanType": "ENHANCED"})
 	for _, tag := range []string{"1", "index"} {
 		b.refused("StartImageScan", start(tag), "ValidationException", "This feature is disabled")

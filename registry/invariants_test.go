@@ -362,22 +362,6 @@ func PutByOldRules(ctx context.Context, s *Service, name Name, mediaType string,
 	})
 }
 
-// SetStatus gives an image a status, however it may come to it.
-func SetStatus(ctx context.Context, s *Service, name Name, d digest.Digest, status ImageStatus) error {
-	return s.update(ctx, func(tx storage.Tx) error {
-		repo, err := find(tx, name)
-		if err != nil {
-			return err
-		}
-		img, err := repo.image(tx, Ref{Digest: d})
-		if err != nil {
-			return err
-		}
-		img.row.Status = status
-		return images.Put(tx, img.row, repo.key(d.String())...)
-	})
-}
-
 // Tidy does at once what Run does in the background after a removal.
 func Tidy(ctx context.Context, s *Service) error {
 	if err := s.clearDropped(ctx); err != nil {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -157,14 +158,12 @@ func TestWhatIsScannable(t *testing.T) {
 }
 
 func TestArchivedImagesAreNotScanned(t *testing.T) {
-	s := open(t, registry.Options{})
+	s := open(t, registry.Options{RestoreTime: time.Hour})
 	n := create(t, s, "app")
 	img := addImage(t, s, n, "1", "layer")
-	for status, code := range map[registry.ImageStatus]registry.Code{
-		registry.Archived: registry.ImageArchived, registry.Activating: registry.ImageArchived, registry.Active: registry.NotAvailable,
-	} {
-		must(t, registry.SetStatus(alice(t), s, n, img.Digest, status))
-		wantCode(t, string(status), s.StartScan(alice(t), n, tagged(t, "1")), code)
+	for _, class := range []registry.StorageClass{registry.ArchiveClass, registry.StandardClass} {
+		status := setClass(t, s, n, img, class)
+		wantCode(t, string(status), s.StartScan(alice(t), n, tagged(t, "1")), registry.ImageArchived)
 		wantCode(t, string(status), s.ScanFindings(alice(t), n, tagged(t, "1")), registry.ScanNotFound)
 	}
 }

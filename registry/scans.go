@@ -13,7 +13,7 @@ import (
 // RepositoryNotFound, ImageNotFound, TagMismatch; ScansDisabled beside enhanced
 // scans, ImageNotScannable, ImageArchived.
 func (s *Service) StartScan(ctx context.Context, name Name, ref Ref) error {
-	return s.onImage(ctx, name, ref, func(r storage.Reader, _ repository, found stored) error {
+	return s.onImage(ctx, name, ref, func(r storage.Reader, repo repository, found stored) error {
 		c, err := scanningOf(r, name.id)
 		if err != nil {
 			return err
@@ -26,10 +26,9 @@ func (s *Service) StartScan(ctx context.Context, name Name, ref Ref) error {
 			e := refuse(ImageNotScannable, "%s of %q is not an image that runs", img.Digest, name)
 			e.Name, e.Ref, e.Field = name, ref, img.artifactType()
 			return e
-		case img.Status != Active:
-			e := refuse(ImageArchived, "%s of %q is in the archive", img.Digest, name)
-			e.Name, e.Ref = name, Ref{ref.Tag, img.Digest}
-			return e
+		}
+		if err := repo.checkActive(found); err != nil {
+			return err
 		}
 		return notAvailable("Image scanning")
 	})
