@@ -3,6 +3,8 @@ package lifecycle
 import (
 	"cmp"
 	"slices"
+
+	"github.com/seed-78150930/berth/jsondoc"
 )
 
 // Parse reads a policy. The error is an *Error, about the first thing that is
@@ -12,8 +14,9 @@ import (
 // ECR's order is not known beyond text length, JSON, schema, rules among each
 // other; within the schema it is type, missing names, names too many, values.
 func Parse(text string, o Options) (*Policy, error) {
-	root, err := readObject(text)
-	if err != nil {
+	v, err := jsondoc.Read(text)
+	root, ok := v.(*jsondoc.Object)
+	if err != nil || !ok {
 		return nil, unmapped
 	}
 	if o.MaxRules == 0 {
@@ -48,8 +51,8 @@ func (r *reader) rule(v any) Rule {
 		return Rule{}
 	}
 	rule := Rule{Priority: r.count(o, "rulePriority"), Description: r.text(o, "description")}
-	r.selection(o.values["selection"], &rule)
-	r.action(o.values["action"], &rule)
+	r.selection(o.Values["selection"], &rule)
+	r.action(o.Values["action"], &rule)
 	return rule
 }
 
@@ -108,13 +111,13 @@ func (r *reader) action(v any, rule *Rule) {
 // extensionKey is the key of what ECR does not have.
 const extensionKey = "berth"
 
-func (r *reader) extensions(root *object, p *Policy) {
-	if !root.has(extensionKey) || r.err != nil {
+func (r *reader) extensions(root *jsondoc.Object, p *Policy) {
+	if !root.Has(extensionKey) || r.err != nil {
 		return
 	}
-	o := r.object(root.values[extensionKey], nil, []string{"ageFrom", "keep"})
+	o := r.object(root.Values[extensionKey], nil, []string{"ageFrom", "keep"})
 	p.AgeFromTag = r.choice(o, "ageFrom", "push", "tag") == "tag"
-	if !o.has("keep") || r.err != nil {
+	if !o.Has("keep") || r.err != nil {
 		return
 	}
 	for _, v := range r.list(o, "keep", maxWords) {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/seed-78150930/berth/jsondoc"
 )
 
 // invalid is a text that is JSON and no policy.
@@ -34,29 +36,9 @@ func (r *reader) fail(e *Error) {
 	}
 }
 
-// typeName is the name of a value's JSON type.
-func typeName(v any) string {
-	switch v := v.(type) {
-	case *object:
-		return "object"
-	case []any:
-		return "array"
-	case string:
-		return "string"
-	case bool:
-		return "boolean"
-	case json.Number:
-		if strings.ContainsAny(v.String(), ".eE") {
-			return "number"
-		}
-		return "integer"
-	}
-	return "null"
-}
-
 // is says whether a value has a type.
 func (r *reader) is(v any, want string) bool {
-	got := typeName(v)
+	got := jsondoc.TypeName(v)
 	if got != want {
 		r.fail(invalid("instance type (%s) does not match any allowed primitive type (allowed: [%q])", got, want))
 	}
@@ -65,18 +47,18 @@ func (r *reader) is(v any, want string) bool {
 
 // object is a value that must be an object with all required names and none but
 // those and the optional ones.
-func (r *reader) object(v any, required, optional []string) *object {
+func (r *reader) object(v any, required, optional []string) *jsondoc.Object {
 	if !r.is(v, "object") {
-		return &object{}
+		return &jsondoc.Object{}
 	}
-	o := v.(*object)
+	o := v.(*jsondoc.Object)
 	var missing, extra []string
 	for _, name := range required {
-		if _, ok := o.values[name]; !ok {
+		if _, ok := o.Values[name]; !ok {
 			missing = append(missing, name)
 		}
 	}
-	for name := range maps.Keys(o.values) {
+	for name := range maps.Keys(o.Values) {
 		if !slices.Contains(required, name) && !slices.Contains(optional, name) {
 			extra = append(extra, name)
 		}
@@ -88,7 +70,7 @@ func (r *reader) object(v any, required, optional []string) *object {
 		r.fail(invalid("object instance has properties which are not allowed by the schema: ([%s])", quoted(extra)))
 	}
 	if r.err != nil {
-		return &object{}
+		return &jsondoc.Object{}
 	}
 	return o
 }
@@ -103,35 +85,29 @@ func quoted(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-// has says whether an object has a member.
-func (o *object) has(name string) bool {
-	_, ok := o.values[name]
-	return ok
-}
-
 // text is a member that is a string, "" if it is not there.
-func (r *reader) text(o *object, name string) string {
-	if !o.has(name) || !r.is(o.values[name], "string") {
+func (r *reader) text(o *jsondoc.Object, name string) string {
+	if !o.Has(name) || !r.is(o.Values[name], "string") {
 		return ""
 	}
-	return o.values[name].(string)
+	return o.Values[name].(string)
 }
 
 // choice is a member that is one of some words, "" if it is not there.
-func (r *reader) choice(o *object, name string, words ...string) string {
+func (r *reader) choice(o *jsondoc.Object, name string, words ...string) string {
 	s := r.text(o, name)
-	if o.has(name) && r.err == nil && !slices.Contains(words, s) {
+	if o.Has(name) && r.err == nil && !slices.Contains(words, s) {
 		r.fail(invalid("instance value (%s) not found in enum :(possible values: [%s])", s, quoted(words)))
 	}
 	return s
 }
 
 // count is a member that is a whole number of at least 1.
-func (r *reader) count(o *object, name string) int {
-	if !r.is(o.values[name], "integer") {
+func (r *reader) count(o *jsondoc.Object, name string) int {
+	if !r.is(o.Values[name], "integer") {
 		return 0
 	}
-	text := o.values[name].(json.Number).String()
+	text := o.Values[name].(json.Number).String()
 	n, err := strconv.ParseInt(text, 10, 32) // as many as ECR can map
 	switch {
 	case strings.HasPrefix(text, "-") || err == nil && n < 1:
@@ -143,11 +119,11 @@ func (r *reader) count(o *object, name string) int {
 }
 
 // list is a member that is an array of at least one and at most limit elements.
-func (r *reader) list(o *object, name string, limit int) []any {
-	if !r.is(o.values[name], "array") {
+func (r *reader) list(o *jsondoc.Object, name string, limit int) []any {
+	if !r.is(o.Values[name], "array") {
 		return nil
 	}
-	list := o.values[name].([]any)
+	list := o.Values[name].([]any)
 	switch {
 	case len(list) > limit:
 		r.fail(invalid("array is too long: must have at most %d elements but instance has %d elements", limit, len(list)))
@@ -162,8 +138,8 @@ func (r *reader) list(o *object, name string, limit int) []any {
 const maxWords = 10_000
 
 // words is a member that is an array of strings, nil if it is not there.
-func (r *reader) words(o *object, name string) (all []string) {
-	if !o.has(name) {
+func (r *reader) words(o *jsondoc.Object, name string) (all []string) {
+	if !o.Has(name) {
 		return nil
 	}
 	for _, v := range r.list(o, name, maxWords) {

@@ -1,0 +1,106 @@
+package policy
+
+import "strings"
+
+// Principal is who asks.
+type Principal struct {
+	Account string // twelve digits; "" for a service
+	ARN     string
+	Service string // such as "ecr.amazonaws.com"; "" for all others
+}
+
+// Request is what is asked.
+type Request struct {
+	Principal Principal
+	Action    string // such as "ecr:PutImage"
+	Resource  string // ARN
+}
+
+// Effect is what a policy says to a request.
+type Effect int
+
+// The effects. A request of which nothing is said is neither allowed nor denied.
+const (
+	NoMatch Effect = iota
+	Allowed
+	Denied
+)
+
+// Decision is an effect and the statement that has it.
+type Decision struct {
+	Effect    Effect
+	Statement int    // its place, from 0; -1 for NoMatch
+	Sid       string // "" if it has none
+}
+
+// Decide says what a policy says to a request: a statement that denies goes before
+// all that allow.
+func (d *Document) Decide(q Request) Decision {
+	found := Decision{NoMatch, -1, ""}
+	for i, s := range d.statements {
+		if !s.meets(q) {
+			continue
+		}
+		if !s.allows {
+			return Decision{Denied, i, s.sid}
+		}
+		if found.Effect == NoMatch && !s.conditional {
+			found = Decision{Allowed, i, s.sid}
+		}
+	}
+	return found
+}
+
+// Actions lists the patterns of actions that the policy speaks of.
+func (d *Document) Actions() (list []string) {
+	for _, s := range d.statements {
+		list = append(list, s.actions...)
+		list = append(list, s.notActions...)
+	}
+	return list
+}
+
+func (s statement) meets(q Request) bool {
+	if s.principals != nil && !s.principals.have(q.Principal) || s.notPrincipals != nil && s.notPrincipals.have(q.Principal) {
+		return false
+	}
+	if s.actions != nil && !anyMatch(s.actions, q.Action, matchFold) || s.notActions != nil && anyMatch(s.notActions, q.Action, matchFold) {
+		return false
+	}
+	return (s.resources == nil || anyMatch(s.resources, q.Resource, match)) && (s.notResources == nil || !anyMatch(s.notResources, q.Resource, match))
+}
+
+func anyMatch(patterns []string, s string, match func(pattern, s string) bool) bool {
+	for _, p := range patterns {
+		if match(p, s) {
+			return true
+		}
+	}
+	return false
+}
+
+// matchFold is match without regard to case, as for actions.
+func matchFold(pattern, s string) bool { return match(strings.ToLower(pattern), strings.ToLower(s)) }
+
+// match holds the whole of s against a pattern in which a star stands for any run
+// of characters and a question mark for any one. It takes at most pattern times
+// text: what the last star stands for is all that is ever taken back.
+func match(pattern, s string) bool {
+	p, i, star, mark := 0, 0, -1, 0
+	for i < len(s) {
+		switch {
+		case p < len(pattern) && pattern[p] == '*':
+			star, mark = p, i
+			p++
+		case p < len(pattern) && (pattern[p] == '?' || pattern[p] == s[i]):
+			p++
+			i++
+		case star >= 0:
+			mark++
+			p, i = star+1, mark
+		default:
+			return false
+		}
+	}
+	return strings.Trim(pattern[p:], "*") == ""
+}
