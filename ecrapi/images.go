@@ -42,7 +42,7 @@ func (a *API) putImage(ctx context.Context, c *call, in *shape.PutImageRequest) 
 			"Image with digest '%s' and tag '%s' already exists in the repository with name '%s' in registry with id '%s'",
 			done.Image.Digest, wording.OrNull(tag), c.repo, c.id.Account)
 	}
-	return &shape.PutImageResponse{Image: c.image(done.Image, tag, push.Body)}, nil
+	return &shape.PutImageResponse{Image: c.image(done.Image, tag, done.Body)}, nil
 }
 
 // wantedDigest reads the digest that a pushed image is said to have. One that

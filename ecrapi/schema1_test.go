@@ -3,6 +3,7 @@ package ecrapi_test
 import (
 	"encoding/base64"
 	"fmt"
+	"strings"
 	"testing"
 )
 
@@ -23,6 +24,8 @@ func TestSchema1(t *testing.T) {
 	in := obj{"repositoryName": "app", "imageManifest": signed}
 	b.same("put", b.call("PutImage", in), obj{"image": image("old")})
 	b.same("put with a tag", b.call("PutImage", merge(in, obj{"imageTag": "new", "imageDigest": sum(doc), "imageManifestMediaType": kept})), obj{"image": image("new")})
+	another := merge(in, obj{"imageManifest": strings.Replace(signed, `"x"`, `"y"`, 1), "imageTag": "another"})
+	b.same("the same image, signed by another", b.call("PutImage", another), obj{"image": image("another")})
 	b.refused("PutImage", in, "ImageAlreadyExistsException",
 		"Image with digest '"+sum(doc)+"' and tag 'old' already exists in the repository with name 'app' in registry with id '000000000000'")
 	b.refused("PutImage", merge(in, obj{"imageDigest": sum(signed)}), "ImageDigestDoesNotMatchException",

@@ -31,7 +31,7 @@ const (
 	ManifestInvalid      Code = "manifest invalid"          //
 	ManifestNotJSON      Code = "manifest is not JSON"      //
 	ManifestTooLarge     Code = "manifest too large"        // Limit
-	MediaTypeUnsupported Code = "media type unsupported"    // such as Docker schema 1
+	MediaTypeUnsupported Code = "media type unsupported"    // Docker schema 1 as another type
 	MediaTypeMissing     Code = "media type missing"        //
 	ImageDigestMismatch  Code = "image digest mismatch"     // Ref.Digest: what was claimed
 	LayersMissing        Code = "layers missing"            // Digests

@@ -95,6 +95,8 @@ type subjects struct {
 	image       []byte        // its manifest
 	index       []byte        // one of that image
 	outer       []byte        // one of that index
+	schema1     []byte        // a manifest of Docker schema 1
+	signed1     []byte        // the same, signed
 	latest      registry.Tag
 	fallback    registry.Tag    // that of the image's subject
 	upload      registry.Upload // the one under way
@@ -107,7 +109,9 @@ func newSubjects(t *testing.T) *subjects {
 	img := registry.Image{MediaType: v1.MediaTypeImageManifest, Digest: sha256Of(body), ManifestSize: int64(len(body))}
 	index := indexOf(t, img)
 	inner := registry.Image{MediaType: v1.MediaTypeImageIndex, Digest: sha256Of(index), ManifestSize: int64(len(index))}
+	doc, signed := schema1("1.0", "alice", "one")
 	return &subjects{
+		schema1: doc, signed1: signed,
 		name: name(t, "team/app"), other: name(t, "team/other"), latest: tag(t, "latest"),
 		fallback: tag(t, "sha256-"+layer.Digest.Encoded()),
 		layer:    sha256Of([]byte("one")), image: body, index: index, outer: indexOf(t, img, inner),
@@ -159,6 +163,8 @@ func (x *subjects) building() []operation {
 		{"PutImage, nothing new", put(x.image)},
 		{"PutImage, several tags", put(x.outer, x.latest, x.fallback)},
 		{"PutImage, moving a tag back", put(x.index, x.latest)},
+		{"PutImage, schema 1", put(x.signed1)},
+		{"PutImage, schema 1 again", put(x.signed1)},
 		{"PutAccountSetting", func(ctx context.Context, s *registry.Service) error {
 			return s.PutAccountSetting(ctx, here, registry.BlobMounting, registry.Enabled)
 		}},
@@ -305,6 +311,7 @@ func (x *subjects) removing() []operation {
 			return err
 		}},
 		{"DeleteImage", remove(x.image)},
+		{"DeleteImage, schema 1", remove(x.schema1)},
 		{"DeleteLayer", func(ctx context.Context, s *registry.Service) error { return s.DeleteLayer(ctx, x.name, x.layer) }},
 		{"DeleteSigning", func(ctx context.Context, s *registry.Service) error { _, err := s.DeleteSigning(ctx, here); return err }},
 		{"DeletePullThroughRule", func(ctx context.Context, s *registry.Service) error {

@@ -30,6 +30,9 @@ type Push struct {
 type Pushed struct {
 	Image Image
 	Tags  []Tag // those of the push, or the manifest's own
+	// Body is the manifest as it is kept. An image of schema 1 that was there
+	// keeps the signatures that it had, since they are no part of what its digest is of.
+	Body []byte
 	// Existed says that nothing changed: the same image was there under all of
 	// the tags or, without a tag, was there at all. An archived image comes back.
 	Existed bool
@@ -145,14 +148,20 @@ func (s *Service) put(ctx context.Context, tx storage.Tx, p pushing) (Pushed, er
 	if err != nil {
 		return Pushed{}, err
 	}
-	public := img.row.public(p.repo.name, img.digest)
+	if there && manifest.IsSchema1(p.manifest.MediaType) {
+		if p.Body, err = p.repo.manifest(tx, img); err != nil {
+			return Pushed{}, err
+		}
+	}
+	done := Pushed{Image: img.row.public(p.repo.name, img.digest), Tags: p.Tags, Body: p.Body}
 	if there && !back && len(set) == 0 {
-		return Pushed{public, p.Tags, true}, nil
+		done.Existed = true
+		return done, nil
 	}
 	if err := images.Put(tx, img.row, p.repo.key(img.digest.String())...); err != nil {
 		return Pushed{}, err
 	}
-	return Pushed{Image: public, Tags: p.Tags}, s.recordPush(ctx, tx, p.repo, img, set)
+	return done, s.recordPush(ctx, tx, p.repo, img, set)
 }
 
 // recordPush writes an event for each tag that was set, or one for an image

@@ -40,7 +40,7 @@ func TestPutImage(t *testing.T) {
 		Size: int64(len("{}onelayer two")), PushedAt: at, ArtifactType: v1.MediaTypeImageConfig, ConfigMediaType: v1.MediaTypeImageConfig,
 		Status: registry.Active, TaggedAt: at,
 	}
-	if diff := cmp.Diff(registry.Pushed{Image: want, Tags: []registry.Tag{tag(t, "1.0")}}, done, asTheyAre); diff != "" {
+	if diff := cmp.Diff(registry.Pushed{Image: want, Tags: []registry.Tag{tag(t, "1.0")}, Body: body}, done, asTheyAre); diff != "" {
 		t.Errorf("pushed (-want +got):\n%s", diff)
 	}
 	for _, ref := range []registry.Ref{tagged(t, "1.0"), {Digest: want.Digest}, {Tag: tag(t, "1.0"), Digest: want.Digest}} {

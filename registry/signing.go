@@ -165,9 +165,5 @@ const notationSignature = "application/vnd.cncf.notary.signature"
 // reference, policies.md section 10), and nothing can refer to an image of schema 1
 // in a way that its clients understand.
 func (img Image) signable() bool {
-	switch img.MediaType {
-	case manifest.MediaTypeDockerSchema1, manifest.MediaTypeDockerSchema1Signed:
-		return false
-	}
-	return img.ArtifactType != notationSignature
+	return img.ArtifactType != notationSignature && !manifest.IsSchema1(img.MediaType)
 }

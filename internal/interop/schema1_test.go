@@ -45,3 +45,20 @@ func TestSkopeoSchema1(t *testing.T) {
 		t.Errorf("pulled %s, %v; want %s", got, err, raw)
 	}
 }
+
+// The AWS CLI puts a manifest of schema 1 as Amazon's oldest samples do, without
+// a media type or a tag: it goes under the tag that it calls itself by.
+func TestAWSCLISchema1(t *testing.T) {
+	s := harness.Start(t)
+	sh := s.Shell(t)
+	layer := dockerImage(t, 61).Layers[0].Gzip
+	awsECR(sh, "create-repository", "--repository-name", "team/app")
+	awsPushLayer(t, sh, layer)
+	makeFile(t, filepath.Join(sh.Home(), "manifest.json"),
+		`{"schemaVersion":1,"name":"team/app","tag":"old","fsLayers":[{"blobSum":"`+digestOfBytes(layer)+`"}],"history":[{"v1Compatibility":"{}"}]}`)
+	got := awsECR(sh, "put-image", "--repository-name", "team/app", "--image-manifest", "file://"+sh.Home()+"/manifest.json",
+		"--query", "image.[imageId.imageTag, imageManifestMediaType]", "--output", "text")
+	if want := "old application/vnd.docker.distribution.manifest.v1+json"; strings.Join(strings.Fields(got), " ") != want {
+		t.Errorf("put-image printed %q, want %q", got, want)
+	}
+}

@@ -135,7 +135,7 @@ const schemaVersion = 2
 
 // versionOf is the schemaVersion of documents of a known media type.
 func versionOf(mediaType string) int {
-	if isSchema1(mediaType) {
+	if IsSchema1(mediaType) {
 		return 1
 	}
 	return schemaVersion

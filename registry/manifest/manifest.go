@@ -142,11 +142,11 @@ func (h header) mediaType(contentType string) (string, error) {
 	if h.MediaType != nil && json.Unmarshal(h.MediaType, &own) != nil {
 		return "", fmt.Errorf("%w: mediaType: not a string", ErrInvalid)
 	}
-	if string(h.SchemaVersion) == "1" || isSchema1(own) {
+	if string(h.SchemaVersion) == "1" || IsSchema1(own) {
 		return h.schema1Type(contentType, own)
 	}
 	t, err := agreeOn(contentType, own)
-	if err == nil && isSchema1(t) {
+	if err == nil && IsSchema1(t) {
 		return h.schema1Type(contentType, own)
 	}
 	return t, err
@@ -171,7 +171,7 @@ func read(mediaType string, has members, body []byte) (Manifest, error) {
 	if want := versionOf(mediaType); c.version != want {
 		return Manifest{}, fmt.Errorf("%w: schemaVersion: %d, want %d", ErrInvalid, c.version, want)
 	}
-	if isSchema1(mediaType) {
+	if IsSchema1(mediaType) {
 		if err := checkSchema1(mediaType, body); err != nil {
 			return Manifest{}, err
 		}

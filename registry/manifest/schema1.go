@@ -23,7 +23,8 @@ const (
 	MediaTypeDockerSchema1Signed = "application/vnd.docker.distribution.manifest.v1+prettyjws"
 )
 
-func isSchema1(mediaType string) bool {
+// IsSchema1 says that a media type is one of schema 1.
+func IsSchema1(mediaType string) bool {
 	return mediaType == MediaTypeDockerSchema1 || mediaType == MediaTypeDockerSchema1Signed
 }
 
@@ -42,7 +43,7 @@ func (h header) schema1Type(contentType, own string) (string, error) {
 	switch {
 	case string(h.SchemaVersion) != "1":
 		return "", fmt.Errorf("%w: schemaVersion: want 1", ErrInvalid)
-	case given != "" && !isSchema1(given) && !strings.EqualFold(given, "application/json"):
+	case given != "" && !IsSchema1(given) && !strings.EqualFold(given, "application/json"):
 		return "", fmt.Errorf("%w: %s: Docker image manifest version 2, schema 1", ErrUnsupported, given)
 	case own != "" && own != is:
 		return "", fmt.Errorf("%w: mediaType: %.100q, want %q", ErrInvalid, own, is)
