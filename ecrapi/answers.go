@@ -29,6 +29,10 @@ var exceptions = map[registry.Code]shape.Exception{
 	registry.TemplateExists:      shape.TemplateAlreadyExistsException,
 	registry.TooManyTemplates:    shape.LimitExceededException,
 
+	registry.PolicyInvalid:            shape.InvalidParameterException,
+	registry.LifecyclePolicyInvalid:   shape.InvalidParameterException,
+	registry.RepositoryPolicyNotFound: shape.RepositoryPolicyNotFoundException,
+	registry.RegistryPolicyNotFound:   shape.RegistryPolicyNotFoundException,
 	registry.ExclusionNotFound:        shape.ExclusionNotFoundException,
 	registry.ExclusionExists:          shape.ExclusionAlreadyExistsException,
 	registry.TooManyExclusions:        shape.LimitExceededException,

@@ -41,7 +41,10 @@ func violations(s *shape.Shape, at string, in obj) (all []violation) {
 		if path == "repositoryName" {
 			word = ""
 		}
-		if m.Required {
+		switch {
+		case m.Name == "policyText": // ECR's exception
+			all = append(all, violation{merge(in, obj{m.Name: nil}), "PolicyText", "Cannot be null"})
+		case m.Required:
 			all = append(all, violation{merge(in, obj{m.Name: nil}), path, word + "must not be null"})
 		}
 		for _, v := range breaches(m.Shape, path, in[m.Name]) {

@@ -119,12 +119,12 @@ var operations = map[string]operation{
 	"GetAccountSetting":     op("ecr:GetAccountSetting", onRegistry, (*API).getAccountSetting),
 	"PutAccountSetting":     op("ecr:PutAccountSetting", onRegistry, (*API).putAccountSetting),
 
-	"SetRepositoryPolicy":    unavailable("ecr:SetRepositoryPolicy"),
-	"GetRepositoryPolicy":    unavailable("ecr:GetRepositoryPolicy"),
-	"DeleteRepositoryPolicy": unavailable("ecr:DeleteRepositoryPolicy"),
-	"PutRegistryPolicy":      unavailable("ecr:PutRegistryPolicy"),
-	"GetRegistryPolicy":      unavailable("ecr:GetRegistryPolicy"),
-	"DeleteRegistryPolicy":   unavailable("ecr:DeleteRegistryPolicy"),
+	"SetRepositoryPolicy":    op("ecr:SetRepositoryPolicy", onRepository, (*API).setRepositoryPolicy),
+	"GetRepositoryPolicy":    op("ecr:GetRepositoryPolicy", onRepository, (*API).getRepositoryPolicy),
+	"DeleteRepositoryPolicy": op("ecr:DeleteRepositoryPolicy", onRepository, (*API).deleteRepositoryPolicy),
+	"PutRegistryPolicy":      op("ecr:PutRegistryPolicy", onRegistry, (*API).putRegistryPolicy),
+	"GetRegistryPolicy":      op("ecr:GetRegistryPolicy", onRegistry, (*API).getRegistryPolicy),
+	"DeleteRegistryPolicy":   op("ecr:DeleteRegistryPolicy", onRegistry, (*API).deleteRegistryPolicy),
 
 	"PutLifecyclePolicy":          unavailable("ecr:PutLifecyclePolicy"),
 	"GetLifecyclePolicy":          unavailable("ecr:GetLifecyclePolicy"),

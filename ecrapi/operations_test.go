@@ -41,6 +41,13 @@ var built = map[string]obj{
 	"GetAccountSetting":      {"name": "BLOB_MOUNTING"},
 	"PutAccountSetting":      {"name": "BLOB_MOUNTING", "value": "ENABLED"},
 
+	"SetRepositoryPolicy":    {"repositoryName": "app", "policyText": "{}"},
+	"GetRepositoryPolicy":    {"repositoryName": "app"},
+	"DeleteRepositoryPolicy": {"repositoryName": "app"},
+	"PutRegistryPolicy":      {"policyText": "{}"},
+	"GetRegistryPolicy":      {},
+	"DeleteRegistryPolicy":   {},
+
 	"UpdateImageStorageClass":           {"repositoryName": "app", "imageId": obj{"imageTag": "1"}, "targetStorageClass": "ARCHIVE"},
 	"RegisterPullTimeUpdateExclusion":   {"principalArn": "arn:aws:iam::000000000000:user/ci"},
 	"DeregisterPullTimeUpdateExclusion": {"principalArn": "arn:aws:iam::000000000000:user/ci"},

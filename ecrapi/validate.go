@@ -27,7 +27,7 @@ func checkMembers(v reflect.Value, s *shape.Shape, at string) error {
 		field, at := v.Field(i), member(at, m.Name)
 		if field.IsNil() {
 			if m.Required {
-				return violation(at, "must not be null")
+				return absent(at)
 			}
 			continue
 		}
@@ -93,6 +93,15 @@ func checkBounds(n int64, s *shape.Shape, what, at string) error {
 		return violation(at, "must have %s less than or equal to %d", what, *s.Max)
 	}
 	return nil
+}
+
+// absent words that a member is missing. ECR speaks of a policy's text otherwise
+// than of all the rest (ECR reference, operations.md section 1).
+func absent(at string) error {
+	if at == "policyText" {
+		return invalid("PolicyText", "Cannot be null")
+	}
+	return violation(at, "must not be null")
 }
 
 // repositoryName is the one member whose violations ECR words in its own way

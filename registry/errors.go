@@ -64,6 +64,11 @@ const (
 	TemplateExists   Code = "template exists"    // Field: the prefix
 	TooManyTemplates Code = "too many templates" // Limit
 
+	PolicyInvalid            Code = "policy invalid"              // Field: the member; Msg is ECR's reason
+	LifecyclePolicyInvalid   Code = "lifecycle policy invalid"    // Field: the member; Msg is ECR's reason in its quotes
+	RepositoryPolicyNotFound Code = "repository policy not found" //
+	RegistryPolicyNotFound   Code = "registry policy not found"   //
+
 	ExclusionNotFound Code = "pull time exclusion not found" // Field: the ARN
 	ExclusionExists   Code = "pull time exclusion exists"    // Field: the ARN
 	TooManyExclusions Code = "too many pull time exclusions" // Limit
@@ -90,7 +95,7 @@ func Codes() []Code { return append(TrafficCodes(), ControlCodes()...) }
 // ControlCodes are the refusals of calls that only ECR's API has.
 func ControlCodes() []Code {
 	return []Code{
-		TemplateNotFound, TemplateExists, TooManyTemplates, ExclusionNotFound, ExclusionExists, TooManyExclusions, StorageClassUnchangeable,
+		TemplateNotFound, TemplateExists, TooManyTemplates, PolicyInvalid, LifecyclePolicyInvalid, RepositoryPolicyNotFound, RegistryPolicyNotFound, ExclusionNotFound, ExclusionExists, TooManyExclusions, StorageClassUnchangeable,
 		NotAvailable, ConfigurationInvalid, ScansDisabled, ImageNotScannable, ScanNotFound, SigningNotFound,
 		PullThroughRuleNotFound, PullThroughRuleExists, TooManyPullThroughRules, UpstreamInvalid, UpstreamUnauthenticated,
 	}

@@ -27,7 +27,8 @@ type Settings struct {
 	Encryption   Encryption
 	ResourceTags map[string]string
 	// Policy and Lifecycle are the texts of the repository's policy and of its
-	// lifecycle policy, "" for none. A Repository does not show them.
+	// lifecycle policy, "" for none. Only templates have them: CreateRepository
+	// does not look at them, and a Repository does not show them.
 	Policy, Lifecycle string
 }
 
@@ -79,6 +80,7 @@ func repositoryNotFound(name Name) *Error {
 // Refusals: RepositoryExists, TooManyRepositories, SettingInvalid,
 // ResourceTagInvalid, TooManyResourceTags.
 func (s *Service) CreateRepository(ctx context.Context, name Name, set Settings) (Repository, error) {
+	set.Policy, set.Lifecycle = "", ""
 	if err := s.checkSettings(set); err != nil {
 		return Repository{}, err
 	}
@@ -125,6 +127,11 @@ func (s *Service) create(ctx context.Context, tx storage.Tx, name Name, set Sett
 	}}
 	if err := repo.put(tx); err != nil {
 		return repository{}, err
+	}
+	if set.Policy != "" {
+		if _, err := s.putDocument(tx, repositoryDocuments, repo.key(repositoryPolicyKind), set.Policy); err != nil {
+			return repository{}, err
+		}
 	}
 	return repo, s.record(ctx, tx, RepositoryCreated, repo, eventRow{})
 }

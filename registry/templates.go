@@ -114,7 +114,7 @@ func (s *Service) CreateTemplate(ctx context.Context, id ID, t Template) (Templa
 	if err := checkPrefix(t.Prefix); err != nil {
 		return Template{}, err
 	}
-	if err := s.settleTemplate(&t); err != nil {
+	if err := s.settleTemplate(id, &t); err != nil {
 		return Template{}, err
 	}
 	err := s.update(ctx, func(tx storage.Tx) error {
@@ -144,7 +144,7 @@ func (s *Service) UpdateTemplate(ctx context.Context, id ID, prefix string, c Te
 			return err
 		}
 		c.apply(&t)
-		if err := s.settleTemplate(&t); err != nil {
+		if err := s.settleTemplate(id, &t); err != nil {
 			return err
 		}
 		t.UpdatedAt = s.now().UTC()
@@ -231,8 +231,10 @@ func (s *Service) checkTemplateCount(rd storage.Reader, id ID) error {
 	return e
 }
 
-// settleTemplate checks what a template says and fills in ECR's defaults.
-func (s *Service) settleTemplate(t *Template) error {
+// settleTemplate checks what a template says, its policies among it, and fills in
+// ECR's defaults. Whether ECR checks policies so early is not known; a template
+// that could make nothing would be worse.
+func (s *Service) settleTemplate(id ID, t *Template) error {
 	setDefault(&t.TagRule.Mutability, Mutable)
 	setDefault(&t.Encryption.Type, "AES256")
 	for _, c := range t.AppliedFor {
@@ -240,7 +242,29 @@ func (s *Service) settleTemplate(t *Template) error {
 			return invalidSetting("appliedFor", "Member must satisfy enum value set: [REPLICATION, PULL_THROUGH_CACHE, CREATE_ON_PUSH]")
 		}
 	}
+	if err := s.settlePolicies(id, &t.Settings); err != nil {
+		return err
+	}
 	return s.checkSettings(t.Settings)
+}
+
+// settlePolicies checks the texts of settings and gives them the form in which
+// they are shown: a policy's is ECR's, a lifecycle policy's stays as it is (ECR
+// reference, operations.md section 11).
+func (s *Service) settlePolicies(id ID, set *Settings) error {
+	if set.Policy != "" {
+		p, err := parseRepositoryPolicy(id, set.Policy)
+		if err != nil {
+			return err
+		}
+		set.Policy = p.Text()
+	}
+	if set.Lifecycle != "" {
+		if _, err := s.parseLifecycle(set.Lifecycle); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 var prefixSyntax = regexp.MustCompile(`^((?:[a-z0-9]+(?:[._-][a-z0-9]+)*/)*[a-z0-9]+(?:[._-][a-z0-9]+)*/?|ROOT)$`)

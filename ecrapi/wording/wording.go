@@ -53,6 +53,16 @@ var words = map[registry.Code]func(*registry.Error) string{
 	registry.TooManyRepositories: func(e *registry.Error) string {
 		return fmt.Sprintf("The registry with id '%s' already has the maximum allowed number of repositories which is '%d'", e.Name.ID().Account, e.Limit)
 	},
+	registry.PolicyInvalid: func(e *registry.Error) string { return Constraint(e.Field, e.Msg) },
+	registry.LifecyclePolicyInvalid: func(e *registry.Error) string {
+		return fmt.Sprintf("Invalid parameter at '%s' failed to satisfy constraint: %s", e.Field, e.Msg) // the quotes are the reason's, which forgets some
+	},
+	registry.RepositoryPolicyNotFound: func(e *registry.Error) string {
+		return fmt.Sprintf("Repository policy does not exist for the %s in the registry with id '%s'", named(e), e.Name.ID().Account)
+	},
+	registry.RegistryPolicyNotFound: func(e *registry.Error) string {
+		return fmt.Sprintf("Registry policy does not exist in the registry with id '%s'", e.Name.ID().Account)
+	},
 	registry.ExclusionNotFound: func(e *registry.Error) string {
 		return fmt.Sprintf("The pull time update exclusion for the principal '%s' does not exist in the registry with id '%s'", e.Field, e.Name.ID().Account)
 	},
