@@ -49,6 +49,9 @@ var floors = map[string]floor{
 	// What doors share.
 	"ecrapi/wording": {level: 4},
 
+	// Workers.
+	"registry/jobs": {level: 4},
+
 	// Doors.
 	"registry/ociapi": {level: 5},
 	"ecrapi":          {level: 5},
