@@ -48,9 +48,9 @@ func (d *deciding) apply(rule Rule) {
 			candidates = append(candidates, i)
 		}
 	}
-	for _, i := range d.marked(rule, candidates) {
+	for n, i := range d.marked(rule, candidates) {
 		if !d.seen[i] {
-			d.take(i, Decision{Image: d.images[i], Action: rule.Action, Rule: rule.Priority, Reason: d.reason(rule, i)})
+			d.take(i, Decision{Image: d.images[i], Action: rule.Action, Rule: rule.Priority, Reason: d.reason(rule, i, len(candidates)-n)})
 		}
 	}
 	for _, i := range candidates {

@@ -228,7 +228,7 @@ func TestReasons(t *testing.T) {
 		{rule(2, anything+days("sinceImagePulled", 30), archive), []lifecycle.Facts{pulled}, "last pulled 31 days ago, and rule 2 archives what is older than 30 days"},
 		{rule(2, anything+days("sinceImagePushed", 30), expire), []lifecycle.Facts{restored}, "restored 31 days ago, and rule 2 expires what is older than 30 days"},
 		{rule(2, `"storageClass":"archive",`+anything+days("sinceImageTransitioned", 90), expire), []lifecycle.Facts{archived}, "archived 100 days ago, and rule 2 expires what is older than 90 days"},
-		{rule(3, anything+keep(1), expire), []lifecycle.Facts{image("x", 2), image("y", 1)}, "not among the 1 youngest image of its kind that rule 3 leaves, which expires the rest"},
+		{rule(3, anything+keep(1), expire), []lifecycle.Facts{image("x", 2), image("y", 1)}, "number 2 from the youngest on, and rule 3 expires all but the first 1"},
 		{rule(2, anything+days("sinceImagePushed", 30), expire), []lifecycle.Facts{image("x", 40), referrer}, "its subject goes: pushed 40 days ago, and rule 2 expires what is older than 30 days"},
 	}
 	for _, tt := range tests {

@@ -105,7 +105,7 @@ type Decision struct {
 	// Rule is the priority of the rule; of a referrer that follows its subject,
 	// that of the subject's.
 	Rule   int
-	Reason string // a sentence's end: "pushed 40 days ago, and rule 2 expires images of more than 30 days"
+	Reason string // a sentence's end: "pushed 40 days ago, and rule 2 expires what is older than 30 days"
 	// Follows says that the image goes because its subject does, or did.
 	Follows bool
 	// Kept says why it is not done all the same; "" means that it is.

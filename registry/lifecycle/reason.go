@@ -5,14 +5,15 @@ import (
 	"time"
 )
 
-// reason says in words why a rule takes an image.
-func (d *deciding) reason(rule Rule, i int) string {
+// reason says in words why a rule takes an image, which is the one with that
+// rank among those that it looks at: the youngest has 1.
+func (d *deciding) reason(rule Rule, i, rank int) string {
 	verb := "expires"
 	if rule.Action == Transition {
 		verb = "archives"
 	}
 	if rule.Count == ImageCountMoreThan {
-		return fmt.Sprintf("not among the %s of its kind that rule %d leaves, which %s the rest", plural(rule.Number, "youngest image"), rule.Priority, verb)
+		return fmt.Sprintf("number %d from the youngest on, and rule %d %s all but the first %d", rank, rule.Priority, verb, rule.Number)
 	}
 	img, what := d.images[i], "pushed"
 	switch age := d.age(rule, i); {
