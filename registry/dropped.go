@@ -73,6 +73,7 @@ func (s *Service) clearSteps() []clearStep {
 		clearTable(children, deleteRow(children)),
 		clearTable(referrers, deleteRow(referrers)),
 		clearTable(repositoryDocuments, deleteRow(repositoryDocuments)),
+		clearTable(replications, deleteReplication),
 		clearTable(held, func(tx storage.Tx, f table.Found[heldRow]) error {
 			return s.letGo(tx, f.Key[:3], f.Key[3])
 		}),

@@ -92,7 +92,7 @@ func (r repository) allReferrers(rd storage.Reader, subject digest.Digest, after
 	}
 }
 
-// behindAll comes after every digest.
+// behindAll comes after every digest, account and number.
 const behindAll = "\xff"
 
 // notedReferrers yields those that have a row.

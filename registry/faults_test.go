@@ -159,6 +159,9 @@ func (x *subjects) building() []operation {
 			return err
 		}},
 		{"PutImage", put(x.image, x.latest)},
+		{"PutReplication", func(ctx context.Context, s *registry.Service) error {
+			return s.PutReplication(ctx, here, bringing([]string{"team/"}, west, abroad))
+		}},
 		{"PutImage, moving a tag", put(x.index, x.latest)},
 		{"PutImage, nothing new", put(x.image)},
 		{"PutImage, several tags", put(x.outer, x.latest, x.fallback)},
@@ -219,6 +222,20 @@ func (x *subjects) building() []operation {
 			return err
 		}},
 	}
+}
+
+// replicating brings to a registry what the building operations have pushed.
+func replicating(to registry.ID, images int) []operation {
+	return slices.Repeat([]operation{{"ReceiveReplica", func(ctx context.Context, s *registry.Service) error {
+		page, _, err := s.Replicas(ctx, to, registry.Lane{}, 1)
+		if err != nil {
+			return err
+		}
+		if len(page) == 0 {
+			return errors.New("nothing is to be replicated")
+		}
+		return s.ReceiveReplica(ctx, page[0])
+	}}}, images)
 }
 
 func (x *subjects) reading() []operation {
@@ -284,6 +301,19 @@ func (x *subjects) reading() []operation {
 		{"ValidatePullThroughRule", func(ctx context.Context, s *registry.Service) error {
 			return unless(registry.NotAvailable, s.ValidatePullThroughRule(ctx, here, "hub"))
 		}},
+		{"Replication", func(ctx context.Context, s *registry.Service) error {
+			_, err := s.Replication(ctx, here)
+			return err
+		}},
+		{"ReplicationStatuses", func(ctx context.Context, s *registry.Service) error {
+			_, err := s.ReplicationStatuses(ctx, x.name, img)
+			return err
+		}},
+		{"ReplicaDestinations", func(ctx context.Context, s *registry.Service) error {
+			_, _, err := s.ReplicaDestinations(ctx)
+			return err
+		}},
+		{"AwaitReplicas", func(ctx context.Context, s *registry.Service) error { return s.AwaitReplicas(ctx, 0) }},
 		{"Repositories", func(ctx context.Context, s *registry.Service) error {
 			_, _, err := s.Repositories(ctx, here, "", 9)
 			return err
@@ -343,7 +373,7 @@ func TestEveryFaultIsAFault(t *testing.T) {
 	index := &brokenIndex{Index: memory.NewIndex(), left: -1}
 	s := open(t, registry.Options{Index: index, CreateOnPush: registry.CreateAlways})
 	x := newSubjects(t)
-	for _, op := range slices.Concat(x.building(), x.reading(), x.removing()) {
+	for _, op := range slices.Concat(x.building(), replicating(west, 9), replicating(abroad, 4), x.reading(), x.removing()) {
 		for n := 1; ; n++ {
 			index.left = n
 			err := op.do(alice(t), s)

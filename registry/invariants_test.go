@@ -29,6 +29,7 @@ func Faults(ctx context.Context, s *Service) (faults []string, err error) {
 		a.tags()
 		a.references()
 		a.events()
+		a.replicas()
 		a.counts()
 		a.configurations()
 		faults = a.faults
@@ -288,6 +289,32 @@ func (a *audit) references() {
 
 // counts: registries count their repositories, and those their images that are
 // not active.
+// replicas: each is one that the status of an image waits for, and the other way
+// round.
+func (a *audit) replicas() {
+	waiting := map[string]bool{}
+	for _, f := range rows(a, replications) {
+		a.ofImage("replication", f.Key[:3], f.Key[3])
+		for _, number := range f.Row.Waiting {
+			waiting[join(append(slices.Concat(f.Key[4:6], f.Key[:3]), number, f.Key[3]))] = true
+		}
+	}
+	for _, f := range rows(a, replicas) {
+		key := join(append(slices.Clone(f.Key), f.Row.Digest.String()))
+		if !waiting[key] {
+			a.fault("no status waits for replica %s", key)
+		}
+		delete(waiting, key)
+	}
+	for key := range waiting {
+		if repo := strings.Split(key, " ")[2:5]; has(a, dropped, repo...) {
+			continue // the worker has seen that the repository is gone
+		}
+		a.fault("a status waits for replica %s, which is not there", key)
+	}
+}
+
+// counts: registries count their repositories.
 func (a *audit) counts() {
 	inactive := map[string]int{}
 	for _, f := range rows(a, images) {

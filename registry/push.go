@@ -140,7 +140,7 @@ func (s *Service) put(ctx context.Context, tx storage.Tx, p pushing) (Pushed, er
 	}
 	back := false
 	if there {
-		if back, err = s.reactivate(ctx, tx, &p.repo, &img); err != nil {
+		if back, err = s.reactivate(ctx, tx, &p.repo, &img, s.bringBack); err != nil {
 			return Pushed{}, err
 		}
 	}
@@ -165,7 +165,7 @@ func (s *Service) put(ctx context.Context, tx storage.Tx, p pushing) (Pushed, er
 }
 
 // recordPush writes an event for each tag that was set, or one for an image
-// without any.
+// without any, and has it replicated.
 func (s *Service) recordPush(ctx context.Context, tx storage.Tx, repo repository, img stored, set []Tag) error {
 	if len(set) == 0 {
 		set = []Tag{{}}
@@ -176,7 +176,7 @@ func (s *Service) recordPush(ctx context.Context, tx storage.Tx, repo repository
 			return err
 		}
 	}
-	return nil
+	return s.replicate(tx, repo, img.digest, set)
 }
 
 // storeImage writes what belongs to an image but its own row, unless the image

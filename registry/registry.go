@@ -30,6 +30,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/seed-78150930/berth/registry/endpoint"
 	"github.com/seed-78150930/berth/storage"
 	"github.com/seed-78150930/berth/storage/table"
 )
@@ -50,6 +51,8 @@ type Options struct {
 	SparseIndexes bool
 	// Limits bound what clients may ask for.
 	Limits Limits
+	// Regions are those that exist; none means endpoint.Regions().
+	Regions []string
 	// UploadExpiry is how long an upload may lie idle; zero means 24 hours.
 	UploadExpiry time.Duration
 	// EventRetention is how long events are kept; zero means seven days.
@@ -189,6 +192,9 @@ func (s *Service) Configure(o Options) {
 	setDefault(&o.EventRetention, 7*24*time.Hour)
 	setDefault(&o.PullTimeFlush, time.Minute)
 	setDefault(&o.LifecycleInterval, time.Hour)
+	if len(o.Regions) == 0 {
+		o.Regions = endpoint.Regions()
+	}
 	o.Limits = o.Limits.withDefaults()
 	s.live.Store(&o)
 }

@@ -159,12 +159,15 @@ func (r repository) deleteReferences(tx storage.Tx, img stored) error {
 	return referrers.Delete(tx, r.key(m.Subject.Digest.String(), img.digest.String())...)
 }
 
-// deleteRows removes an image's row and its manifest.
+// deleteRows removes an image's row, its manifest, and how far it was replicated.
 func (r repository) deleteRows(tx storage.Tx, img stored) error {
 	for n := range (img.row.ManifestSize + storage.MaxValue - 1) / storage.MaxValue {
 		if err := manifests.Delete(tx, r.key(img.digest.String(), chunkKey(int(n)))...); err != nil {
 			return err
 		}
+	}
+	if err := forgetReplications(tx, r.key(), img.digest); err != nil {
+		return err
 	}
 	return images.Delete(tx, r.key(img.digest.String())...)
 }

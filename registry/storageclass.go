@@ -97,7 +97,7 @@ func (s *Service) restore(ctx context.Context, tx storage.Tx, repo *repository, 
 		return repo.unchangeable(*img, fmt.Sprintf("it is %s", status))
 	}
 	if after <= 0 {
-		if err := s.activate(ctx, tx, repo, img); err != nil {
+		if err := s.bringBack(ctx, tx, repo, img); err != nil {
 			return err
 		}
 	} else if err := s.restoreLater(tx, repo, img, after); err != nil {
@@ -127,20 +127,40 @@ func (s *Service) activate(ctx context.Context, tx storage.Tx, repo *repository,
 	return s.putStatus(ctx, tx, repo, img, StandardClass)
 }
 
+// bringBack makes an image active that somebody wants back, and has it replicated
+// with its tags.
+func (s *Service) bringBack(ctx context.Context, tx storage.Tx, repo *repository, img *stored) error {
+	if err := s.activate(ctx, tx, repo, img); err != nil {
+		return err
+	}
+	named, err := repo.tagsOf(tx, img.digest, "", 0)
+	if err != nil {
+		return err
+	}
+	if len(named) == 0 {
+		named = []Tag{{}}
+	}
+	return s.replicate(tx, *repo, img.digest, named)
+}
+
 // reactivate brings an image back at once that is stored again, whatever its
-// status, and what refers to it. changed is false for an active one.
-func (s *Service) reactivate(ctx context.Context, tx storage.Tx, repo *repository, img *stored) (changed bool, err error) {
+// status, and what refers to it; by is activate or bringBack. changed is false for
+// an active one.
+func (s *Service) reactivate(ctx context.Context, tx storage.Tx, repo *repository, img *stored, by activation) (changed bool, err error) {
 	if img.row.status() == Active {
 		return false, nil
 	}
-	if err := s.activate(ctx, tx, repo, img); err != nil {
+	if err := by(ctx, tx, repo, img); err != nil {
 		return false, err
 	}
 	return true, s.eachReferrer(tx, repo, img.digest, func(other *stored) error {
-		_, err := s.reactivate(ctx, tx, repo, other)
+		_, err := s.reactivate(ctx, tx, repo, other, by)
 		return err
 	})
 }
+
+// activation is a way to make an image active.
+type activation func(ctx context.Context, tx storage.Tx, repo *repository, img *stored) error
 
 // putStatus keeps an image's new status, its repository's count of it, and the
 // event.
@@ -253,7 +273,7 @@ func (s *Service) finishRestore(ctx context.Context, tx storage.Tx, f table.Foun
 	if err != nil {
 		return err
 	}
-	return s.activate(ctx, tx, &repo, &img)
+	return s.bringBack(ctx, tx, &repo, &img)
 }
 
 // checkActive refuses images that cannot be pulled.

@@ -38,10 +38,17 @@ var (
 	uploads   = table.New[uploadRow]("upload", 4)       // upload id
 	dropped   = table.New[droppedRow]("dropped", 3)     // (repository id is last)
 
+	// …, digest, account and region of the destination
+	replications = table.New[replicationRow]("replication", 6)
+
 	repositoryDocuments = table.New[documentRow]("repodocument", 4) // kind
 
 	// account, region, digest, repository id: who holds a layer
 	holders = table.New[holderRow]("holder", 4)
+
+	// account and region of the destination, account and region of the source,
+	// repository id, number
+	replicas = table.New[replicaRow]("replica", 6)
 
 	// Rows of the server.
 	contents  = table.New[contentRow]("content", 1)     // digest

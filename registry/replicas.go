@@ -1,0 +1,323 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/seed-78150930/berth/registry/digest"
+	"github.com/seed-78150930/berth/storage"
+	"github.com/seed-78150930/berth/storage/table"
+)
+
+// replicationRow is how far an image has come on its way to one destination. It
+// goes with the image.
+type replicationRow struct {
+	Waiting   []string `json:",omitempty"` // numbers of its replica rows, ascending
+	Code      string   `json:",omitempty"` // why the last one failed; "" if it did not
+	Reason    string   `json:",omitempty"`
+	UpdatedAt time.Time
+}
+
+// replicaRow is one push, or restoration, that is to be brought to a destination.
+type replicaRow struct {
+	Repository string // its name
+	Digest     digest.Digest
+	Tag        Tag       `json:",omitzero"`
+	At         time.Time // of the push
+	// Again says that it has waited for the images that it is a list of.
+	Again bool `json:",omitempty"`
+}
+
+// replicaSequence numbers the rows of replicas.
+const replicaSequence = "replica"
+
+// ReplicationState says how far an image has come on its way to a destination.
+type ReplicationState string
+
+// The states (model: ReplicationStatus).
+const (
+	ReplicationInProgress ReplicationState = "IN_PROGRESS"
+	ReplicationComplete   ReplicationState = "COMPLETE"
+	ReplicationFailure    ReplicationState = "FAILED"
+)
+
+// ReplicationStatus is how far an image has come on its way to a registry.
+type ReplicationStatus struct {
+	To        ID
+	State     ReplicationState
+	UpdatedAt time.Time
+	// FailureCode is one of the Failed constants, and FailureReason a sentence;
+	// both are "" unless it failed.
+	FailureCode, FailureReason string
+}
+
+func (row replicationRow) public(to ID) ReplicationStatus {
+	status := ReplicationStatus{To: to, State: ReplicationComplete, UpdatedAt: row.UpdatedAt}
+	switch {
+	case len(row.Waiting) > 0:
+		status.State = ReplicationInProgress
+	case row.Code != "":
+		status.State, status.FailureCode, status.FailureReason = ReplicationFailure, row.Code, row.Reason
+	}
+	return status
+}
+
+// ReplicationStatuses says of each registry that an image went or is to go to how
+// far it has come, in order of account and region; there are none for an image that
+// no rule matched when it was pushed. The last push under any tag counts. A registry that no
+// rule names any more is told as long as the image is there, since the copy in it is too.
+// Refusals: RepositoryNotFound, ImageNotFound, TagMismatch.
+func (s *Service) ReplicationStatuses(ctx context.Context, name Name, ref Ref) (list []ReplicationStatus, err error) {
+	err = s.onImage(ctx, name, ref, func(r storage.Reader, repo repository, img stored) error {
+		list = nil
+		for f, err := range replications.Scan(r, table.Select{Prefix: repo.key(img.digest.String())}) {
+			if err != nil {
+				return err
+			}
+			list = append(list, f.Row.public(ID{f.Key[4], f.Key[5]}))
+		}
+		return nil
+	})
+	return list, err
+}
+
+// Replica is an image, and maybe a tag that it got, on the way from a repository to
+// the one of the same name in another registry.
+type Replica struct {
+	Source       Name
+	RepositoryID string
+	Digest       digest.Digest
+	Tag          Tag // zero for none
+	To           ID
+	PushedAt     time.Time
+	Number       string // ascending in its lane, no two alike
+	again        bool
+}
+
+// Lane is what replicas follow each other in, one by one, in the order of their
+// pushes: from one repository to one registry. So tags move there as they did
+// here, and the images of a list are there before the list. The zero value stands before all
+// others.
+type Lane struct {
+	To           ID
+	Source       ID
+	RepositoryID string
+}
+
+// Lane is the lane of r.
+func (r Replica) Lane() Lane { return Lane{r.To, r.Source.id, r.RepositoryID} }
+
+func (l Lane) key(parts ...string) []string {
+	return append([]string{l.To.Account, l.To.Region, l.Source.Account, l.Source.Region, l.RepositoryID}, parts...)
+}
+
+func (r Replica) key() []string { return r.Lane().key(r.Number) }
+
+// statusKey is the key of the status of the replica's image.
+func (r Replica) statusKey() []string {
+	return []string{r.Source.id.Account, r.Source.id.Region, r.RepositoryID, r.Digest.String(), r.To.Account, r.To.Region}
+}
+
+func (row replicaRow) public(key []string) Replica {
+	return Replica{
+		Source: Name{ID{key[2], key[3]}, row.Repository}, RepositoryID: key[4], To: ID{key[0], key[1]},
+		Digest: row.Digest, Tag: row.Tag, PushedAt: row.At, Number: key[5], again: row.Again,
+	}
+}
+
+// replicate notes that an image under these tags, or without any, is to be
+// brought where the registry's rules say. It is part of the transaction that puts the
+// image there, so none is lost, and one that comes by replication is never
+// brought any further.
+func (s *Service) replicate(tx storage.Tx, repo repository, d digest.Digest, named []Tag) error {
+	rules, err := replicationOf(tx, repo.name.id)
+	if err != nil {
+		return err
+	}
+	for _, to := range rules.destinations(repo.name) {
+		for _, tag := range named {
+			r := Replica{Source: repo.name, RepositoryID: repo.row.ID, Digest: d, Tag: tag, To: to, PushedAt: s.now().UTC()}
+			if err := s.planReplica(tx, r); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// planReplica puts a replica at the end of its lane.
+func (s *Service) planReplica(tx storage.Tx, r Replica) error {
+	n, err := nextNumber(tx, replicaSequence)
+	if err != nil {
+		return err
+	}
+	r.Number = sequenceKey(n)
+	row := replicaRow{Repository: r.Source.path, Digest: r.Digest, Tag: r.Tag, At: r.PushedAt, Again: r.again}
+	if err := replicas.Put(tx, row, r.key()...); err != nil {
+		return err
+	}
+	status, err := replications.Get(tx, r.statusKey()...)
+	if ignoreNotFound(err) != nil {
+		return err
+	}
+	status.Waiting, status.UpdatedAt = append(status.Waiting, r.Number), s.now().UTC()
+	return replications.Put(tx, status, r.statusKey()...)
+}
+
+// settleReplica takes a replica out of its lane; code and reason say why it
+// failed, or are "".
+func (s *Service) settleReplica(tx storage.Tx, r Replica, code, reason string) error {
+	if err := replicas.Delete(tx, r.key()...); err != nil {
+		return err
+	}
+	status, err := replications.Get(tx, r.statusKey()...)
+	if err != nil {
+		return ignoreNotFound(err) // the image is gone
+	}
+	status.Waiting = slices.DeleteFunc(status.Waiting, func(n string) bool { return n == r.Number })
+	status.Code, status.Reason, status.UpdatedAt = code, reason, s.now().UTC()
+	return replications.Put(tx, status, r.statusKey()...)
+}
+
+// forgetReplications removes what is known of an image's ways, and what is left to
+// do on them: its bytes go. repo is the key of the repository.
+func forgetReplications(tx storage.Tx, repo []string, d digest.Digest) error {
+	for f, err := range replications.Scan(tx, table.Select{Prefix: append(slices.Clone(repo), d.String())}) {
+		if err != nil {
+			return err
+		}
+		if err := deleteReplication(tx, f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// deleteReplication removes a status with the replicas that wait.
+func deleteReplication(tx storage.Tx, f table.Found[replicationRow]) error {
+	lane := Lane{ID{f.Key[4], f.Key[5]}, ID{f.Key[0], f.Key[1]}, f.Key[2]}
+	for _, number := range f.Row.Waiting {
+		if err := replicas.Delete(tx, lane.key(number)...); err != nil {
+			return err
+		}
+	}
+	return replications.Delete(tx, f.Key...)
+}
+
+// nextNumber counts a sequence up.
+func nextNumber(tx storage.Tx, name string) (uint64, error) {
+	row, err := sequences.Get(tx, name)
+	if ignoreNotFound(err) != nil {
+		return 0, err
+	}
+	row.Last++
+	return row.Last, sequences.Put(tx, row, name)
+}
+
+// ReplicaDestinations lists the registries that anything is waiting to be brought
+// to, in order. planned grows with each replica that is planned: it is for
+// AwaitReplicas.
+func (s *Service) ReplicaDestinations(ctx context.Context) (list []ID, planned uint64, err error) {
+	err = s.view(ctx, func(r storage.Reader) error {
+		list = nil
+		if planned, err = lastReplica(r); err != nil {
+			return err
+		}
+		for sel := (table.Select{Limit: 1}); ; {
+			r, ok, err := firstReplica(r, sel)
+			if err != nil || !ok {
+				return err
+			}
+			list = append(list, r.To)
+			sel.After = []string{r.To.Account, r.To.Region, behindAll}
+		}
+	})
+	return list, planned, err
+}
+
+// Replicas lists the first replica of each lane to a registry, of those behind the given
+// lane (zero for the first page), at most limit. more says that there may be others.
+func (s *Service) Replicas(ctx context.Context, to ID, after Lane, limit int) (page []Replica, more bool, err error) {
+	err = s.view(ctx, func(r storage.Reader) error {
+		page, more = nil, false
+		sel := table.Select{Prefix: []string{to.Account, to.Region}, Limit: 1}
+		for lane := after; ; lane = page[len(page)-1].Lane() {
+			if lane != (Lane{}) {
+				sel.After = lane.key(behindAll)[2:]
+			}
+			if len(page) == limit {
+				more = true
+				return nil
+			}
+			next, ok, err := firstReplica(r, sel)
+			if err != nil || !ok {
+				return err
+			}
+			page = append(page, next)
+		}
+	})
+	return page, more, err
+}
+
+func firstReplica(rd storage.Reader, sel table.Select) (r Replica, ok bool, err error) {
+	for f, err := range replicas.Scan(rd, sel) {
+		if err != nil {
+			return Replica{}, false, err
+		}
+		return f.Row.public(f.Key), true, nil
+	}
+	return Replica{}, false, nil
+}
+
+func lastReplica(rd storage.Reader) (uint64, error) {
+	row, err := sequences.Get(rd, replicaSequence)
+	return row.Last, ignoreNotFound(err)
+}
+
+// AwaitReplicas returns when replicas have been planned since ReplicaDestinations
+// said planned, or with ctx's error when ctx ends. Other processes' are noticed within a
+// second.
+func (s *Service) AwaitReplicas(ctx context.Context, planned uint64) error {
+	for {
+		changed := s.news.next() // before looking, lest one be missed
+		now := planned
+		err := s.view(ctx, func(r storage.Reader) (err error) {
+			now, err = lastReplica(r)
+			return err
+		})
+		if err != nil || now != planned {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-changed:
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+// replicationFailure says why a replica fails for good.
+type replicationFailure struct{ code, reason string }
+
+func (f *replicationFailure) Error() string { return fmt.Sprintf("%s: %s", f.code, f.reason) }
+
+// failureOf is why a replica fails for good, or nil for a fault that may pass. A
+// full store may have room later.
+func failureOf(err error) *replicationFailure {
+	var known *replicationFailure
+	if errors.As(err, &known) {
+		return known
+	}
+	switch code := CodeOf(err); code {
+	case "", StoreFull:
+		return nil
+	case TooManyRepositories, TooManyImages, TooManyTags:
+		return &replicationFailure{FailedByLimit, err.Error()}
+	default:
+		return &replicationFailure{FailedByRefusal, err.Error()}
+	}
+}
