@@ -50,7 +50,8 @@ var floors = map[string]floor{
 	"ecrapi/wording": {level: 4},
 
 	// Workers.
-	"registry/jobs": {level: 4},
+	"registry/jobs":      {level: 4},
+	"registry/replicate": {level: 4},
 
 	// Doors.
 	"registry/ociapi": {level: 5},

@@ -26,6 +26,7 @@ import (
 	"github.com/seed-78150930/berth/cmd/internal/datadir"
 	"github.com/seed-78150930/berth/registry"
 	"github.com/seed-78150930/berth/registry/endpoint"
+	"github.com/seed-78150930/berth/registry/replicate"
 )
 
 // Options are what a server is made of.
@@ -51,6 +52,7 @@ type Server struct {
 	started     time.Time
 	keeper      *Keeper
 	registry    *registry.Service
+	replicate   *replicate.Worker
 	credentials *credentials.Verifier
 	throttle    *throttle.Limiter
 	ports       []*port      // one at least
@@ -100,6 +102,9 @@ func (s *Server) open(ctx context.Context) (err error) {
 	o := s.registryOptions(s.options.Config)
 	o.Index, o.Blobs, o.Log = s.keeper.store.index, s.keeper.store.blobs, s.log
 	if s.registry, err = registry.New(ctx, o); err != nil {
+		return err
+	}
+	if s.replicate, err = replicate.New(replicate.Options{Registry: s.registry, Log: s.log}); err != nil {
 		return err
 	}
 	s.throttle = throttle.New(nil, nil)
@@ -209,7 +214,7 @@ func (s *Server) registryOptions(c *config.Config) registry.Options {
 		UploadExpiry: c.UploadExpiry, EventRetention: c.EventRetention, ReadEvents: c.Events.Reads,
 		RestoreTime: c.RestoreTime, PullTimeFlush: c.PullTimeFlush,
 		LifecycleInterval: c.LifecycleInterval, LifecycleExtensions: c.LifecycleExtensions,
-		Limits: limits(c.Limits),
+		Limits: limits(c.Limits), Regions: c.Regions,
 	}
 }
 
