@@ -32,10 +32,3 @@ func (a *API) getAuthorizationToken(_ context.Context, c *call, in *shape.GetAut
 	}
 	return out, nil
 }
-
-func (a *API) describeRegistry(_ context.Context, c *call, _ *shape.DescribeRegistryRequest) (*shape.DescribeRegistryResponse, error) {
-	return &shape.DescribeRegistryResponse{
-		RegistryID:               c.id.Account,
-		ReplicationConfiguration: &shape.ReplicationConfiguration{Rules: []shape.ReplicationRule{}},
-	}, nil
-}

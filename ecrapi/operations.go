@@ -142,8 +142,8 @@ var operations = map[string]operation{
 	"BatchGetRepositoryScanningConfiguration": op("ecr:BatchGetRepositoryScanningConfiguration", onNamed,
 		(*API).batchGetRepositoryScanningConfiguration),
 
-	"PutReplicationConfiguration":    unavailable("ecr:PutReplicationConfiguration"),
-	"DescribeImageReplicationStatus": unavailable("ecr:DescribeImageReplicationStatus"),
+	"PutReplicationConfiguration":    op("ecr:PutReplicationConfiguration", onRegistry, (*API).putReplicationConfiguration),
+	"DescribeImageReplicationStatus": op("ecr:DescribeImageReplicationStatus", onRepository, (*API).describeImageReplicationStatus),
 
 	"CreatePullThroughCacheRule":    op("ecr:CreatePullThroughCacheRule", onRegistryOf, (*API).createPullThroughCacheRule),
 	"UpdatePullThroughCacheRule":    op("ecr:UpdatePullThroughCacheRule", onRegistryOf, (*API).updatePullThroughCacheRule),

@@ -69,6 +69,9 @@ var built = map[string]obj{
 	"DeleteSigningConfiguration": {},
 	"DescribeImageSigningStatus": {"repositoryName": "app", "imageId": obj{"imageTag": "1"}},
 
+	"PutReplicationConfiguration":    {"replicationConfiguration": obj{"rules": arr{}}},
+	"DescribeImageReplicationStatus": {"repositoryName": "app", "imageId": obj{"imageTag": "1"}},
+
 	"CreatePullThroughCacheRule":    {"ecrRepositoryPrefix": "quay", "upstreamRegistryUrl": "quay.io"},
 	"UpdatePullThroughCacheRule":    {"ecrRepositoryPrefix": "quay"},
 	"DescribePullThroughCacheRules": {},
