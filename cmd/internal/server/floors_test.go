@@ -41,6 +41,8 @@ var floors = map[string]floor{
 	"auth":                {level: 2},
 	"auth/accounts":       {level: 2, sideways: []string{"auth"}},
 	"auth/throttle":       {level: 2},
+	"registry/remote":     {level: 2},
+	"registry/events":     {level: 4},
 
 	// Domain.
 	"registry":         {level: 3},

@@ -1,0 +1,9 @@
+package remote
+
+import (
+	"net/http"
+	"net/url"
+)
+
+// SetProxy has a client use a proxy: what the environment says is read only once.
+func SetProxy(c *http.Client, proxy *url.URL) { c.Transport.(gate).next.Proxy = http.ProxyURL(proxy) }
