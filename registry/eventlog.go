@@ -47,6 +47,15 @@ func detail(v any) json.RawMessage {
 	return text
 }
 
+// EventKinds are all kinds of event.
+func EventKinds() []EventKind {
+	return []EventKind{
+		RepositoryCreated, RepositoryDeleted, RepositoryChanged, ImagePushed, ImageDeleted, TagRemoved, LayerDeleted,
+		StorageClassChanged, ImageReplicated, ReplicationFailed, ImagePulled, AccessDenied, RegistryChanged, ScanningChanged,
+		LifecycleRun, LifecyclePreviewed,
+	}
+}
+
 // RegistryDetail is the detail of RegistryChanged.
 type RegistryDetail struct {
 	What string // kind of the document, such as "registry-policy", or the name of the setting
@@ -176,4 +185,14 @@ func (s *Service) recordRegistry(ctx context.Context, tx storage.Tx, kind EventK
 	e.Kind, e.Actor = kind, auth.PrincipalOf(ctx).ARN
 	e.Account, e.Region = id.Account, id.Region
 	return events.Put(tx, e, sequenceKey(seq.Last))
+}
+
+// LastEvent is the sequence number of the last event, 0 before the first.
+func (s *Service) LastEvent(ctx context.Context) (last uint64, err error) {
+	err = s.view(ctx, func(r storage.Reader) error {
+		seq, err := sequences.Get(r, eventSequence)
+		last = seq.Last
+		return ignoreNotFound(err)
+	})
+	return last, err
 }
