@@ -28,6 +28,7 @@ type Keeper interface {
 // Server is a running server.
 type Server interface {
 	Keeper
+	Watcher
 	Status(ctx context.Context) (Status, error)
 	// Reload reads the configuration again. A bad one changes nothing, is the
 	// error, and is shown by Status from then on.

@@ -3,6 +3,7 @@ package admin_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net"
 	"net/http"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/seed-78150930/berth/auth/accounts"
 	"github.com/seed-78150930/berth/cmd/internal/admin"
+	"github.com/seed-78150930/berth/registry/events"
 )
 
 // scripted is a server that says what it was told to say.
@@ -47,6 +49,53 @@ func (s *scripted) Keys(context.Context) ([]accounts.Key, error) { return s.keys
 func (s *scripted) DeleteKey(_ context.Context, id string) error {
 	s.asked = append(s.asked, "delete "+id)
 	return s.err
+}
+
+func (s *scripted) Events(_ context.Context, after uint64, wait bool) (admin.EventPage, error) {
+	s.asked = append(s.asked, fmt.Sprint("events after ", after, " ", wait))
+	return admin.EventPage{Events: []events.Envelope{{ID: "one"}}, Last: after + 1}, s.err
+}
+
+func (s *scripted) LatestEvent(context.Context) (uint64, error) { return 7, s.err }
+
+func (s *scripted) DeadLetters(context.Context) ([]events.DeadLetter, error) {
+	return []events.DeadLetter{{Webhook: "hook", Sequence: "1"}}, s.err
+}
+
+func (s *scripted) Replay(_ context.Context, webhook, sequence string) error {
+	s.asked = append(s.asked, "replay "+webhook+" "+sequence)
+	return s.err
+}
+
+func (s *scripted) Drop(_ context.Context, webhook, sequence string) error {
+	s.asked = append(s.asked, "drop "+webhook+" "+sequence)
+	return s.err
+}
+
+func TestEventsOverTheSocket(t *testing.T) {
+	s := &scripted{}
+	c := serve(t, admin.InFolder(t.TempDir()), s)
+	page, err := c.Events(t.Context(), 1<<63, true)
+	if err != nil || page.Last != 1<<63+1 || len(page.Events) != 1 || page.Events[0].ID != "one" {
+		t.Errorf("events %+v, %v", page, err)
+	}
+	if last, err := c.LatestEvent(t.Context()); err != nil || last != 7 {
+		t.Errorf("the latest is %d, %v", last, err)
+	}
+	if list, err := c.DeadLetters(t.Context()); err != nil || len(list) != 1 || list[0].Webhook != "hook" {
+		t.Errorf("dead letters %+v, %v", list, err)
+	}
+	if err := errors.Join(c.Replay(t.Context(), "a/b c", "1"), c.Drop(t.Context(), "hook", "2")); err != nil {
+		t.Error(err)
+	}
+	want := []string{"events after 9223372036854775808 true", "replay a/b c 1", "drop hook 2"}
+	if diff := cmp.Diff(want, s.asked); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	s.err = events.ErrNoLetter
+	if err := c.Drop(t.Context(), "hook", "2"); err == nil || !strings.Contains(err.Error(), "no such dead letter") {
+		t.Errorf("an absent letter: %v", err)
+	}
 }
 
 // serve lets s answer at a place until the test ends.

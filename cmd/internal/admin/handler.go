@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/seed-78150930/berth/auth/accounts"
+	"github.com/seed-78150930/berth/registry/events"
 )
 
 // Handler answers on the socket for a server.
@@ -18,6 +19,12 @@ func Handler(s Server) http.Handler {
 		"GET /keys":            h.keys,
 		"POST /keys":           h.createKey,
 		"DELETE /keys/{id...}": h.deleteKey,
+
+		"GET /events":                              h.events,
+		"GET /events/latest":                       h.latestEvent,
+		"GET /events/dead":                         h.deadLetters,
+		"POST /events/dead/{webhook}/{sequence}":   h.replay,
+		"DELETE /events/dead/{webhook}/{sequence}": h.drop,
 	} {
 		mux.HandleFunc(pattern, answering(fn))
 	}
@@ -37,7 +44,7 @@ func answering(fn func(http.ResponseWriter, *http.Request) error) http.HandlerFu
 
 func statusOf(err error) int {
 	switch {
-	case errors.Is(err, accounts.ErrNoKey):
+	case errors.Is(err, accounts.ErrNoKey), errors.Is(err, events.ErrNoLetter):
 		return http.StatusNotFound
 	case errors.Is(err, accounts.ErrStatic), errors.Is(err, accounts.ErrBadAccount):
 		return http.StatusBadRequest

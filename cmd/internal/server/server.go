@@ -26,6 +26,7 @@ import (
 	"github.com/seed-78150930/berth/cmd/internal/datadir"
 	"github.com/seed-78150930/berth/registry"
 	"github.com/seed-78150930/berth/registry/endpoint"
+	"github.com/seed-78150930/berth/registry/events"
 	"github.com/seed-78150930/berth/registry/replicate"
 )
 
@@ -53,6 +54,7 @@ type Server struct {
 	keeper      *Keeper
 	registry    *registry.Service
 	replicate   *replicate.Worker
+	events      *events.Follower
 	credentials *credentials.Verifier
 	throttle    *throttle.Limiter
 	ports       []*port      // one at least
@@ -105,6 +107,9 @@ func (s *Server) open(ctx context.Context) (err error) {
 		return err
 	}
 	if s.replicate, err = replicate.New(replicate.Options{Registry: s.registry, Log: s.log}); err != nil {
+		return err
+	}
+	if s.events, err = s.openEvents(); err != nil {
 		return err
 	}
 	s.throttle = throttle.New(nil, nil)
