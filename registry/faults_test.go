@@ -238,6 +238,14 @@ func replicating(to registry.ID, images int) []operation {
 	}}}, images)
 }
 
+// pushingAgain has replication that failed tried again.
+func (x *subjects) pushingAgain() []operation {
+	return []operation{{"PutImage, replicating again", func(ctx context.Context, s *registry.Service) error {
+		_, err := s.PutImage(ctx, x.name, registry.Push{Body: x.index})
+		return err
+	}}}
+}
+
 func (x *subjects) reading() []operation {
 	img := registry.Ref{Digest: sha256Of(x.image)}
 	return []operation{
@@ -373,7 +381,7 @@ func TestEveryFaultIsAFault(t *testing.T) {
 	index := &brokenIndex{Index: memory.NewIndex(), left: -1}
 	s := open(t, registry.Options{Index: index, CreateOnPush: registry.CreateAlways})
 	x := newSubjects(t)
-	for _, op := range slices.Concat(x.building(), replicating(west, 9), replicating(abroad, 4), x.reading(), x.removing()) {
+	for _, op := range slices.Concat(x.building(), replicating(west, 9), replicating(abroad, 4), x.pushingAgain(), x.reading(), x.removing()) {
 		for n := 1; ; n++ {
 			index.left = n
 			err := op.do(alice(t), s)

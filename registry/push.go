@@ -34,7 +34,8 @@ type Pushed struct {
 	// keeps the signatures that it had, since they are no part of what its digest is of.
 	Body []byte
 	// Existed says that nothing changed: the same image was there under all of
-	// the tags or, without a tag, was there at all. An archived image comes back.
+	// the tags or, without a tag, was there at all. An archived image comes back,
+	// and replication that has failed is tried again.
 	Existed bool
 }
 
@@ -156,7 +157,7 @@ func (s *Service) put(ctx context.Context, tx storage.Tx, p pushing) (Pushed, er
 	done := Pushed{Image: img.row.public(p.repo.name, img.digest), Tags: p.Tags, Body: p.Body}
 	if there && !back && len(set) == 0 {
 		done.Existed = true
-		return done, nil
+		return done, s.replicate(tx, p.repo, img.digest, nil)
 	}
 	if err := images.Put(tx, img.row, p.repo.key(img.digest.String())...); err != nil {
 		return Pushed{}, err

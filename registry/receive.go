@@ -64,7 +64,7 @@ func (s *Service) FailReplica(ctx context.Context, r Replica, code, reason strin
 		if err != nil || !ok {
 			return err
 		}
-		if err := s.settleReplica(tx, r, code, reason); err != nil {
+		if err := s.settleReplica(tx, r, &replicationFailure{code, reason}); err != nil {
 			return err
 		}
 		d := r.detail("FAILED")
@@ -123,7 +123,7 @@ func (s *Service) receive(ctx context.Context, tx storage.Tx, r Replica) error {
 	if err := s.copyImage(ctx, tx, c); err != nil {
 		return err
 	}
-	return s.settleReplica(tx, r, "", "")
+	return s.settleReplica(tx, r, nil)
 }
 
 // destination is the repository that a replica goes to, made if it is missing.
@@ -150,7 +150,7 @@ func (s *Service) childrenFirst(tx storage.Tx, c copying) (behind bool, err erro
 	if err != nil || len(absent) == 0 {
 		return false, err
 	}
-	if err := s.settleReplica(tx, c.Replica, "", ""); err != nil {
+	if err := s.takeOut(tx, c.Replica, func(*replicationRow) {}); err != nil {
 		return false, err
 	}
 	waits := false

@@ -15,9 +15,12 @@ import (
 // replicationRow is how far an image has come on its way to one destination. It
 // goes with the image.
 type replicationRow struct {
-	Waiting   []string `json:",omitempty"` // numbers of its replica rows, ascending
-	Code      string   `json:",omitempty"` // why the last one failed; "" if it did not
-	Reason    string   `json:",omitempty"`
+	Waiting []string `json:",omitempty"` // numbers of its replica rows, ascending
+	// Failed are the tags that have not come there, one of them "" if the image
+	// alone has not; Code and Reason say why the last one has not.
+	Failed    []Tag  `json:",omitempty"`
+	Code      string `json:",omitempty"`
+	Reason    string `json:",omitempty"`
 	UpdatedAt time.Time
 }
 
@@ -59,7 +62,7 @@ func (row replicationRow) public(to ID) ReplicationStatus {
 	switch {
 	case len(row.Waiting) > 0:
 		status.State = ReplicationInProgress
-	case row.Code != "":
+	case len(row.Failed) > 0:
 		status.State, status.FailureCode, status.FailureReason = ReplicationFailure, row.Code, row.Reason
 	}
 	return status
@@ -67,8 +70,9 @@ func (row replicationRow) public(to ID) ReplicationStatus {
 
 // ReplicationStatuses says of each registry that an image went or is to go to how
 // far it has come, in order of account and region; there are none for an image that
-// no rule matched when it was pushed. The last push under any tag counts. A registry that no
-// rule names any more is told as long as the image is there, since the copy in it is too.
+// no rule matched when it was pushed. One that has come under some of its tags has
+// failed. A registry that no rule names any more is told of as long as the image is
+// there, since the copy in it may be too.
 // Refusals: RepositoryNotFound, ImageNotFound, TagMismatch.
 func (s *Service) ReplicationStatuses(ctx context.Context, name Name, ref Ref) (list []ReplicationStatus, err error) {
 	err = s.onImage(ctx, name, ref, func(r storage.Reader, repo repository, img stored) error {
@@ -128,24 +132,48 @@ func (row replicaRow) public(key []string) Replica {
 	}
 }
 
-// replicate notes that an image under these tags, or without any, is to be
-// brought where the registry's rules say. It is part of the transaction that puts the
-// image there, so none is lost, and one that comes by replication is never
-// brought any further.
+// replicate notes that an image under these tags (a zero Tag: under none) is to be
+// brought where the registry's rules say, and with them the tags that have failed to
+// come there before. It is part of the transaction that puts the image there, so
+// none is lost, and one that comes by replication is never brought any further.
 func (s *Service) replicate(tx storage.Tx, repo repository, d digest.Digest, named []Tag) error {
 	rules, err := replicationOf(tx, repo.name.id)
 	if err != nil {
 		return err
 	}
 	for _, to := range rules.destinations(repo.name) {
-		for _, tag := range named {
-			r := Replica{Source: repo.name, RepositoryID: repo.row.ID, Digest: d, Tag: tag, To: to, PushedAt: s.now().UTC()}
+		r := Replica{Source: repo.name, RepositoryID: repo.row.ID, Digest: d, To: to, PushedAt: s.now().UTC()}
+		failed, err := r.failedBefore(tx)
+		if err != nil {
+			return err
+		}
+		for _, r.Tag = range append(failed, named...) {
 			if err := s.planReplica(tx, r); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// failedBefore takes from the status of the replica's image the tags that have
+// failed, and returns those that still name it.
+func (r Replica) failedBefore(tx storage.Tx) (list []Tag, err error) {
+	status, err := replications.Get(tx, r.statusKey()...)
+	if err != nil || len(status.Failed) == 0 {
+		return nil, ignoreNotFound(err)
+	}
+	for _, tag := range status.Failed {
+		row, err := tags.Get(tx, r.Source.id.Account, r.Source.id.Region, r.RepositoryID, tag.s)
+		if ignoreNotFound(err) != nil {
+			return nil, err
+		}
+		if tag.IsZero() || row.Digest == r.Digest {
+			list = append(list, tag)
+		}
+	}
+	status.Failed, status.Code, status.Reason = nil, "", ""
+	return list, replications.Put(tx, status, r.statusKey()...)
 }
 
 // planReplica puts a replica at the end of its lane.
@@ -167,18 +195,33 @@ func (s *Service) planReplica(tx storage.Tx, r Replica) error {
 	return replications.Put(tx, status, r.statusKey()...)
 }
 
-// settleReplica takes a replica out of its lane; code and reason say why it
-// failed, or are "".
-func (s *Service) settleReplica(tx storage.Tx, r Replica, code, reason string) error {
+// settleReplica takes a replica out of its lane, since it has come to its
+// destination or, where failure is not nil, never will.
+func (s *Service) settleReplica(tx storage.Tx, r Replica, failure *replicationFailure) error {
+	return s.takeOut(tx, r, func(status *replicationRow) {
+		// The image alone has come with any tag.
+		status.Failed = slices.DeleteFunc(status.Failed, func(t Tag) bool { return t == r.Tag || t.IsZero() && failure == nil })
+		switch {
+		case failure != nil:
+			status.Failed, status.Code, status.Reason = append(status.Failed, r.Tag), failure.code, failure.reason
+		case len(status.Failed) == 0:
+			status.Code, status.Reason = "", ""
+		}
+	})
+}
+
+// takeOut takes a replica out of its lane and changes the status of its image.
+func (s *Service) takeOut(tx storage.Tx, r Replica, change func(*replicationRow)) error {
 	if err := replicas.Delete(tx, r.key()...); err != nil {
 		return err
 	}
 	status, err := replications.Get(tx, r.statusKey()...)
 	if err != nil {
-		return ignoreNotFound(err) // the image is gone
+		return err
 	}
 	status.Waiting = slices.DeleteFunc(status.Waiting, func(n string) bool { return n == r.Number })
-	status.Code, status.Reason, status.UpdatedAt = code, reason, s.now().UTC()
+	status.UpdatedAt = s.now().UTC()
+	change(&status)
 	return replications.Put(tx, status, r.statusKey()...)
 }
 

@@ -344,6 +344,39 @@ func TestReplicationByPolicy(t *testing.T) {
 	}
 }
 
+// What failed is tried again with the next push of the image, be it of something
+// new or not, as far as the tags still name it.
+func TestReplicationIsTriedAgain(t *testing.T) {
+	s := open(t, registry.Options{})
+	n, there := create(t, s, "team/app"), nameIn(t, abroad, "team/app")
+	must(t, s.PutReplication(alice(t), here, bringing(nil, abroad)))
+	one := addImage(t, s, n, "1", "one")
+	body := manifestOf(t, s, n, one.Digest)
+	put(t, s, n, "latest", body)
+	two := addImage(t, s, n, "2", "two")
+	push := func(what, tag string, body []byte, want string) {
+		t.Helper()
+		img := put(t, s, n, tag, body)
+		bringAll(t, s)
+		sameStates(t, what, states(t, s, n, registry.Ref{Digest: img.Digest}), map[registry.ID]string{abroad: want})
+	}
+	push("at first", "", body, "FAILEDAccessDenied")
+	put(t, s, n, "latest", manifestOf(t, s, n, two.Digest))
+	push("once more", "1", body, "FAILEDAccessDenied")
+	_, err := s.PutRegistryPolicy(alice(t), abroad, `{"Version":"2012-10-17","Statement":[{"Sid":"in","Effect":"Allow",
+		"Principal":{"AWS":"000000000000"},"Action":"ecr:*","Resource":"*"}]}`)
+	must(t, err)
+	push("allowed, nothing new", "1", body, "COMPLETE")
+	push("allowed, a tag more", "3", manifestOf(t, s, n, two.Digest), "COMPLETE")
+	sameImage(t, s, there, one, "one", "1")
+	sameImage(t, s, there, two, "two", "2", "3", "latest")
+	before := len(readEvents(t, s, 1000))
+	push("nothing left to do", "1", body, "COMPLETE")
+	if after := len(readEvents(t, s, 1000)); after != before {
+		t.Errorf("a push of what is there and replicated made %d events", after-before)
+	}
+}
+
 func TestReplicationMeetsLimits(t *testing.T) {
 	tests := []struct {
 		limits registry.Limits
