@@ -243,10 +243,13 @@ type Mount struct {
 
 // takes says whether a layer of a repository may be mounted in another one.
 func (m Mount) takes(rd storage.Reader, l Layer, from, to repository) (bool, error) {
+	if l.Archived { // nobody may read it there
+		return false, nil
+	}
 	if !m.AsECR {
 		return true, nil
 	}
-	if !l.Referenced || l.Archived || from.name.id != to.name.id || from.row.Encryption != to.row.Encryption {
+	if !l.Referenced || from.name.id != to.name.id || from.row.Encryption != to.row.Encryption {
 		return false, nil
 	}
 	value, err := settingOf(rd, to.name.id, BlobMounting)

@@ -21,6 +21,9 @@ func (s *Service) ExcludePulls(ctx context.Context, id ID, principal string) (at
 	if len(principal) > 200 || !principalSyntax.MatchString(principal) {
 		return at, invalidSetting("principalArn", "Member must be the ARN of an IAM user or role")
 	}
+	if err := s.FlushPulls(ctx); err != nil { // which were before, and count
+		return at, err
+	}
 	err = s.update(ctx, func(tx storage.Tx) error {
 		there, err := exclusions.Has(tx, id.Account, id.Region, principal)
 		if err != nil {
@@ -50,6 +53,9 @@ func (s *Service) ExcludePulls(ctx context.Context, id ID, principal string) (at
 
 // IncludePulls ends what ExcludePulls began. Refusal: ExclusionNotFound.
 func (s *Service) IncludePulls(ctx context.Context, id ID, principal string) error {
+	if err := s.FlushPulls(ctx); err != nil { // which were before, and do not count
+		return err
+	}
 	return s.update(ctx, func(tx storage.Tx) error {
 		there, err := exclusions.Has(tx, id.Account, id.Region, principal)
 		if err != nil {

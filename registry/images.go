@@ -183,14 +183,22 @@ func (s *Service) onImage(ctx context.Context, name Name, ref Ref, fn func(stora
 	})
 }
 
-// Image finds an image that can be pulled, without its tags. Refusals:
-// RepositoryNotFound, ImageNotFound, ImageArchived; TagMismatch if tag and digest
-// are both given and disagree.
+// Image finds an image that can be pulled, without its tags. It is what HEAD of a
+// manifest asks, and counts as a pull like Manifest, but is no event: clients that
+// have an image look in this way whether it is still the one, and ECR takes both for
+// BatchGetImage (ECR reference, registry-http.md section 5, as likely).
+// Refusals: RepositoryNotFound, ImageNotFound, ImageArchived; TagMismatch if tag and
+// digest are both given and disagree.
 func (s *Service) Image(ctx context.Context, name Name, ref Ref) (img Image, err error) {
+	var of repository
 	err = s.onImage(ctx, name, ref, func(_ storage.Reader, repo repository, found stored) error {
 		img = found.row.public(name, found.digest)
+		of = repo
 		return repo.checkActive(found)
 	})
+	if err == nil {
+		s.notePull(ctx, of, img.Digest)
+	}
 	return img, err
 }
 
@@ -210,18 +218,18 @@ func (s *Service) DescribeImage(ctx context.Context, name Name, ref Ref) (img Im
 // Refusals as for Image.
 func (s *Service) Manifest(ctx context.Context, name Name, ref Ref) (img Image, body []byte, err error) {
 	var of repository
-	var is stored
 	err = s.onImage(ctx, name, ref, func(r storage.Reader, repo repository, found stored) (err error) {
 		img = found.row.public(name, found.digest)
 		if err := repo.checkActive(found); err != nil {
 			return err
 		}
-		of, is = repo, found
+		of = repo
 		body, err = repo.manifest(r, found)
 		return err
 	})
 	if err == nil {
-		s.notePull(ctx, of, is, ref.Tag)
+		s.notePull(ctx, of, img.Digest)
+		s.notePullEvent(ctx, of, img, ref.Tag)
 	}
 	return img, body, err
 }

@@ -31,6 +31,7 @@ func Faults(ctx context.Context, s *Service) (faults []string, err error) {
 		a.events()
 		a.replicas()
 		a.counts()
+		a.archive()
 		a.configurations()
 		faults = a.faults
 		return nil
@@ -334,6 +335,30 @@ func (a *audit) counts() {
 	for _, f := range rows(a, registries) {
 		if id := (ID{f.Key[0], f.Key[1]}); f.Row.Repositories != n[id] {
 			a.fault("registry %v counts %d repositories, has %d", id, f.Row.Repositories, n[id])
+		}
+	}
+}
+
+// archive: no archived image is named by an index that is not, and what is on its
+// way back has a row that brings it.
+func (a *audit) archive() {
+	status := map[string]ImageStatus{}
+	for _, f := range rows(a, images) {
+		status[join(f.Key)] = f.Row.status()
+	}
+	for _, f := range rows(a, children) {
+		repo, child, parent := f.Key[:3:3], f.Key[3], f.Key[4]
+		if of := status[join(append(repo, parent))]; status[join(append(repo, child))] == Archived && of != Archived && of != "" {
+			a.fault("image %s is archived, index %s that names it is %s", child, parent, of)
+		}
+	}
+	due := map[string]bool{}
+	for _, f := range rows(a, restores) {
+		due[join(f.Key[1:])+f.Row.ArchivedAt.String()] = true
+	}
+	for _, f := range rows(a, images) {
+		if f.Row.status() == Activating && !due[join(f.Key)+f.Row.ArchivedAt.String()] {
+			a.fault("nothing brings image %s back", join(f.Key))
 		}
 	}
 }

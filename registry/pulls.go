@@ -2,7 +2,6 @@ package registry
 
 import (
 	"context"
-	"encoding/json"
 	"maps"
 	"slices"
 	"sync"
@@ -45,14 +44,13 @@ type pull struct {
 type noted struct {
 	ctx  context.Context // says who
 	kind EventKind
-	repo repository
 	id   ID
 	row  eventRow
 }
 
-// notePull notes that an image was pulled, by the tag if it is not zero.
-func (s *Service) notePull(ctx context.Context, repo repository, img stored, tag Tag) {
-	p := pull{repo.name, repo.row.ID, img.digest, auth.PrincipalOf(ctx).ARN}
+// notePull notes that an image was pulled now.
+func (s *Service) notePull(ctx context.Context, repo repository, d digest.Digest) {
+	p := pull{repo.name, repo.row.ID, d, auth.PrincipalOf(ctx).ARN}
 	now := s.now().UTC()
 	s.seen.mu.Lock()
 	defer s.seen.mu.Unlock()
@@ -64,34 +62,35 @@ func (s *Service) notePull(ctx context.Context, repo repository, img stored, tag
 		return
 	}
 	s.seen.pulls[p] = now
-	s.noteEvent(noted{ctx, ImagePulled, repo, repo.name.id, eventRow{At: now, Digest: img.digest, MediaType: img.row.MediaType, Tag: tag.s}})
 }
 
-// noteEvent is called with the lock held.
+// notePullEvent notes the event of a pull, by the tag if it is not zero.
+func (s *Service) notePullEvent(ctx context.Context, repo repository, img Image, tag Tag) {
+	s.noteEvent(noted{ctx, ImagePulled, repo.name.id, eventRow{
+		At: s.now().UTC(), Repository: repo.name.path, RepositoryID: repo.row.ID, Digest: img.Digest, MediaType: img.MediaType, Tag: tag.s,
+	}})
+}
+
+// noteEvent notes an event if the settings ask for it.
 func (s *Service) noteEvent(n noted) {
-	switch {
-	case !s.live.Load().ReadEvents:
-	case len(s.seen.events) >= maxWaiting:
-		s.seen.lost++
-	default:
-		n.ctx = auth.WithPrincipal(context.Background(), auth.PrincipalOf(n.ctx)) // not the request's own
-		s.seen.events = append(s.seen.events, n)
+	if !s.live.Load().ReadEvents {
+		return
 	}
+	n.ctx = auth.WithPrincipal(context.Background(), auth.PrincipalOf(n.ctx)) // not the request's own
+	s.seen.mu.Lock()
+	defer s.seen.mu.Unlock()
+	if len(s.seen.events) >= maxWaiting {
+		s.seen.lost++
+		return
+	}
+	s.seen.events = append(s.seen.events, n)
 }
 
 // NoteDenied notes that somebody was denied something in a registry, which is an
 // event where Options.ReadEvents says so.
 func (s *Service) NoteDenied(ctx context.Context, id ID, denied *auth.Denied) {
-	if !s.live.Load().ReadEvents {
-		return
-	}
-	text, err := json.Marshal(DenialDetail{denied.Check.Action, denied.Check.Resource, denied.Reason})
-	if err != nil {
-		return // of strings, and so never
-	}
-	s.seen.mu.Lock()
-	defer s.seen.mu.Unlock()
-	s.noteEvent(noted{ctx: ctx, kind: AccessDenied, id: id, row: eventRow{At: s.now().UTC(), Detail: text}})
+	text := detail(DenialDetail{denied.Check.Action, denied.Check.Resource, denied.Reason})
+	s.noteEvent(noted{ctx, AccessDenied, id, eventRow{At: s.now().UTC(), Detail: text}})
 }
 
 // FlushPulls writes what was noted. What cannot be written is noted again.
@@ -157,9 +156,6 @@ func (s *Service) writePull(tx storage.Tx, p pull, at time.Time) error {
 
 func (s *Service) writeNoted(tx storage.Tx, list []noted) error {
 	for _, n := range list {
-		if n.kind == ImagePulled {
-			n.row.Repository, n.row.RepositoryID = n.repo.name.path, n.repo.row.ID
-		}
 		if err := s.recordRegistry(n.ctx, tx, n.kind, n.id, n.row); err != nil {
 			return err
 		}

@@ -30,7 +30,7 @@ func TestPullTimes(t *testing.T) {
 		addImage(t, s, n, "1.0", "one")
 		other := addImage(t, s, n, "2.0", "two")
 		synctest.Wait()
-		_, err := s.Image(alice(t), n, tagged(t, "2.0"))
+		_, err := s.DescribeImage(alice(t), n, tagged(t, "2.0"))
 		must(t, err)
 		at := time.Now()
 		_, _, err = s.Manifest(alice(t), n, tagged(t, "1.0"))
@@ -44,9 +44,9 @@ func TestPullTimes(t *testing.T) {
 			t.Errorf("pulled at %v, want %v", got, at)
 		}
 		if got := pulledAt(t, s, n, registry.Ref{Digest: other.Digest}); !got.IsZero() {
-			t.Errorf("what was looked at is pulled at %v", got)
+			t.Errorf("what was described is pulled at %v", got)
 		}
-		_, _, err = s.Manifest(alice(t), n, registry.Ref{Digest: other.Digest})
+		_, err = s.Image(alice(t), n, registry.Ref{Digest: other.Digest}) // a HEAD counts
 		must(t, err)
 		must(t, s.Close(t.Context()))
 		if got := pulledAt(t, s, n, tagged(t, "2.0")); got.IsZero() {
@@ -127,13 +127,40 @@ func TestExclusions(t *testing.T) {
 	wantCode(t, "end it twice", s.IncludePulls(alice(t), here, user), registry.ExclusionNotFound)
 }
 
+// What was pulled before an exclusion began counts, and what was pulled during one
+// does not.
+func TestExclusionsBeginAndEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, registry.Options{})
+		n := create(t, s, "team/app")
+		addImage(t, s, n, "1.0", "one")
+		pull := func() time.Time {
+			time.Sleep(time.Second)
+			_, _, err := s.Manifest(alice(t), n, tagged(t, "1.0"))
+			must(t, err)
+			return time.Now()
+		}
+		counted := pull()
+		_, err := s.ExcludePulls(alice(t), here, arn("alice"))
+		must(t, err)
+		pull()
+		must(t, s.IncludePulls(alice(t), here, arn("alice")))
+		must(t, s.FlushPulls(t.Context()))
+		if got := pulledAt(t, s, n, tagged(t, "1.0")); !got.Equal(counted) {
+			t.Errorf("pulled at %v, want %v", got, counted)
+		}
+	})
+}
+
 func TestReadEvents(t *testing.T) {
 	for _, on := range []bool{false, true} {
 		s := open(t, registry.Options{ReadEvents: on})
 		n := create(t, s, "team/app")
 		img := addImage(t, s, n, "1.0", "one")
 		before := len(readEvents(t, s, 100))
-		_, _, err := s.Manifest(by(t, "bob"), n, tagged(t, "1.0"))
+		_, err := s.Image(by(t, "bob"), n, tagged(t, "1.0")) // a HEAD is no event
+		must(t, err)
+		_, _, err = s.Manifest(by(t, "bob"), n, tagged(t, "1.0"))
 		must(t, err)
 		s.NoteDenied(by(t, "eve"), here, &auth.Denied{Check: auth.Check{Action: "ecr:PutImage", Resource: n.ARN()}, Reason: "no"})
 		must(t, s.FlushPulls(t.Context()))

@@ -139,11 +139,9 @@ func (s *Service) put(ctx context.Context, tx storage.Tx, p pushing) (Pushed, er
 	if err != nil {
 		return Pushed{}, err
 	}
-	back := false
-	if there {
-		if back, err = s.reactivate(ctx, tx, &p.repo, &img, s.bringBack); err != nil {
-			return Pushed{}, err
-		}
+	back, err := s.unarchive(ctx, tx, &p.repo, &img, there, s.bringBack)
+	if err != nil {
+		return Pushed{}, err
 	}
 	set, err := s.setTags(tx, p.repo, p.Tags, &img)
 	if err != nil {

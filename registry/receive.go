@@ -216,11 +216,9 @@ func (s *Service) copyImage(ctx context.Context, tx storage.Tx, c copying) error
 	if err != nil {
 		return err
 	}
-	back := false
-	if there { // and goes no further, if it comes back from the archive
-		if back, err = s.reactivate(ctx, tx, &p.repo, &img, s.activate); err != nil {
-			return err
-		}
+	back, err := s.unarchive(ctx, tx, &p.repo, &img, there, s.activate) // and goes no further
+	if err != nil {
+		return err
 	}
 	tag := c.Tag
 	tagged, err := s.setTag(tx, p.repo, tag, &img)

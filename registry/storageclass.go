@@ -3,7 +3,6 @@ package registry
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/seed-78150930/berth/registry/digest"
@@ -31,8 +30,9 @@ type StorageClassDetail struct {
 
 // SetStorageClass archives an image, or brings it back: at once, or after
 // Options.RestoreTime, until which it is Activating. What refers to the image
-// goes with it, into the archive and back; the images of an index stay where they
-// are. Tags stay as they are. Refusals: RepositoryNotFound, ImageNotFound,
+// goes with it, into the archive and back. The images of an index stay when it
+// goes, since others may need them, and come back with it, since it is nothing
+// without them (unknown of ECR). Tags stay as they are. Refusals: RepositoryNotFound, ImageNotFound,
 // TagMismatch, SettingInvalid; StorageClassUnchangeable for an image that is in
 // the class, on its way back, or named by an index that is not archived.
 func (s *Service) SetStorageClass(ctx context.Context, name Name, ref Ref, class StorageClass) (img Image, err error) {
@@ -70,7 +70,7 @@ func (s *Service) archive(ctx context.Context, tx storage.Tx, repo *repository, 
 	if status := img.row.status(); status != Active {
 		return repo.unchangeable(*img, fmt.Sprintf("it is %s", status))
 	}
-	if needed, err := repo.namedByActive(tx, img.digest); err != nil || needed {
+	if needed, err := repo.needed(tx, img.digest); err != nil || needed {
 		if err == nil {
 			err = repo.unchangeable(*img, "an index that is not archived names it")
 		}
@@ -81,7 +81,7 @@ func (s *Service) archive(ctx context.Context, tx storage.Tx, repo *repository, 
 	if err := s.putStatus(ctx, tx, repo, img, ArchiveClass); err != nil {
 		return err
 	}
-	return s.eachReferrer(tx, repo, img.digest, func(other *stored) error {
+	return repo.eachReferrer(tx, img.digest, func(other *stored) error {
 		err := s.archive(ctx, tx, repo, other)
 		if CodeOf(err) == StorageClassUnchangeable { // it is there already, or needed elsewhere
 			return nil
@@ -90,8 +90,7 @@ func (s *Service) archive(ctx context.Context, tx storage.Tx, repo *repository, 
 	})
 }
 
-// restore brings an image back from the archive after a time, and what refers to
-// it.
+// restore brings an image back from the archive after a time, and what follows it.
 func (s *Service) restore(ctx context.Context, tx storage.Tx, repo *repository, img *stored, after time.Duration) error {
 	if status := img.row.status(); status != Archived {
 		return repo.unchangeable(*img, fmt.Sprintf("it is %s", status))
@@ -103,21 +102,12 @@ func (s *Service) restore(ctx context.Context, tx storage.Tx, repo *repository, 
 	} else if err := s.restoreLater(tx, repo, img, after); err != nil {
 		return err
 	}
-	return s.eachReferrer(tx, repo, img.digest, func(other *stored) error {
+	return repo.eachFollower(tx, *img, func(other *stored) error {
 		if other.row.status() != Archived {
 			return nil
 		}
 		return s.restore(ctx, tx, repo, other, after)
 	})
-}
-
-func (s *Service) restoreLater(tx storage.Tx, repo *repository, img *stored, after time.Duration) error {
-	img.row.Status = Activating
-	if err := images.Put(tx, img.row, repo.key(img.digest.String())...); err != nil {
-		return err
-	}
-	due := sequenceKey(uint64(s.now().Add(after).UnixNano()))
-	return restores.Put(tx, restoreRow{repo.name.path}, append([]string{due}, repo.key(img.digest.String())...)...)
 }
 
 // activate makes an image active that is not.
@@ -144,7 +134,7 @@ func (s *Service) bringBack(ctx context.Context, tx storage.Tx, repo *repository
 }
 
 // reactivate brings an image back at once that is stored again, whatever its
-// status, and what refers to it; by is activate or bringBack. changed is false for
+// status, and what follows it; by is activate or bringBack. changed is false for
 // an active one.
 func (s *Service) reactivate(ctx context.Context, tx storage.Tx, repo *repository, img *stored, by activation) (changed bool, err error) {
 	if img.row.status() == Active {
@@ -153,8 +143,20 @@ func (s *Service) reactivate(ctx context.Context, tx storage.Tx, repo *repositor
 	if err := by(ctx, tx, repo, img); err != nil {
 		return false, err
 	}
-	return true, s.eachReferrer(tx, repo, img.digest, func(other *stored) error {
+	return true, repo.eachFollower(tx, *img, func(other *stored) error {
 		_, err := s.reactivate(ctx, tx, repo, other, by)
+		return err
+	})
+}
+
+// unarchive brings back at once what a stored image needs: itself if it was there
+// before, which back says if it was not active, and else what it names.
+func (s *Service) unarchive(ctx context.Context, tx storage.Tx, repo *repository, img *stored, there bool, by activation) (back bool, err error) {
+	if there {
+		return s.reactivate(ctx, tx, repo, img, by)
+	}
+	return false, repo.eachChild(tx, *img, func(child *stored) error {
+		_, err := s.reactivate(ctx, tx, repo, child, by)
 		return err
 	})
 }
@@ -184,26 +186,60 @@ func (s *Service) putStatus(ctx context.Context, tx storage.Tx, repo *repository
 	return s.record(ctx, tx, StorageClassChanged, *repo, e)
 }
 
+// eachFollower calls fn for what comes back with an image: what refers to it and,
+// of an index, the images that it names.
+func (r *repository) eachFollower(tx storage.Tx, img stored, fn func(*stored) error) error {
+	if err := r.eachReferrer(tx, img.digest, fn); err != nil {
+		return err
+	}
+	return r.eachChild(tx, img, fn)
+}
+
 // eachReferrer calls fn for each stored image whose subject is the given one.
-func (s *Service) eachReferrer(tx storage.Tx, repo *repository, subject digest.Digest, fn func(*stored) error) error {
-	list, err := lastParts(referrers.Scan(tx, table.Select{Prefix: repo.key(subject.String())}))
+func (r *repository) eachReferrer(tx storage.Tx, subject digest.Digest, fn func(*stored) error) error {
+	list, err := lastParts(referrers.Scan(tx, table.Select{Prefix: r.key(subject.String())}))
 	if err != nil {
 		return err
 	}
+	return r.eachOf(tx, list, fn)
+}
+
+// eachChild calls fn for each stored image that an index names, as long as some
+// image of the repository is not active.
+func (r *repository) eachChild(tx storage.Tx, img stored, fn func(*stored) error) error {
+	if r.row.Inactive == 0 {
+		return nil
+	}
+	m, err := r.parsed(tx, img)
+	if err != nil {
+		return err
+	}
+	list := make([]digest.Digest, len(m.Manifests))
+	for i, c := range m.Manifests {
+		list[i] = c.Digest
+	}
+	return r.eachOf(tx, list, fn)
+}
+
+// eachOf calls fn for those of a list that are there.
+func (r *repository) eachOf(tx storage.Tx, list []digest.Digest, fn func(*stored) error) error {
 	for _, d := range list {
-		other, err := repo.image(tx, Ref{Digest: d})
+		img, err := r.image(tx, Ref{Digest: d})
+		if CodeOf(err) == ImageNotFound { // a sparse index names it
+			continue
+		}
 		if err != nil {
 			return err
 		}
-		if err := fn(&other); err != nil {
+		if err := fn(&img); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// namedByActive says whether an index that is not archived names an image.
-func (r repository) namedByActive(rd storage.Reader, d digest.Digest) (bool, error) {
+// needed says whether an index that is not archived names an image.
+func (r repository) needed(rd storage.Reader, d digest.Digest) (bool, error) {
 	for f, err := range children.Scan(rd, table.Select{Prefix: r.key(d.String())}) {
 		if err != nil {
 			return false, err
@@ -212,68 +248,11 @@ func (r repository) namedByActive(rd storage.Reader, d digest.Digest) (bool, err
 		if err != nil {
 			return false, fmt.Errorf("index %s of child %s: %w", f.Key[4], d, err)
 		}
-		if parent.status() == Active {
+		if parent.status() != Archived { // one on its way back will need it
 			return true, nil
 		}
 	}
 	return false, nil
-}
-
-// finishRestores makes active what is due, in batches.
-func (s *Service) finishRestores(ctx context.Context) error {
-	for {
-		n := 0
-		err := s.update(ctx, func(tx storage.Tx) error {
-			n = 0
-			for f, err := range restores.Scan(tx, table.Select{Limit: batch}) {
-				if err != nil {
-					return err
-				}
-				due, err := strconv.ParseInt(f.Key[0], 16, 64)
-				if err != nil {
-					return fmt.Errorf("key of a restore: %w", err)
-				}
-				if due > s.now().UnixNano() {
-					return nil
-				}
-				if err := s.finishRestore(ctx, tx, f); err != nil {
-					return err
-				}
-				n++
-			}
-			return nil
-		})
-		if err != nil || n < batch {
-			return err
-		}
-	}
-}
-
-// finishRestore makes an image active whose time has come, if it is still there
-// and on its way.
-func (s *Service) finishRestore(ctx context.Context, tx storage.Tx, f table.Found[restoreRow]) error {
-	if err := restores.Delete(tx, f.Key...); err != nil {
-		return err
-	}
-	repo, err := find(tx, Name{ID{f.Key[1], f.Key[2]}, f.Row.Repository})
-	if CodeOf(err) == RepositoryNotFound || err == nil && repo.row.ID != f.Key[3] {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	d, err := digest.Parse(f.Key[4])
-	if err != nil {
-		return fmt.Errorf("key of a restore: %w", err)
-	}
-	img, err := repo.image(tx, Ref{Digest: d})
-	if CodeOf(err) == ImageNotFound || err == nil && img.row.status() != Activating {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return s.bringBack(ctx, tx, &repo, &img)
 }
 
 // checkActive refuses images that cannot be pulled.

@@ -2,6 +2,7 @@ package registry_test
 
 import (
 	"context"
+	"encoding/json"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,6 +11,8 @@ import (
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/seed-78150930/berth/registry"
+	"github.com/seed-78150930/berth/registry/digest"
+	"github.com/seed-78150930/berth/storage/memory"
 )
 
 // setClass changes the storage class of an image and returns its new status.
@@ -172,21 +175,133 @@ func TestIndexesInTheArchive(t *testing.T) {
 		t.Errorf("the child of an archived index is %s", got)
 	}
 	setClass(t, s, n, child, registry.ArchiveClass)
+	setClass(t, s, n, index, registry.StandardClass)
+	if got := statusOf(t, s, n, child); got != registry.Active {
+		t.Errorf("the child of a restored index is %s", got)
+	}
+}
+
+func TestIndexNeedsItsImages(t *testing.T) {
+	s := open(t, registry.Options{RestoreTime: time.Hour})
+	n := create(t, s, "team/app")
+	child := addImage(t, s, n, "1.0", "child")
+	index := put(t, s, n, "all", indexOf(t, child))
+	setClass(t, s, n, index, registry.ArchiveClass)
+	setClass(t, s, n, child, registry.ArchiveClass)
+	setClass(t, s, n, index, registry.StandardClass)
+	if got := statusOf(t, s, n, child); got != registry.Activating {
+		t.Errorf("with its index on the way back the child is %s", got)
+	}
+	put(t, s, n, "all", indexOf(t, child))
+	for _, img := range []registry.Image{child, index} {
+		if got := statusOf(t, s, n, img); got != registry.Active {
+			t.Errorf("after a push of the index %s is %s", img.Digest, got)
+		}
+	}
+	other := addImage(t, s, n, "2.0", "other")
+	setClass(t, s, n, other, registry.ArchiveClass)
+	put(t, s, n, "both", indexOf(t, child, other))
+	if got := statusOf(t, s, n, other); got != registry.Active {
+		t.Errorf("an archived image that a new index names is %s", got)
+	}
+}
+
+func TestRestoreAfterARestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := registry.Options{RestoreTime: time.Hour, Index: memory.NewIndex(), Blobs: memory.NewBlobs()}
+		s := open(t, o)
+		n := create(t, s, "team/app")
+		img := addImage(t, s, n, "1.0", "one")
+		setClass(t, s, n, img, registry.ArchiveClass)
+		setClass(t, s, n, img, registry.StandardClass)
+		time.Sleep(2 * time.Hour) // nobody runs
+		s = open(t, o)
+		if got := statusOf(t, s, n, img); got != registry.Activating {
+			t.Errorf("before anybody looks it is %s", got)
+		}
+		go func() { must(t, s.Run(t.Context())) }()
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if got := statusOf(t, s, n, img); got != registry.Active {
+			t.Errorf("after a restart it is %s", got)
+		}
+	})
+}
+
+// A push brings an image back before its time, which then means nothing any more.
+func TestRestoreOvertaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, registry.Options{RestoreTime: time.Hour})
+		go func() { must(t, s.Run(t.Context())) }()
+		n := create(t, s, "team/app")
+		img := addImage(t, s, n, "1.0", "one")
+		gone := addImage(t, s, n, "2.0", "two")
+		_, body, err := s.Manifest(alice(t), n, tagged(t, "1.0"))
+		must(t, err)
+		for _, img := range []registry.Image{img, gone} {
+			setClass(t, s, n, img, registry.ArchiveClass)
+			setClass(t, s, n, img, registry.StandardClass)
+		}
+		_, err = s.DeleteImage(alice(t), n, registry.Ref{Digest: gone.Digest})
+		must(t, err)
+		time.Sleep(30 * time.Minute)
+		put(t, s, n, "1.0", body)
+		setClass(t, s, n, img, registry.ArchiveClass)
+		setClass(t, s, n, img, registry.StandardClass)
+		for after, want := range []registry.ImageStatus{registry.Activating, registry.Active} {
+			time.Sleep(31 * time.Minute)
+			synctest.Wait()
+			if got := statusOf(t, s, n, img); got != want {
+				t.Errorf("%d times 31 minutes after the second restore it is %s, want %s", after+1, got, want)
+			}
+		}
+	})
+}
+
+func TestArchivedLayersAreNotMounted(t *testing.T) {
+	s := open(t, registry.Options{})
+	n, other := create(t, s, "team/app"), create(t, s, "team/other")
+	img := addImage(t, s, n, "1.0", "one")
+	setClass(t, s, n, img, registry.ArchiveClass)
+	anyone := func(context.Context, registry.Name) bool { return true }
+	_, err := s.Mount(alice(t), other, sha256Of([]byte("one")), registry.Mount{From: n, MayRead: anyone})
+	wantCode(t, "mount an archived layer", err, registry.LayerNotFound)
 }
 
 func TestStorageClassEvents(t *testing.T) {
 	s := open(t, registry.Options{})
 	n := create(t, s, "team/app")
 	img := addImage(t, s, n, "1.0", "one")
-	referrerOf(t, s, n, img, "signed")
+	signature := referrerOf(t, s, n, img, "signed")
 	before := len(readEvents(t, s, 100))
 	setClass(t, s, n, img, registry.ArchiveClass)
 	setClass(t, s, n, img, registry.StandardClass)
-	var got []string
-	for _, e := range readEvents(t, s, 100)[before:] {
-		got = append(got, string(e.Kind)+" "+e.Tag.String()+" "+string(e.Detail[:20]))
+	type change struct {
+		Digest digest.Digest
+		Tag    string
+		registry.StorageClassDetail
 	}
-	if len(got) != 4 {
-		t.Errorf("events %q, want one for the image and its referrer each way", got)
+	var got []change
+	for _, e := range readEvents(t, s, 100)[before:] {
+		if e.Kind != registry.StorageClassChanged || e.MediaType != v1.MediaTypeImageManifest || e.Actor != arn("alice") {
+			t.Errorf("event %+v", e)
+		}
+		c := change{Digest: e.Digest, Tag: e.Tag.String()}
+		must(t, json.Unmarshal(e.Detail, &c.StorageClassDetail))
+		if c.LastActivatedAt.IsZero() != (c.Target == registry.ArchiveClass) {
+			t.Errorf("event of %s says that it was activated at %v", c.Target, c.LastActivatedAt)
+		}
+		c.LastActivatedAt = time.Time{}
+		got = append(got, c)
+	}
+	of := func(img registry.Image, tag string, class registry.StorageClass) change {
+		return change{img.Digest, tag, registry.StorageClassDetail{Target: class, ArtifactMediaType: v1.MediaTypeImageConfig, Referrer: tag == ""}}
+	}
+	want := []change{
+		of(img, "1.0", registry.ArchiveClass), of(signature, "", registry.ArchiveClass),
+		of(img, "1.0", registry.StandardClass), of(signature, "", registry.StandardClass),
+	}
+	if diff := cmp.Diff(want, got, asTheyAre); diff != "" {
+		t.Errorf("changes (-want +got):\n%s", diff)
 	}
 }

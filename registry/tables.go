@@ -222,7 +222,8 @@ type uploadRow struct {
 
 // restoreRow is an image on its way back from the archive.
 type restoreRow struct {
-	Repository string // its name
+	Repository string    // its name
+	ArchivedAt time.Time // of the image, when it set out
 }
 
 type eventRow struct {
