@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-//go:generate go run github.com/seed-78150930/berth/ecrapi/internal/gen -model ../model/ecr-2015-09-21.json -out .
+//go:generate go run github.com/seed-78150930/berth/ecrapi/internal/gen -model ../model/ecr-2015-09-21.json -out . -outline ../model/outline.txt
 
 // Operation is what the model says of an operation.
 type Operation struct {

@@ -39,6 +39,45 @@ func TestCommittedFilesAreCurrent(t *testing.T) {
 	}
 }
 
+func TestOutlineIsCurrent(t *testing.T) {
+	source, err := os.ReadFile(modelFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := parse(source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept, err := os.ReadFile("../../model/outline.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := changes(splitLines(kept), m.outline()); len(diff) > 0 {
+		t.Errorf("the outline is not the model's (run make generate):\n%s", strings.Join(diff, "\n"))
+	}
+}
+
+func TestChanges(t *testing.T) {
+	outline := func(source string) []string {
+		m, err := parse([]byte(source))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m.outline()
+	}
+	before := outline(`{"operations":{"A":{"errors":["E"]}},"exceptions":{"E":{"httpStatus":400}},"shapes":{
+		"S":{"type":"structure","members":{"m":{"shape":"T","type":"string","max":3}}},"T":{"type":"string","max":3}}}`)
+	after := outline(`{"operations":{"A":{"errors":[]},"B":{}},"exceptions":{"E":{"httpStatus":400}},"shapes":{
+		"S":{"type":"structure","members":{"m":{"shape":"T","type":"string","max":4,"enum":["x"],"required":true}}},"T":{"type":"string","max":4,"enum":["x"]}}}`)
+	want := []string{
+		"- operation A may fail with E", "+ operation B", "- shape S has m, a T", "+ shape S has m, a T, required",
+		"- shape T is at most 3", "+ shape T is at most 4", "+ shape T may be x",
+	}
+	if diff := cmp.Diff(want, changes(before, after)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 // generatedOthers are the generated files that are not among the given ones.
 func generatedOthers(t *testing.T, made map[string][]byte) (left []string) {
 	t.Helper()
