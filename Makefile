@@ -51,9 +51,10 @@ lint: $(tools) ## check format, vet, staticcheck, govulncheck, modules and gener
 		(cd $$m && $(GO) mod tidy -diff && $(GO) mod verify) || exit 1; \
 	done
 	@.ci/vulnerabilities $(tools)/govulncheck
-	@.ci/drift ecrapi/shape $(MAKE) --no-print-directory generate
+	@.ci/drift ecrapi $(MAKE) --no-print-directory generate
+	@.ci/drift docs/ecr-parity.md $(MAKE) --no-print-directory generate
 
-generate: ## write ecrapi/shape again from the API model
+generate: ## write ecrapi/shape and docs/ecr-parity.md again; says what a new API model changes
 	$(GO) generate ./ecrapi/...
 
 conformance: build ## run the conformance suite of the OCI specification, and write docs/conformance.md

@@ -2,6 +2,8 @@ package ecrapi
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"github.com/seed-78150930/berth/auth/credentials"
 	"github.com/seed-78150930/berth/ecrapi/shape"
@@ -15,6 +17,35 @@ type operation struct {
 	on     resource
 	more   func(in any) []string // further actions that the request needs; nil for none
 	do     func(a *API, ctx context.Context, c *call, in any) (out any, err error)
+	state  State
+}
+
+// State says how much of an operation this version has.
+type State string
+
+// The states.
+const (
+	InForce State = "in force"
+	// CheckedOnly is an operation that checks a request as ECR does and then says
+	// that this version cannot carry it out.
+	CheckedOnly State = "checked only"
+	// Absent is one that says so at once.
+	Absent State = "not yet"
+)
+
+// Operation is what there is to say of an operation of the API.
+type Operation struct {
+	Name   string
+	Action string // IAM action that it is authorised as
+	State  State
+}
+
+// Operations are all operations of the model in order of name.
+func Operations() (list []Operation) {
+	for _, name := range slices.Sorted(maps.Keys(operations)) {
+		list = append(list, Operation{name, operations[name].action, operations[name].state})
+	}
+	return list
 }
 
 // actions are the IAM actions that a request needs on its resource.
@@ -29,6 +60,7 @@ func (o operation) actions(in any) []string {
 func op[In, Out any](action string, on resource, do func(*API, context.Context, *call, *In) (*Out, error)) operation {
 	return operation{
 		action: action,
+		state:  InForce,
 		limit:  maxBody,
 		read: func(body *credentials.Body) (any, error) {
 			in := new(In)
@@ -53,6 +85,12 @@ func (o operation) withRead(read func(*credentials.Body) (any, error)) operation
 	return o
 }
 
+// checks is o that carries nothing out yet.
+func (o operation) checks() operation {
+	o.state = CheckedOnly
+	return o
+}
+
 // with is o with further actions, by request.
 func (o operation) with(more func(in any) []string) operation {
 	o.more = more
@@ -64,6 +102,7 @@ func (o operation) with(more func(in any) []string) operation {
 func unavailable(action string) operation {
 	return operation{
 		action: action,
+		state:  Absent,
 		limit:  maxBody,
 		read:   func(*credentials.Body) (any, error) { return nil, nil },
 		on:     onRegistry,
@@ -86,6 +125,8 @@ const (
 	maxManifestBody = 6*(4<<20) + maxBody
 	maxPartBody     = 2*(20_971_520*4/3+4) + maxRest
 )
+
+//go:generate go run github.com/seed-78150930/berth/ecrapi/internal/parity -readme ../README.md -page ../docs/ecr-parity.md
 
 // operations are all operations of the model, with the IAM action and the
 // resource that each is authorised for.
@@ -133,7 +174,7 @@ var operations = map[string]operation{
 	"GetLifecyclePolicyPreview":   unavailable("ecr:GetLifecyclePolicyPreview"),
 	"UpdateImageStorageClass":     op("ecr:UpdateImageStorageClass", onRepository, (*API).updateImageStorageClass),
 
-	"StartImageScan":            op("ecr:StartImageScan", onRepository, (*API).startImageScan),
+	"StartImageScan":            op("ecr:StartImageScan", onRepository, (*API).startImageScan).checks(),
 	"DescribeImageScanFindings": op("ecr:DescribeImageScanFindings", onRepository, (*API).describeImageScanFindings),
 	"PutRegistryScanningConfiguration": op("ecr:PutRegistryScanningConfiguration", onRegistry,
 		(*API).putRegistryScanningConfiguration),
@@ -149,7 +190,7 @@ var operations = map[string]operation{
 	"UpdatePullThroughCacheRule":    op("ecr:UpdatePullThroughCacheRule", onRegistryOf, (*API).updatePullThroughCacheRule),
 	"DescribePullThroughCacheRules": op("ecr:DescribePullThroughCacheRules", onRegistryOf, (*API).describePullThroughCacheRules),
 	"DeletePullThroughCacheRule":    op("ecr:DeletePullThroughCacheRule", onRegistryOf, (*API).deletePullThroughCacheRule),
-	"ValidatePullThroughCacheRule":  op("ecr:ValidatePullThroughCacheRule", onRegistryOf, (*API).validatePullThroughCacheRule),
+	"ValidatePullThroughCacheRule":  op("ecr:ValidatePullThroughCacheRule", onRegistryOf, (*API).validatePullThroughCacheRule).checks(),
 
 	"CreateRepositoryCreationTemplate":    op("ecr:CreateRepositoryCreationTemplate", onRegistry, (*API).createRepositoryCreationTemplate),
 	"UpdateRepositoryCreationTemplate":    op("ecr:UpdateRepositoryCreationTemplate", onRegistry, (*API).updateRepositoryCreationTemplate),

@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/seed-78150930/berth/ecrapi/shape"
+	"github.com/seed-78150930/berth/ecrapi"
 )
 
 // The README's table of operations says what is true.
@@ -21,9 +21,12 @@ func TestReadmeTellsWhatIsThere(t *testing.T) {
 		told[string(row[1])] = string(row[2]) == "yes"
 	}
 	want := map[string]bool{}
-	for op := range shape.Operations {
-		_, ok := built[op]
-		want[op] = ok && !checkedOnly[op]
+	for _, op := range ecrapi.Operations() {
+		want[op.Name] = op.State == ecrapi.InForce
+		_, isBuilt := built[op.Name]
+		if isBuilt != (op.State != ecrapi.Absent) || checkedOnly[op.Name] != (op.State == ecrapi.CheckedOnly) {
+			t.Errorf("the tests know another state of %s than %s", op.Name, op.State)
+		}
 	}
 	if diff := cmp.Diff(want, told); diff != "" {
 		t.Errorf("README (-is +says):\n%s", diff)

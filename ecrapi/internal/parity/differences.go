@@ -1,0 +1,35 @@
+package main
+
+const head = `# How this API stands to Amazon ECR's
+
+Written by ` + "`make generate`" + ` from the table of operations, the API's model and the README; a test fails when it is not what they say.
+
+An operation that is *in force* has its effect at both doors, at once. One that is *checked only* refuses what ECR refuses and then says, as
+an exception of its model, that this version cannot carry it out; one that is *not yet* there says so at once. None invents a result.
+
+## What differs everywhere
+
+`
+
+// difference is something that differs from Amazon's in more than one operation.
+type difference struct{ about, what string }
+
+var differences = []difference{
+	{"Manifests are never converted", "`acceptedMediaTypes` and `Accept` choose no other form: the bytes that were pushed are the bytes that are pulled, and a " +
+		"digest never changes. An image whose type is not accepted is not found."},
+	{"Who may do what", "The root of an account may do everything in it. Users, roles and the rights that policies give come with identities; until then repository " +
+		"policies are checked, kept and shown, and the registry policy is asked by replication alone. Conditions are not evaluated: an Allow with one allows nothing, a Deny with one denies."},
+	{"Principals in policies", "A user or role need not exist; one that could not is `Principal not found`."},
+	{"Encryption", "The setting and the key's ARN are kept and shown as at ECR, and two repositories with other settings share no layer by mounting as ECR does; " +
+		"how bytes lie on disk is the operator's, and no key service is asked."},
+	{"Times", "A lifecycle policy runs every `lifecycle-interval` (an hour; ECR: within 24 hours). An archived image is back after `restore-time` (a minute; ECR: about " +
+		"20 minutes). `lastRecordedPullTime` is at most `pull-time-flush` late (a minute), and a crash forgets the pulls of that time."},
+	{"Quotas and rates", "The quotas are ECR's by default and settable (`limits.*`). Rates are off by default and settable (`rate-limits`; the word `ecr` stands for ECR's)."},
+	{"Lists", "Repositories, images and tags come in byte order of name, digest and tag. `nextToken` holds all that is needed, has no lifetime, is bound to the operation, the registry and the " +
+		"query, and is refused if it was changed. What was there all along is listed once, whatever others write meanwhile."},
+	{"Tags", "Up to 128 characters, as pulls need; the model lets 300 through."},
+	{"Images without layers", "They are taken at both doors, as the OCI specification has it; ECR refuses them."},
+	{"Services of AWS around ECR", "There is no EventBridge: events of its form go to webhooks, files and `berth events tail` ([events.md](events.md)). There is no Secrets Manager, Signer, " +
+		"Inspector, KMS or IAM role to assume: ARNs of theirs are checked for form, kept and shown."},
+	{"Texts", "Messages are ECR's where they are known; where they are not, they are in the style of their neighbours."},
+}
