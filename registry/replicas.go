@@ -2,8 +2,6 @@ package registry
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -99,23 +97,6 @@ type Replica struct {
 	PushedAt     time.Time
 	Number       string // ascending in its lane, no two alike
 	again        bool
-}
-
-// Lane is what replicas follow each other in, one by one, in the order of their
-// pushes: from one repository to one registry. So tags move there as they did
-// here, and the images of a list are there before the list. The zero value stands before all
-// others.
-type Lane struct {
-	To           ID
-	Source       ID
-	RepositoryID string
-}
-
-// Lane is the lane of r.
-func (r Replica) Lane() Lane { return Lane{r.To, r.Source.id, r.RepositoryID} }
-
-func (l Lane) key(parts ...string) []string {
-	return append([]string{l.To.Account, l.To.Region, l.Source.Account, l.Source.Region, l.RepositoryID}, parts...)
 }
 
 func (r Replica) key() []string { return r.Lane().key(r.Number) }
@@ -258,109 +239,4 @@ func nextNumber(tx storage.Tx, name string) (uint64, error) {
 	}
 	row.Last++
 	return row.Last, sequences.Put(tx, row, name)
-}
-
-// ReplicaDestinations lists the registries that anything is waiting to be brought
-// to, in order. planned grows with each replica that is planned: it is for
-// AwaitReplicas.
-func (s *Service) ReplicaDestinations(ctx context.Context) (list []ID, planned uint64, err error) {
-	err = s.view(ctx, func(r storage.Reader) error {
-		list = nil
-		if planned, err = lastReplica(r); err != nil {
-			return err
-		}
-		for sel := (table.Select{Limit: 1}); ; {
-			r, ok, err := firstReplica(r, sel)
-			if err != nil || !ok {
-				return err
-			}
-			list = append(list, r.To)
-			sel.After = []string{r.To.Account, r.To.Region, behindAll}
-		}
-	})
-	return list, planned, err
-}
-
-// Replicas lists the first replica of each lane to a registry, of those behind the given
-// lane (zero for the first page), at most limit. more says that there may be others.
-func (s *Service) Replicas(ctx context.Context, to ID, after Lane, limit int) (page []Replica, more bool, err error) {
-	err = s.view(ctx, func(r storage.Reader) error {
-		page, more = nil, false
-		sel := table.Select{Prefix: []string{to.Account, to.Region}, Limit: 1}
-		for lane := after; ; lane = page[len(page)-1].Lane() {
-			if lane != (Lane{}) {
-				sel.After = lane.key(behindAll)[2:]
-			}
-			if len(page) == limit {
-				more = true
-				return nil
-			}
-			next, ok, err := firstReplica(r, sel)
-			if err != nil || !ok {
-				return err
-			}
-			page = append(page, next)
-		}
-	})
-	return page, more, err
-}
-
-func firstReplica(rd storage.Reader, sel table.Select) (r Replica, ok bool, err error) {
-	for f, err := range replicas.Scan(rd, sel) {
-		if err != nil {
-			return Replica{}, false, err
-		}
-		return f.Row.public(f.Key), true, nil
-	}
-	return Replica{}, false, nil
-}
-
-func lastReplica(rd storage.Reader) (uint64, error) {
-	row, err := sequences.Get(rd, replicaSequence)
-	return row.Last, ignoreNotFound(err)
-}
-
-// AwaitReplicas returns when replicas have been planned since ReplicaDestinations
-// said planned, or with ctx's error when ctx ends. Other processes' are noticed within a
-// second.
-func (s *Service) AwaitReplicas(ctx context.Context, planned uint64) error {
-	for {
-		changed := s.news.next() // before looking, lest one be missed
-		now := planned
-		err := s.view(ctx, func(r storage.Reader) (err error) {
-			now, err = lastReplica(r)
-			return err
-		})
-		if err != nil || now != planned {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-changed:
-		case <-time.After(time.Second):
-		}
-	}
-}
-
-// replicationFailure says why a replica fails for good.
-type replicationFailure struct{ code, reason string }
-
-func (f *replicationFailure) Error() string { return fmt.Sprintf("%s: %s", f.code, f.reason) }
-
-// failureOf is why a replica fails for good, or nil for a fault that may pass. A
-// full store may have room later.
-func failureOf(err error) *replicationFailure {
-	var known *replicationFailure
-	if errors.As(err, &known) {
-		return known
-	}
-	switch code := CodeOf(err); code {
-	case "", StoreFull:
-		return nil
-	case TooManyRepositories, TooManyImages, TooManyTags:
-		return &replicationFailure{FailedByLimit, err.Error()}
-	default:
-		return &replicationFailure{FailedByRefusal, err.Error()}
-	}
 }

@@ -147,7 +147,8 @@ func (w *Worker) page(ctx context.Context, to registry.ID, now time.Time) (due [
 	}
 }
 
-// work brings images to their destinations, several at a time.
+// work brings images to their destinations, several at a time. It begins none after
+// the end of ctx.
 func (w *Worker) work(ctx context.Context, due []registry.Replica) {
 	next := make(chan registry.Replica)
 	var done sync.WaitGroup
@@ -159,6 +160,9 @@ func (w *Worker) work(ctx context.Context, due []registry.Replica) {
 		})
 	}
 	for _, r := range due {
+		if ctx.Err() != nil {
+			break
+		}
 		next <- r
 	}
 	close(next)

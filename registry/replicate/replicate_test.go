@@ -188,6 +188,19 @@ func TestDestinationsTakeTurns(t *testing.T) {
 	})
 }
 
+func TestStopsBetweenImages(t *testing.T) {
+	s := open(t, memory.NewIndex(), west)
+	for i := range 20 {
+		push(t, s, fmt.Sprintf("team/app-%02d", i), "1")
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	b := &broken{Service: s, fails: func(registry.Replica) bool { stop(); return true }}
+	must(t, worker(t, b).Run(ctx))
+	if n := len(b.given); n > 5 { // those that were under way, and one that waited for them
+		t.Errorf("%d images were begun, also after the end", n)
+	}
+}
+
 func TestNewWantsARegistry(t *testing.T) {
 	if _, err := replicate.New(replicate.Options{}); err == nil {
 		t.Error("a worker without a registry")

@@ -1,4 +1,4 @@
-"""Scanning, signing and pull-through configurations by boto3, put and read back as Terraform does."""
+"""Scanning, signing, pull-through and replication configurations by boto3, put and read back as Terraform does."""
 
 import os
 
@@ -99,4 +99,34 @@ gone = ecr.delete_pull_through_cache_rule(ecrRepositoryPrefix="hub", registryId=
 assert gone["credentialArn"] == SECRET + "2", gone
 refused(missing, ecr.describe_pull_through_cache_rules, ecrRepositoryPrefixes=["hub"])
 refused(missing, ecr.delete_pull_through_cache_rule, ecrRepositoryPrefix="hub", registryId=ACCOUNT)
+# Terraform reads replication back by describe_registry, and takes it away by no rules.
+assert ecr.describe_registry()["replicationConfiguration"] == {"rules": []}
+replication = {
+    "rules": [
+        {"destinations": [{"region": "us-west-2", "registryId": ACCOUNT}]},
+        {
+            "destinations": [{"region": "eu-west-1", "registryId": "123456789012"}, {"region": REGION, "registryId": "123456789012"}],
+            "repositoryFilters": [{"filter": "prod-", "filterType": "PREFIX_MATCH"}, {"filter": "team/", "filterType": "PREFIX_MATCH"}],
+        },
+    ]
+}
+for configuration in [replication, {"rules": []}]:
+    put = ecr.put_replication_configuration(replicationConfiguration=configuration)["replicationConfiguration"]
+    got = ecr.describe_registry()["replicationConfiguration"]
+    assert put == got == configuration, (put, got)
+itself = {"rules": [{"destinations": [{"region": REGION, "registryId": ACCOUNT}]}]}
+said = refused(ecr.exceptions.InvalidParameterException, ecr.put_replication_configuration, replicationConfiguration=itself)
+assert "Replication destination cannot be the same as the source registry" in said, said
+refused(
+    ecr.exceptions.ImageNotFoundException,
+    ecr.describe_image_replication_status,
+    repositoryName="prod-app",
+    imageId={"imageTag": "1"},
+)
+refused(
+    ecr.exceptions.RepositoryNotFoundException,
+    ecr.describe_image_replication_status,
+    repositoryName="absent",
+    imageId={"imageTag": "1"},
+)
 print("all is well with boto3", boto3.__version__)
