@@ -34,7 +34,7 @@ func failureOf(err error) *replicationFailure {
 	switch code := CodeOf(err); code {
 	case "", StoreFull:
 		return nil
-	case TooManyRepositories, TooManyImages, TooManyTags:
+	case TooManyRepositories, TooManyImages, TooManyTags, TooManyLayers:
 		return &replicationFailure{FailedByLimit, err.Error()}
 	default:
 		return &replicationFailure{FailedByRefusal, err.Error()}
