@@ -13,9 +13,9 @@ import (
 // Decide says what a policy wants with a repository's images at a time: by rule
 // and from the oldest image on, what follows its subject behind that. Images are
 // all that the repository has, each once, in any order. Time is that of sorting
-// them once for each rule.
+// them once for each kind of age, and of looking at each once for each rule.
 func (p *Policy) Decide(images []Facts, now time.Time) []Decision {
-	d := &deciding{policy: p, now: now, at: make(map[digest.Digest]int, len(images)), images: images}
+	d := &deciding{policy: p, now: now, images: images, at: make(map[digest.Digest]int, len(images)), sorted: map[CountType][]int{}}
 	for i, img := range images {
 		d.at[img.Digest] = i
 	}
@@ -34,6 +34,7 @@ type deciding struct {
 	now    time.Time
 	images []Facts
 	at     map[digest.Digest]int // index of an image
+	sorted map[CountType][]int   // all indexes by age; see oldestFirst
 	seen   []bool                // by index: a rule looked at it, and no later one may touch it
 	taken  []int                 // by index: 1 + index in list of its decision, 0 for none
 	list   []Decision
@@ -43,12 +44,14 @@ type deciding struct {
 // looked at are counted, and left alone.
 func (d *deciding) apply(rule Rule) {
 	var candidates []int
-	for i := range d.images {
+	for _, i := range d.oldestFirst(rule.Count) {
 		if d.looksAt(rule, i) {
 			candidates = append(candidates, i)
 		}
 	}
-	for n, i := range d.marked(rule, candidates) {
+	marked := d.marked(rule, candidates)
+	d.list = slices.Grow(d.list, len(marked))
+	for n, i := range marked {
 		if !d.seen[i] {
 			d.take(i, Decision{Image: d.images[i], Action: rule.Action, Rule: rule.Priority, Reason: d.reason(rule, i, len(candidates)-n)})
 		}
@@ -62,11 +65,11 @@ func (d *deciding) apply(rule Rule) {
 // referrer whose subject is here goes with that, and no rule looks at it: what
 // ECR does is not known, and a signature is not to go before what it signs.
 func (d *deciding) looksAt(rule Rule, i int) bool {
-	img := d.images[i]
+	img := &d.images[i]
 	return img.Archived == rule.Archived && rule.takesTags(img.Tags) && !d.followsOther(img)
 }
 
-func (d *deciding) followsOther(img Facts) bool {
+func (d *deciding) followsOther(img *Facts) bool {
 	if img.Subject.IsZero() {
 		return false
 	}
@@ -95,24 +98,43 @@ func (r Rule) takesTags(tags []string) bool {
 	return true
 }
 
-// marked are the candidates that a rule takes, the oldest first; those of one age
-// in order of digest, so that the same images always make the same decision.
-func (d *deciding) marked(rule Rule, candidates []int) []int {
-	slices.SortFunc(candidates, func(a, b int) int {
-		return cmp.Or(d.age(rule, a).Compare(d.age(rule, b)), cmp.Compare(d.images[a].Digest.Encoded(), d.images[b].Digest.Encoded()))
+// oldestFirst are all images by their age for a count type, those of one age in
+// order of digest, so that the same images always make the same decision.
+func (d *deciding) oldestFirst(count CountType) []int {
+	if count == ImageCountMoreThan {
+		count = SinceImagePushed // it has the same age
+	}
+	if list, there := d.sorted[count]; there {
+		return list
+	}
+	list, ages := make([]int, len(d.images)), make([]time.Time, len(d.images))
+	for i := range d.images {
+		list[i], ages[i] = i, d.age(count, i)
+	}
+	slices.SortFunc(list, func(a, b int) int {
+		if c := ages[a].Compare(ages[b]); c != 0 {
+			return c
+		}
+		return cmp.Compare(d.images[a].Digest.Encoded(), d.images[b].Digest.Encoded())
 	})
+	d.sorted[count] = list
+	return list
+}
+
+// marked are those of the candidates, the oldest first, that a rule takes.
+func (d *deciding) marked(rule Rule, candidates []int) []int {
 	if rule.Count == ImageCountMoreThan {
 		return candidates[:max(0, len(candidates)-rule.Number)]
 	}
 	limit := d.now.UTC().AddDate(0, 0, -rule.Number) // a Duration would not hold the longest
-	old, _ := slices.BinarySearchFunc(candidates, limit, func(i int, limit time.Time) int { return d.age(rule, i).Compare(limit) })
+	old, _ := slices.BinarySearchFunc(candidates, limit, func(i int, limit time.Time) int { return d.age(rule.Count, i).Compare(limit) })
 	return candidates[:old]
 }
 
-// age is the time that a rule counts from.
-func (d *deciding) age(rule Rule, i int) time.Time {
+// age is the time that a count type counts from.
+func (d *deciding) age(count CountType, i int) time.Time {
 	img := d.images[i]
-	switch rule.Count {
+	switch count {
 	case SinceImagePulled:
 		return latest(cmp.Or(img.PulledAt, img.PushedAt), img.ActivatedAt)
 	case SinceImageTransitioned:
@@ -167,8 +189,8 @@ func (k Keep) takes(tags []string) bool {
 // followers takes what refers to images that go, and so on from those.
 func (d *deciding) followers() {
 	by := map[digest.Digest][]int{}
-	for i, img := range d.images {
-		if d.followsOther(img) {
+	for i := range d.images {
+		if img := &d.images[i]; d.followsOther(img) {
 			by[img.Subject] = append(by[img.Subject], i)
 		}
 	}

@@ -239,10 +239,15 @@ func TestReasons(t *testing.T) {
 	}
 }
 
-// BenchmarkDecide decides about a repository as large as one may be.
+// BenchmarkDecide decides about a repository as large as one may be, by a policy
+// as people write them, and by one as long as one may be.
 func BenchmarkDecide(b *testing.B) {
-	p := parse(b, policy(rule(1, matching("v*", "*-x")+keep(1000), expire),
-		rule(2, bare+days("sinceImagePushed", 14), expire), rule(3, anything+days("sinceImagePulled", 30), archive)), lifecycle.Options{})
+	few := []string{rule(1, matching("v*", "*-x")+keep(1000), expire),
+		rule(2, bare+days("sinceImagePushed", 14), expire), rule(3, anything+days("sinceImagePulled", 30), archive)}
+	var many []string
+	for i := range 50 {
+		many = append(many, rule(i+1, matching(fmt.Sprintf("v*%d*x", i))+keep(10), expire))
+	}
 	for _, n := range []int{1_000, 100_000} {
 		var all []lifecycle.Facts
 		for i := range n {
@@ -252,13 +257,16 @@ func BenchmarkDecide(b *testing.B) {
 			}
 			all = append(all, img)
 		}
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				if len(p.Decide(all, now)) == 0 {
-					b.Fatal("nothing is decided")
+		for _, rules := range [][]string{few, many} {
+			p := parse(b, policy(rules...), lifecycle.Options{})
+			b.Run(fmt.Sprintf("%dImages%dRules", n, len(rules)), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					if len(p.Decide(all, now)) == 0 {
+						b.Fatal("nothing is decided")
+					}
 				}
-			}
-		})
+			})
+		}
 	}
 }

@@ -16,7 +16,7 @@ func (d *deciding) reason(rule Rule, i, rank int) string {
 		return fmt.Sprintf("number %d from the youngest on, and rule %d %s all but the first %d", rank, rule.Priority, verb, rule.Number)
 	}
 	img, what := d.images[i], "pushed"
-	switch age := d.age(rule, i); {
+	switch age := d.age(rule.Count, i); {
 	case rule.Count == SinceImageTransitioned:
 		what = "archived"
 	case !img.ActivatedAt.IsZero() && age.Equal(img.ActivatedAt):
@@ -26,7 +26,7 @@ func (d *deciding) reason(rule Rule, i, rank int) string {
 	case d.policy.AgeFromTag && age.Equal(img.TaggedAt):
 		what = "last tagged"
 	}
-	days := int(d.now.Sub(d.age(rule, i)) / (24 * time.Hour))
+	days := int(d.now.Sub(d.age(rule.Count, i)) / (24 * time.Hour))
 	return fmt.Sprintf("%s %s ago, and rule %d %s what is older than %s", what, plural(days, "day"), rule.Priority, verb, plural(rule.Number, "day"))
 }
 
