@@ -5,6 +5,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecr"
+	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/seed-78150930/berth/internal/interop/harness"
 )
@@ -91,4 +97,70 @@ func wantReplication(t *testing.T, sh *harness.Shell, tag string, want ...string
 		return
 	}
 	t.Fatalf("the replication of %s has no end", tag)
+}
+
+// A server that is killed with kill -9 while images are replicated brings each that
+// it acknowledged to all destinations, once it is started again.
+func TestSDKKillDuringReplication(t *testing.T) {
+	s := harness.Start(t)
+	s.CreateRepository(t, "team/app")
+	regions := []string{"us-west-1", "us-west-2", "eu-west-1"}
+	rule := types.ReplicationRule{}
+	for _, region := range regions {
+		rule.Destinations = append(rule.Destinations, types.ReplicationDestination{Region: &region, RegistryId: aws.String(harness.Account)})
+	}
+	_, err := s.ECR(t).PutReplicationConfiguration(t.Context(), &ecr.PutReplicationConfigurationInput{
+		ReplicationConfiguration: &types.ReplicationConfiguration{Rules: []types.ReplicationRule{rule}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var acknowledged []string
+	for round := range *kills {
+		door := s.OCI(t)
+		for n := range 10 {
+			tag := fmt.Sprintf("%d-%d", round, n)
+			if err := door.PushImage(t.Context(), "team/app", tag, harness.NewImage(t, v1.MediaTypeImageManifest, uint64(700+10*round+n), 1, 512)); err != nil {
+				t.Fatal(err)
+			}
+			acknowledged = append(acknowledged, tag)
+		}
+		s.Kill()
+		s.Launch()
+	}
+	client := s.ECR(t)
+	for _, tag := range acknowledged {
+		image := types.ImageIdentifier{ImageTag: &tag}
+		awaitReplication(t, client, image, len(regions))
+		for _, region := range regions {
+			in := &ecr.BatchGetImageInput{RepositoryName: aws.String("team/app"), ImageIds: []types.ImageIdentifier{image}}
+			out, err := client.BatchGetImage(t.Context(), in, func(o *ecr.Options) { o.Region = region })
+			if err != nil || len(out.Images) != 1 {
+				t.Errorf("%s in %s: %+v, %v", tag, region, out, err)
+			}
+		}
+	}
+}
+
+// awaitReplication waits until an image of team/app has come to so many
+// destinations.
+func awaitReplication(t *testing.T, client *ecr.Client, image types.ImageIdentifier, destinations int) {
+	t.Helper()
+	in := &ecr.DescribeImageReplicationStatusInput{RepositoryName: aws.String("team/app"), ImageId: &image}
+	for until := time.Now().Add(time.Minute); time.Now().Before(until); {
+		out, err := client.DescribeImageReplicationStatus(t.Context(), in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		complete := 0
+		for _, status := range out.ReplicationStatuses {
+			if status.Status == types.ReplicationStatusComplete {
+				complete++
+			}
+		}
+		if complete == destinations {
+			return
+		}
+	}
+	t.Fatalf("image %s has not come to its %d destinations within a minute", aws.ToString(image.ImageTag), destinations)
 }
