@@ -1,6 +1,7 @@
 package ecrapi_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -68,6 +69,78 @@ func TestUpdateImageStorageClassRefused(t *testing.T) {
 		"targetStorageClass", "Member must satisfy enum value set: [STANDARD, ARCHIVE]")
 }
 
+// Referrers go into the archive with their subject, and are listed there by
+// artifactStatus.
+func TestListImageReferrersByStatus(t *testing.T) {
+	b := open(t, func(s *setup) { s.registry.RestoreTime = time.Hour })
+	b.repository("app")
+	m := b.image("app", "one", "1.0")
+	signature := b.manifest("{}", "one", obj{"artifactType": "text/signature", "subject": descriptor(ociManifest, m)})
+	b.push("app", signature)
+	to := func(class string) {
+		b.call("UpdateImageStorageClass", obj{"repositoryName": "app", "imageId": obj{"imageTag": "1.0"}, "targetStorageClass": class})
+	}
+	list := func(want ...string) {
+		t.Helper()
+		for _, status := range []string{"", "ACTIVE", "ARCHIVED", "ACTIVATING", "ANY"} {
+			in := obj{"repositoryName": "app", "subjectId": obj{"imageDigest": sum(m)}}
+			if status != "" {
+				in["filter"] = obj{"artifactStatus": status}
+			}
+			got := b.call("ListImageReferrers", in)["referrers"].(arr)
+			if listed := slices.Contains(want, status); (len(got) == 1) != listed {
+				t.Errorf("%q lists %v, want it there: %v", status, got, listed)
+			} else if listed && status != "" && status != "ANY" && got[0].(obj)["artifactStatus"] != status {
+				t.Errorf("%q lists %v", status, got)
+			}
+		}
+	}
+	list("", "ACTIVE", "ANY")
+	to("ARCHIVE")
+	list("ARCHIVED", "ANY")
+	to("STANDARD")
+	list("ACTIVATING", "ANY")
+	b.push("app", m, "1.0")
+	list("", "ACTIVE", "ANY")
+}
+
+// The images of an index that is not archived stay, and an archived image is
+// deleted like others.
+func TestArchivedIndexes(t *testing.T) {
+	b := open(t)
+	b.repository("app")
+	child := b.image("app", "one")
+	b.push("app", b.index(child), "all")
+	in := obj{"repositoryName": "app", "imageId": obj{"imageDigest": sum(child)}, "targetStorageClass": "ARCHIVE"}
+	b.refused("UpdateImageStorageClass", in, "ImageStorageClassUpdateNotSupportedException",
+		"The storage class of the image with digest '"+sum(child)+
+			"' in the repository with name 'app' in the registry with id '000000000000' cannot be updated: an index that is not archived names it")
+	b.call("UpdateImageStorageClass", obj{"repositoryName": "app", "imageId": obj{"imageTag": "all"}, "targetStorageClass": "ARCHIVE"})
+	b.call("UpdateImageStorageClass", in)
+	gone := b.call("BatchDeleteImage", obj{"repositoryName": "app", "imageIds": arr{obj{"imageDigest": sum(child)}, obj{"imageTag": "all"}}})
+	if failures := gone["failures"].(arr); len(failures) != 0 {
+		t.Errorf("delete archived images: %v", failures)
+	}
+	b.same("left", b.call("ListImages", obj{"repositoryName": "app", "filter": obj{"imageStatus": "ANY"}}), obj{"imageIds": arr{}})
+}
+
+func TestDenialsAreNoted(t *testing.T) {
+	b := open(t, func(s *setup) {
+		s.registry.ReadEvents = true
+		s.api.Authorizer = new(asked)
+	})
+	b.refused("PutImage", obj{"repositoryName": "app", "imageManifest": "{}"}, "AccessDeniedException",
+		"User: arn:aws:iam::000000000000:root is not authorized to perform: ecr:PutImage on resource: "+appARN+
+			" because no identity-based policy allows the ecr:PutImage action")
+	b.must(b.registry.FlushPulls(t.Context()))
+	list, err := b.registry.Events(t.Context(), 0, 10)
+	b.must(err)
+	if len(list) != 1 || list[0].Kind != registry.AccessDenied || list[0].Actor != "arn:aws:iam::000000000000:root" ||
+		list[0].Repository.ID() != (registry.ID{Account: account, Region: region}) {
+		t.Errorf("events %+v", list)
+	}
+}
+
 func TestPullTimesAreShown(t *testing.T) {
 	b := open(t)
 	b.repository("app")
@@ -92,6 +165,12 @@ func TestPullTimeUpdateExclusions(t *testing.T) {
 		"The pull time update exclusion for the principal '"+one+"' already exists in the registry with id '000000000000'")
 	b.refused("RegisterPullTimeUpdateExclusion", obj{"principalArn": one + "x"}, "LimitExceededException",
 		"The registry with id '000000000000' already has the maximum allowed number of pull time update exclusions which is '2'")
+	for _, bad := range []string{"arn:aws:iam::000000000000:root", "arn:aws:s3:::bucket", "alice"} {
+		for _, op := range []string{"RegisterPullTimeUpdateExclusion", "DeregisterPullTimeUpdateExclusion"} {
+			b.invalid(op, obj{"principalArn": bad}, "principalArn",
+				`Member must satisfy regular expression pattern: ^arn:aws(-[a-z]+)*:iam::[0-9]{12}:(role|user)/[\w+=,.@-]+(/[\w+=,.@-]+)*$`)
+		}
+	}
 	first := b.call("ListPullTimeUpdateExclusions", obj{"maxResults": 1})
 	b.same("first page", first["pullTimeUpdateExclusions"], arr{two})
 	b.same("second page", b.call("ListPullTimeUpdateExclusions", obj{"maxResults": 1, "nextToken": first["nextToken"]}), obj{"pullTimeUpdateExclusions": arr{one}})

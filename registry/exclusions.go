@@ -12,7 +12,7 @@ import (
 
 // principalSyntax is the model's (PrincipalArn): a user or a role. Whether there is
 // such a one is not looked at, as far as known of ECR.
-var principalSyntax = regexp.MustCompile(`^arn:aws[a-zA-Z-]*:iam::[0-9]{12}:(role|user)/[\w+=,.@/-]+$`)
+var principalSyntax = regexp.MustCompile(`^arn:aws(-[a-z]+)*:iam::[0-9]{12}:(role|user)/[\w+=,.@-]+(/[\w+=,.@-]+)*$`)
 
 // ExcludePulls has a registry not note the pulls of a user or a role, whose ARN
 // is given, and returns when that began. Refusals: SettingInvalid,
