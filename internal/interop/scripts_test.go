@@ -27,9 +27,9 @@ func TestJavaScript(t *testing.T) {
 }
 
 // environShell is a shell of a new server that has evaluated `berth env`.
-func environShell(t *testing.T) *harness.Shell {
+func environShell(t *testing.T, flags ...string) *harness.Shell {
 	t.Helper()
-	s := harness.Start(t)
+	s := harness.Start(t, flags...)
 	sh := s.Shell(t)
 	for name, value := range s.Env(t) {
 		sh.Set(name, value)
