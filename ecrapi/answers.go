@@ -33,6 +33,11 @@ var exceptions = map[registry.Code]shape.Exception{
 	registry.LifecyclePolicyInvalid:   shape.InvalidParameterException,
 	registry.RepositoryPolicyNotFound: shape.RepositoryPolicyNotFoundException,
 	registry.RegistryPolicyNotFound:   shape.RegistryPolicyNotFoundException,
+
+	registry.LifecyclePolicyNotFound:    shape.LifecyclePolicyNotFoundException,
+	registry.LifecyclePreviewNotFound:   shape.LifecyclePolicyPreviewNotFoundException,
+	registry.LifecyclePreviewInProgress: shape.LifecyclePolicyPreviewInProgressException,
+
 	registry.ExclusionNotFound:        shape.ExclusionNotFoundException,
 	registry.ExclusionExists:          shape.ExclusionAlreadyExistsException,
 	registry.TooManyExclusions:        shape.LimitExceededException,

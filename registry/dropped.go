@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 
 	"github.com/seed-78150930/berth/storage"
 	"github.com/seed-78150930/berth/storage/table"
@@ -39,12 +40,18 @@ func (s *Service) clear(ctx context.Context, repo []string) error {
 	if err != nil {
 		return err
 	}
+	return s.clearBy(ctx, repo, s.clearSteps(), dropped.Delete)
+}
+
+// clearBy takes steps under a key, a batch of rows in a transaction, and then
+// removes the row that says that they are to be taken.
+func (s *Service) clearBy(ctx context.Context, key []string, steps []clearStep, done func(storage.Tx, ...string) error) error {
 	for {
 		left := batch
 		err := s.update(ctx, func(tx storage.Tx) error {
 			left = batch
-			for _, step := range s.clearSteps() {
-				n, err := step(tx, repo, left)
+			for _, step := range steps {
+				n, err := step(tx, key, left)
 				if err != nil {
 					return err
 				}
@@ -52,7 +59,7 @@ func (s *Service) clear(ctx context.Context, repo []string) error {
 					return nil
 				}
 			}
-			return dropped.Delete(tx, repo...)
+			return done(tx, key...)
 		})
 		if err != nil || left > 0 {
 			return err
@@ -60,8 +67,8 @@ func (s *Service) clear(ctx context.Context, repo []string) error {
 	}
 }
 
-// clearStep removes at most limit rows of a repository from one table.
-type clearStep func(tx storage.Tx, repo []string, limit int) (n int, err error)
+// clearStep removes at most limit rows under a key from one table.
+type clearStep func(tx storage.Tx, key []string, limit int) (n int, err error)
 
 func (s *Service) clearSteps() []clearStep {
 	return []clearStep{
@@ -74,6 +81,15 @@ func (s *Service) clearSteps() []clearStep {
 		clearTable(referrers, deleteRow(referrers)),
 		clearTable(repositoryDocuments, deleteRow(repositoryDocuments)),
 		clearTable(replications, deleteReplication),
+		clearTable(lifecycles, func(tx storage.Tx, f table.Found[lifecycleRow]) error {
+			return errors.Join(lifecyclesDue.Delete(tx, dueKey(f.Row.Since, f.Key)...), lifecycles.Delete(tx, f.Key...))
+		}),
+		clearTable(previews, func(tx storage.Tx, f table.Found[previewRow]) error {
+			return errors.Join(previewsDue.Delete(tx, dueKey(f.Row.Due, f.Key)...), previews.Delete(tx, f.Key...))
+		}),
+		clearTable(decisions, deleteRow(decisions)),
+		clearTable(decided, deleteRow(decided)),
+		clearTable(oldPlans, deleteRow(oldPlans)),
 		clearTable(held, func(tx storage.Tx, f table.Found[heldRow]) error {
 			return s.letGo(tx, f.Key[:3], f.Key[3])
 		}),

@@ -69,6 +69,10 @@ const (
 	RepositoryPolicyNotFound Code = "repository policy not found" //
 	RegistryPolicyNotFound   Code = "registry policy not found"   //
 
+	LifecyclePolicyNotFound    Code = "lifecycle policy not found"
+	LifecyclePreviewNotFound   Code = "lifecycle preview not found"
+	LifecyclePreviewInProgress Code = "lifecycle preview in progress"
+
 	ExclusionNotFound Code = "pull time exclusion not found" // Field: the ARN
 	ExclusionExists   Code = "pull time exclusion exists"    // Field: the ARN
 	TooManyExclusions Code = "too many pull time exclusions" // Limit
@@ -95,7 +99,8 @@ func Codes() []Code { return append(TrafficCodes(), ControlCodes()...) }
 // ControlCodes are the refusals of calls that only ECR's API has.
 func ControlCodes() []Code {
 	return []Code{
-		TemplateNotFound, TemplateExists, TooManyTemplates, PolicyInvalid, LifecyclePolicyInvalid, RepositoryPolicyNotFound, RegistryPolicyNotFound, ExclusionNotFound, ExclusionExists, TooManyExclusions, StorageClassUnchangeable,
+		TemplateNotFound, TemplateExists, TooManyTemplates, PolicyInvalid, LifecyclePolicyInvalid, RepositoryPolicyNotFound, RegistryPolicyNotFound,
+		LifecyclePolicyNotFound, LifecyclePreviewNotFound, LifecyclePreviewInProgress, ExclusionNotFound, ExclusionExists, TooManyExclusions, StorageClassUnchangeable,
 		NotAvailable, ConfigurationInvalid, ScansDisabled, ImageNotScannable, ScanNotFound, SigningNotFound,
 		PullThroughRuleNotFound, PullThroughRuleExists, TooManyPullThroughRules, UpstreamInvalid, UpstreamUnauthenticated,
 	}

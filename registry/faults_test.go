@@ -194,6 +194,20 @@ func (x *subjects) building() []operation {
 			_, err := s.SetStorageClass(ctx, x.name, registry.Ref{Tag: x.fallback}, registry.StandardClass)
 			return err
 		}},
+		{"PutLifecyclePolicy", func(ctx context.Context, s *registry.Service) error {
+			_, err := s.PutLifecyclePolicy(ctx, x.name, keepTwo)
+			return err
+		}},
+		{"PutLifecyclePolicy, again", func(ctx context.Context, s *registry.Service) error {
+			_, err := s.PutLifecyclePolicy(ctx, x.name, keepTwo)
+			return err
+		}},
+		{"StartLifecyclePreview", func(ctx context.Context, s *registry.Service) error {
+			_, err := s.StartLifecyclePreview(ctx, x.name, keepOne)
+			return err
+		}},
+		{"RunPreviews", func(ctx context.Context, s *registry.Service) error { return s.RunPreviews(ctx) }},
+		{"RunLifecycle", func(ctx context.Context, s *registry.Service) error { return s.RunLifecycle(ctx) }},
 		{"CreateTemplate", func(ctx context.Context, s *registry.Service) error {
 			_, err := s.CreateTemplate(ctx, here, registry.Template{Prefix: "team"})
 			return err
@@ -297,6 +311,24 @@ func (x *subjects) reading() []operation {
 		{"ScanFindings", func(ctx context.Context, s *registry.Service) error {
 			return unless(registry.ScanNotFound, s.ScanFindings(ctx, x.name, img))
 		}},
+		{"LifecyclePolicy", func(ctx context.Context, s *registry.Service) error {
+			_, err := s.LifecyclePolicy(ctx, x.name)
+			return err
+		}},
+		{"LifecycleFacts", func(ctx context.Context, s *registry.Service) error {
+			_, err := s.LifecycleFacts(ctx, x.name)
+			return err
+		}},
+		{"LifecycleDue", func(ctx context.Context, s *registry.Service) error { _, err := s.LifecycleDue(ctx); return err }},
+		{"LifecyclePreview", func(ctx context.Context, s *registry.Service) error {
+			_, _, err := s.LifecyclePreview(ctx, x.name, registry.PreviewFilter{}, "", 9)
+			return err
+		}},
+		{"LifecyclePreview, of an image", func(ctx context.Context, s *registry.Service) error {
+			_, _, err := s.LifecyclePreview(ctx, x.name, registry.PreviewFilter{Images: []registry.Ref{img}}, "", 9)
+			return err
+		}},
+		{"PreviewsDue", func(ctx context.Context, s *registry.Service) error { _, err := s.PreviewsDue(ctx); return err }},
 		{"Signing", func(ctx context.Context, s *registry.Service) error { _, err := s.Signing(ctx, here); return err }},
 		{"SigningStatus", func(ctx context.Context, s *registry.Service) error {
 			_, err := s.SigningStatus(ctx, x.name, img)
@@ -351,6 +383,10 @@ func (x *subjects) removing() []operation {
 		{"DeleteImage", remove(x.image)},
 		{"DeleteImage, schema 1", remove(x.schema1)},
 		{"DeleteLayer", func(ctx context.Context, s *registry.Service) error { return s.DeleteLayer(ctx, x.name, x.layer) }},
+		{"DeleteLifecyclePolicy", func(ctx context.Context, s *registry.Service) error {
+			_, err := s.DeleteLifecyclePolicy(ctx, x.name)
+			return err
+		}},
 		{"DeleteSigning", func(ctx context.Context, s *registry.Service) error { _, err := s.DeleteSigning(ctx, here); return err }},
 		{"DeletePullThroughRule", func(ctx context.Context, s *registry.Service) error {
 			_, err := s.DeletePullThroughRule(ctx, here, "hub")
@@ -379,7 +415,7 @@ func unless(right registry.Code, err error) error {
 
 func TestEveryFaultIsAFault(t *testing.T) {
 	index := &brokenIndex{Index: memory.NewIndex(), left: -1}
-	s := open(t, registry.Options{Index: index, CreateOnPush: registry.CreateAlways})
+	s := open(t, registry.Options{Index: index, CreateOnPush: registry.CreateAlways, LifecycleInterval: 1})
 	x := newSubjects(t)
 	for _, op := range slices.Concat(x.building(), replicating(west, 9), replicating(abroad, 4), x.pushingAgain(), x.reading(), x.removing()) {
 		for n := 1; ; n++ {

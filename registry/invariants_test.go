@@ -33,6 +33,9 @@ func Faults(ctx context.Context, s *Service) (faults []string, err error) {
 		a.counts()
 		a.archive()
 		a.configurations()
+		a.lifecycles()
+		a.previews()
+		a.plans()
 		faults = a.faults
 		return nil
 	})
@@ -379,6 +382,82 @@ func (a *audit) configurations() {
 		rule, id := f.Row.public(), ID{f.Key[0], f.Key[1]}
 		if err := rule.settle(id); err != nil || rule.Upstream != f.Row.Upstream || join(id.pullThroughKey(rule.Prefix)) != join(f.Key) {
 			a.fault("pull-through rule %+v at %s: %v", f.Row, join(f.Key), err)
+		}
+	}
+}
+
+// lifecycles: what is due to a policy is one row, at the time that it says.
+func (a *audit) lifecycles() {
+	due := map[string]bool{}
+	for _, f := range rows(a, lifecycles) {
+		a.ofKnownRepository("lifecycle", f.Key)
+		if f.Row.Text == "" {
+			continue
+		}
+		due[join(dueKey(f.Row.Since, f.Key))] = true
+		if _, err := a.s.parseLifecycle(f.Row.Text); err != nil && a.s.live.Load().LifecycleExtensions {
+			a.fault("lifecycle policy of %s: %v", join(f.Key), err)
+		}
+	}
+	a.sameDue("lifecycle policy", due, rows(a, lifecyclesDue))
+}
+
+// previews: likewise, unless nothing is due to them any more.
+func (a *audit) previews() {
+	due := map[string]bool{}
+	for _, f := range rows(a, previews) {
+		a.ofKnownRepository("preview", f.Key)
+		if f.Row.State == PreviewInProgress || f.Row.State == PreviewComplete {
+			due[join(dueKey(f.Row.Due, f.Key))] = true
+		}
+	}
+	a.sameDue("preview", due, rows(a, previewsDue))
+}
+
+func (a *audit) sameDue(what string, want map[string]bool, list []table.Found[dueRow]) {
+	for _, f := range list {
+		if !want[join(f.Key)] {
+			a.fault("%s due at %s, where nothing is", what, join(f.Key))
+		}
+		if repo, ok := a.alive[join(f.Key[1:])]; ok && repo.name.path != f.Row.Repository {
+			a.fault("%s of %q due to %q", what, f.Row.Repository, repo.name)
+		}
+		delete(want, join(f.Key))
+	}
+	for key := range want {
+		a.fault("%s at %s is not due", what, key)
+	}
+}
+
+// plans: decisions are of a run or a preview, or about to be cleared away.
+func (a *audit) plans() {
+	needed := map[string]bool{}
+	for _, f := range rows(a, lifecycles) {
+		if f.Row.Plan != nil {
+			needed[join(f.Key)+" "+f.Row.Plan.ID] = true
+		}
+	}
+	for _, f := range rows(a, previews) {
+		needed[join(f.Key)+" "+f.Row.ID] = true
+	}
+	for _, f := range rows(a, oldPlans) {
+		a.ofKnownRepository("old plan", f.Key)
+		needed[join(f.Key)] = true
+	}
+	var keys [][]string
+	for _, f := range rows(a, decisions) {
+		keys = append(keys, f.Key)
+	}
+	for _, f := range rows(a, decided) {
+		keys = append(keys, f.Key)
+		if !has(a, decisions, f.Key[0], f.Key[1], f.Key[2], f.Key[3], f.Row.Number) && !has(a, oldPlans, f.Key[:4]...) {
+			a.fault("decision %s on %s is not there", f.Row.Number, f.Key[4])
+		}
+	}
+	for _, key := range keys {
+		a.ofKnownRepository("decision", key)
+		if _, alive := a.alive[join(key[:3])]; alive && !needed[join(key[:4])] {
+			a.fault("decision %s is of no plan", join(key))
 		}
 	}
 }

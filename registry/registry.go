@@ -160,8 +160,10 @@ type Service struct {
 	live     atomic.Pointer[Options] // in force, defaults filled in
 	sessions sessions
 	wake     chan struct{} // something was condemned
-	news     news
-	seen     seen
+	// previewsWanted has a value when a preview was started.
+	previewsWanted chan struct{}
+	news           news
+	seen           seen
 }
 
 // New opens the domain over an index and a store of blobs.
@@ -175,7 +177,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	}
 	s := &Service{
 		index: o.Index, blobs: o.Blobs, now: o.Now, log: o.Log,
-		sessions: newSessions(), wake: make(chan struct{}, 1),
+		sessions: newSessions(), wake: make(chan struct{}, 1), previewsWanted: make(chan struct{}, 1),
 	}
 	s.Configure(o)
 	if err := s.countUploads(ctx); err != nil {

@@ -133,6 +133,11 @@ func (s *Service) create(ctx context.Context, tx storage.Tx, name Name, set Sett
 			return repository{}, err
 		}
 	}
+	if set.Lifecycle != "" {
+		if _, err := s.putLifecycle(tx, repo, set.Lifecycle); err != nil {
+			return repository{}, err
+		}
+	}
 	return repo, s.record(ctx, tx, RepositoryCreated, repo, eventRow{})
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/seed-78150930/berth/registry/digest"
+	"github.com/seed-78150930/berth/registry/lifecycle"
 	"github.com/seed-78150930/berth/storage/table"
 )
 
@@ -43,6 +44,12 @@ var (
 
 	repositoryDocuments = table.New[documentRow]("repodocument", 4) // kind
 
+	lifecycles = table.New[lifecycleRow]("lifecycle", 3) // (repository id is last)
+	previews   = table.New[previewRow]("preview", 3)     // (repository id is last)
+	decisions  = table.New[decisionRow]("decision", 5)   // plan, number
+	decided    = table.New[decidedRow]("decided", 5)     // plan, digest or tag
+	oldPlans   = table.New[noRow]("oldplan", 4)          // plan
+
 	// account, region, digest, repository id: who holds a layer
 	holders = table.New[holderRow]("holder", 4)
 
@@ -56,7 +63,11 @@ var (
 	condemned = table.New[condemnedRow]("condemned", 1) // blob id
 	events    = table.New[eventRow]("event", 1)         // sequence number
 	restores  = table.New[restoreRow]("restore", 5)     // due time, account, region, repository id, digest
-	sequences = table.New[sequenceRow]("sequence", 1)   // name
+
+	lifecyclesDue = table.New[dueRow]("lifecycledue", 4) // time of the last run, account, region, repository id
+	previewsDue   = table.New[dueRow]("previewdue", 4)   // due time, account, region, repository id
+
+	sequences = table.New[sequenceRow]("sequence", 1) // name
 )
 
 // registryRow counts what a registry has.
@@ -224,6 +235,69 @@ type uploadRow struct {
 type restoreRow struct {
 	Repository string    // its name
 	ArchivedAt time.Time // of the image, when it set out
+}
+
+// lifecycleRow is a repository's lifecycle policy. One that was deleted leaves
+// its version, so that no two texts share one.
+type lifecycleRow struct {
+	Version     int       // 1 for the first text
+	Text        string    `json:",omitempty"` // compact; "" for one that was deleted
+	PolicyID    string    `json:",omitempty"` // the same from version to version, until it is deleted
+	EvaluatedAt time.Time `json:",omitzero"`  // when the last run ended
+	// Since is when it was put or last run: the time of its row in lifecyclesDue.
+	Since time.Time `json:",omitzero"`
+	// KeptAt is when images that had to stay were last recorded.
+	KeptAt time.Time `json:",omitzero"`
+	Plan   *planRow  `json:",omitempty"` // of the run under way
+}
+
+// planRow is a list of decisions that are being written, or carried out.
+type planRow struct {
+	ID    string
+	At    time.Time // when it was decided
+	Kept  bool      `json:",omitempty"` // it has those images too that must stay
+	Ready bool      `json:",omitempty"` // all of it is written
+}
+
+// decisionRow is a decision with the facts that it stands on.
+type decisionRow struct {
+	Digest   digest.Digest
+	Tags     []string  `json:",omitempty"`
+	PushedAt time.Time `json:",omitzero"`
+	// PulledAt is nil where the rule does not count from pulls.
+	PulledAt                          *time.Time       `json:",omitempty"`
+	ActivatedAt, ArchivedAt, TaggedAt time.Time        `json:",omitzero"`
+	Archived                          bool             `json:",omitempty"`
+	Subject                           digest.Digest    `json:",omitzero"` // which it follows
+	Action                            lifecycle.Action // what is to be done
+	Rule                              int              `json:",omitempty"`
+	Reason                            string           `json:",omitempty"`
+	Kept                              lifecycle.Kept   `json:",omitempty"`
+}
+
+// decidedRow says which decision of a plan is on an image.
+type decidedRow struct {
+	Number string // as in its key
+}
+
+// previewRow is the last preview of a repository's lifecycle policy.
+type previewRow struct {
+	ID        string // of its plan
+	Text      string // as it was sent
+	PolicyID  string `json:",omitempty"` // "" where a text was sent
+	Version   int    `json:",omitempty"`
+	State     PreviewState
+	StartedAt time.Time
+	Due       time.Time `json:",omitzero"`  // of its row in previewsDue, zero if it has none
+	Written   bool      `json:",omitempty"` // all results are
+	Recorded  string    `json:",omitempty"` // number of the last one that was recorded
+	Expiring  int
+	Archiving int
+}
+
+// dueRow is something that is to be done to a repository.
+type dueRow struct {
+	Repository string // its name
 }
 
 type eventRow struct {

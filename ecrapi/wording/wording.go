@@ -60,6 +60,9 @@ var words = map[registry.Code]func(*registry.Error) string{
 	registry.RepositoryPolicyNotFound: func(e *registry.Error) string {
 		return fmt.Sprintf("Repository policy does not exist for the %s in the registry with id '%s'", named(e), e.Name.ID().Account)
 	},
+	registry.LifecyclePolicyNotFound:    lifecycleSays("Lifecycle policy does not exist for"),
+	registry.LifecyclePreviewNotFound:   lifecycleSays("Lifecycle policy preview does not exist for"),
+	registry.LifecyclePreviewInProgress: lifecycleSays("A lifecycle policy preview is already in progress for"),
 	registry.RegistryPolicyNotFound: func(e *registry.Error) string {
 		return fmt.Sprintf("Registry policy does not exist in the registry with id '%s'", e.Name.ID().Account)
 	},
@@ -200,6 +203,14 @@ var words = map[registry.Code]func(*registry.Error) string{
 // at words a refusal as a violation by a member, in the domain's words.
 func at(member string) func(*registry.Error) string {
 	return func(e *registry.Error) string { return Constraint(member, e.Msg) }
+}
+
+// lifecycleSays words what is said of a repository's lifecycle policy. ECR's
+// sentence for a policy that is not there is known, the others follow it.
+func lifecycleSays(what string) func(*registry.Error) string {
+	return func(e *registry.Error) string {
+		return fmt.Sprintf("%s the %s in the registry with id '%s'", what, named(e), e.Name.ID().Account)
+	}
 }
 
 // asItIs is for refusals that the domain words as ECR does.
