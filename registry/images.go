@@ -416,36 +416,44 @@ func (r repository) hides(rd storage.Reader, d digest.Digest) (bool, error) {
 }
 
 // Tags lists the tags of a repository's active images in byte order, those after
-// the given one ("" for the first page), at most limit. more says that there are others.
-// Refusals: RepositoryNotFound, PageInvalid.
-func (s *Service) Tags(ctx context.Context, name Name, after string, limit int) (page []Tag, more bool, err error) {
+// the given one ("" for the first page), at most limit. next is as for Images: pages
+// may be short, or empty. Refusals: RepositoryNotFound, PageInvalid.
+func (s *Service) Tags(ctx context.Context, name Name, after string, limit int) (page []Tag, next string, err error) {
 	err = s.view(ctx, func(r storage.Reader) error {
-		page, more = nil, false
 		repo, err := find(r, name)
 		if err != nil {
 			return err
 		}
-		sel := table.Select{Prefix: repo.key()}
-		if after != "" {
-			sel.After = []string{after}
+		page, next, err = repo.activeTags(r, after, limit)
+		return err
+	})
+	return page, next, err
+}
+
+func (r repository) activeTags(rd storage.Reader, after string, limit int) (page []Tag, next string, err error) {
+	sel := table.Select{Prefix: r.key()}
+	if after != "" {
+		sel.After = []string{after}
+	}
+	last, left := after, limit*rowsForEach+rowsAtLeast
+	for f, err := range tags.Scan(rd, sel) {
+		if err != nil {
+			return nil, "", err
 		}
-		for f, err := range tags.Scan(r, sel) {
-			if err != nil {
-				return err
-			}
-			if hidden, err := repo.hides(r, f.Row.Digest); err != nil || hidden {
-				if err != nil {
-					return err
-				}
-				continue
-			}
-			if len(page) == limit {
-				more = true
-				return nil
-			}
+		if left == 0 {
+			return page, last, nil
+		}
+		hidden, err := r.hides(rd, f.Row.Digest)
+		if err != nil {
+			return nil, "", err
+		}
+		if !hidden && len(page) == limit {
+			return page, last, nil
+		}
+		last, left = f.Key[3], left-1
+		if !hidden {
 			page = append(page, Tag{f.Key[3]})
 		}
-		return nil
-	})
-	return page, more, err
+	}
+	return page, "", nil
 }

@@ -1,6 +1,7 @@
 package ociapi_test
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -115,5 +116,34 @@ func TestReadsAreNoted(t *testing.T) {
 			`","Reason":"no identity-based policy allows the ecr:PutImage action"}`,
 	}, got); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
+	}
+}
+
+// A page of tags may be empty where archived images have them, and links to the next.
+func TestTagsBehindArchivedOnes(t *testing.T) {
+	d := open(t)
+	d.create("team/app")
+	body := []byte(indexOf(t))
+	for i := range 2 {
+		push := registry.Push{Body: body}
+		for j := range 600 {
+			tag, err := registry.ParseTag(fmt.Sprintf("a%d.%d", i, j))
+			must(t, err)
+			push.Tags = append(push.Tags, tag)
+		}
+		_, err := d.service.PutImage(d.ctx(), name(t, "team/app"), push)
+		must(t, err)
+		d.move("team/app", push.Tags[0].String(), registry.ArchiveClass)
+		body = append(body, ' ')
+	}
+	d.tag("team/app", "b", "one")
+	a, l := d.list("/v2/team/app/tags/list?n=1")
+	if len(l.Tags) != 0 || nextOf(t, a) == "" {
+		t.Errorf("the first page has %q, and the link %q", l.Tags, a.header.Get("Link"))
+	}
+	for _, query := range []string{"", "?n=1", "?n=7"} {
+		if got := d.follow("/v2/team/app/tags/list" + query); !slices.Equal(got, []string{"b"}) {
+			t.Errorf("%s: tags %q", query, got)
+		}
 	}
 }

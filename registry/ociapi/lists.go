@@ -16,9 +16,9 @@ type list struct {
 	head string // the object as far as the array, such as `{"tags":`
 	text bool   // it is sent as text/plain
 	path string // of the list, for the Link to its next page
-	// page reads the entries after one, at most limit, and says whether there
-	// are others.
-	page func(after string, limit int) (entries []string, more bool, err error)
+	// page reads the entries after a place, at most limit, and says where the
+	// next page goes on, "" if there is none. It may be short, or empty.
+	page func(after string, limit int) (entries []string, next string, err error)
 }
 
 func (s *Server) listTags(w http.ResponseWriter, r *http.Request, to target) error {
@@ -30,12 +30,12 @@ func (s *Server) listTags(w http.ResponseWriter, r *http.Request, to target) err
 		head: fmt.Sprintf(`{"name":%s,"tags":`, name),
 		text: s.does(tagsAsText),
 		path: to.url("/tags/list"),
-		page: func(after string, limit int) (entries []string, more bool, err error) {
-			page, more, err := s.registry.Tags(r.Context(), to.name, after, limit)
+		page: func(after string, limit int) (entries []string, next string, err error) {
+			page, next, err := s.registry.Tags(r.Context(), to.name, after, limit)
 			for _, tag := range page {
 				entries = append(entries, tag.String())
 			}
-			return entries, more, err
+			return entries, next, err
 		},
 	})
 }
@@ -46,13 +46,16 @@ func (s *Server) listRepositories(w http.ResponseWriter, r *http.Request, to tar
 	return s.writeList(w, r, to, list{
 		head: `{"repositories":`,
 		path: to.address("/v2/" + to.prefix + catalogPath),
-		page: func(after string, limit int) (entries []string, more bool, err error) {
+		page: func(after string, limit int) (entries []string, next string, err error) {
 			after = strings.TrimPrefix(after, to.prefix)
 			page, more, err := s.registry.Repositories(r.Context(), to.id, after, limit)
 			for _, repo := range page {
 				entries = append(entries, to.prefix+repo.Name.String())
 			}
-			return entries, more, err
+			if more && len(entries) > 0 {
+				next = entries[len(entries)-1]
+			}
+			return entries, next, err
 		},
 	})
 }
@@ -64,23 +67,25 @@ func (s *Server) writeList(w http.ResponseWriter, r *http.Request, to target, l 
 	if err != nil {
 		return err
 	}
-	entries, more, err := l.page(ask.last, ask.limit())
+	entries, next, err := l.page(ask.last, ask.limit())
 	if err != nil {
 		return err
 	}
-	if more && ask.n > 0 {
-		setNext(w, l.path, url.Values{"n": {strconv.Itoa(ask.n)}, "last": {s.place(entries[len(entries)-1])}})
+	if next != "" && ask.n > 0 {
+		setNext(w, l.path, url.Values{"n": {strconv.Itoa(ask.n)}, "last": {s.place(next)}})
 	}
-	onward := more && ask.n < 0
+	if ask.n >= 0 { // no more than that
+		next = ""
+	}
 	w.Header().Set("Content-Type", l.contentType())
-	if !onward { // else nobody knows
+	if next == "" { // else nobody knows
 		w.Header().Set("Content-Length", strconv.Itoa(l.length(entries)))
 	}
 	w.WriteHeader(http.StatusOK)
 	if r.Method == http.MethodHead {
 		return nil
 	}
-	if err := l.write(w, entries, onward); err != nil {
+	if err := l.write(w, entries, next); err != nil {
 		s.breakOff(r, fmt.Errorf("list %s: %w", l.path, err))
 	}
 	return nil
@@ -105,9 +110,9 @@ func (l list) contentType() string {
 	return "application/json"
 }
 
-// write writes the list: the entries of the first page and, if onward is set,
+// write writes the list: the entries of the first page and, if there is a next one,
 // those of all others.
-func (l list) write(w http.ResponseWriter, entries []string, onward bool) error {
+func (l list) write(w http.ResponseWriter, entries []string, next string) error {
 	out := bufio.NewWriter(w)
 	out.WriteString(l.head + "[")
 	separator := ""
@@ -116,12 +121,12 @@ func (l list) write(w http.ResponseWriter, entries []string, onward bool) error 
 			out.WriteString(separator + strconv.Quote(e)) // names and tags are ASCII without quotes
 			separator = ","
 		}
-		if !onward {
+		if next == "" {
 			out.WriteString(listEnd)
 			return out.Flush()
 		}
 		var err error
-		if entries, onward, err = l.page(entries[len(entries)-1], listStep); err != nil {
+		if entries, next, err = l.page(next, listStep); err != nil {
 			return err
 		}
 	}
