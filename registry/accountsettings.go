@@ -77,7 +77,7 @@ func (s *Service) PutAccountSetting(ctx context.Context, id ID, name, value stri
 		if err := settings.Put(tx, settingRow{value}, id.Account, id.Region, name); err != nil {
 			return err
 		}
-		return s.recordRegistry(ctx, tx, RegistryChanged, id, eventRow{Detail: detail(RegistryDetail{name})})
+		return s.recordDocument(ctx, tx, id, name)
 	})
 }
 

@@ -2,7 +2,9 @@ package registry
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 
 	"github.com/seed-78150930/berth/storage"
 	"github.com/seed-78150930/berth/storage/table"
@@ -59,6 +61,40 @@ func (s *Service) deleteDocument(tx storage.Tx, t table.Table[documentRow], key 
 
 // missing says that a document is not there.
 func missing(err error) bool { return errors.Is(err, storage.ErrNotFound) }
+
+// readJSON reads a registry's document of JSON, or returns storage.ErrNotFound.
+func readJSON[T any](rd storage.Reader, id ID, kind string) (v T, err error) {
+	row, err := getDocument(rd, documents, id.documentKey(kind))
+	if err != nil {
+		return v, err
+	}
+	if err := json.Unmarshal([]byte(row.Text), &v); err != nil {
+		return v, fmt.Errorf("read document %s of %v: %w", kind, id, err)
+	}
+	return v, nil
+}
+
+// writeJSON replaces a registry's document, with the event.
+func (s *Service) writeJSON(ctx context.Context, tx storage.Tx, id ID, kind string, v any) error {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("write document %s of %v: %w", kind, id, err)
+	}
+	if _, err := s.putDocument(tx, documents, id.documentKey(kind), string(text)); err != nil {
+		return err
+	}
+	return s.recordDocument(ctx, tx, id, kind)
+}
+
+// removeDocument takes a registry's document away, with the event, and returns
+// what it was, or storage.ErrNotFound.
+func (s *Service) removeDocument(ctx context.Context, tx storage.Tx, id ID, kind string) (documentRow, error) {
+	row, err := s.deleteDocument(tx, documents, id.documentKey(kind))
+	if err != nil {
+		return documentRow{}, err
+	}
+	return row, s.recordDocument(ctx, tx, id, kind)
+}
 
 // recordDocument writes the event of a registry's document that was put or
 // deleted.

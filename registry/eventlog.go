@@ -108,10 +108,19 @@ func (s *Service) Events(ctx context.Context, after uint64, limit int) (page []E
 // or with ctx's error when ctx ends. Other processes' events are noticed within a
 // second.
 func (s *Service) AwaitEvents(ctx context.Context, after uint64) error {
+	return s.await(ctx, func() (bool, error) {
+		page, err := s.Events(ctx, after, 1)
+		return len(page) > 0, err
+	})
+}
+
+// await returns when look sees what is waited for, or with its error or ctx's. It
+// looks again whenever rows have changed here, and each second for what others
+// change.
+func (s *Service) await(ctx context.Context, look func() (bool, error)) error {
 	for {
 		changed := s.news.next() // before looking, lest one be missed
-		page, err := s.Events(ctx, after, 1)
-		if err != nil || len(page) > 0 {
+		if seen, err := look(); err != nil || seen {
 			return err
 		}
 		select {

@@ -46,7 +46,7 @@ func (s *Service) ExcludePulls(ctx context.Context, id ID, principal string) (at
 		if err := exclusions.Put(tx, exclusionRow{at}, id.Account, id.Region, principal); err != nil {
 			return err
 		}
-		return s.recordRegistry(ctx, tx, RegistryChanged, id, eventRow{Detail: detail(RegistryDetail{exclusionKind})})
+		return s.recordDocument(ctx, tx, id, exclusionKind)
 	})
 	return at, err
 }
@@ -67,7 +67,7 @@ func (s *Service) IncludePulls(ctx context.Context, id ID, principal string) err
 		if err := exclusions.Delete(tx, id.Account, id.Region, principal); err != nil {
 			return err
 		}
-		return s.recordRegistry(ctx, tx, RegistryChanged, id, eventRow{Detail: detail(RegistryDetail{exclusionKind})})
+		return s.recordDocument(ctx, tx, id, exclusionKind)
 	})
 }
 
@@ -81,12 +81,8 @@ func exclusionRefusal(code Code, id ID, principal string) *Error {
 // order, those after the given one ("" for the first page), at most limit. more
 // says that there are others. Refusal: PageInvalid.
 func (s *Service) PullExclusions(ctx context.Context, id ID, after string, limit int) (page []string, more bool, err error) {
-	sel := id.selectAfter(after, limit)
 	err = s.view(ctx, func(r storage.Reader) error {
-		page, err = firstParts(exclusions, r, 2, sel)
-		if more = len(page) > limit; more {
-			page = page[:limit]
-		}
+		page, more, err = pageOf(exclusions.Scan(r, id.selectAfter(after, limit)), limit, func(f table.Found[exclusionRow]) string { return f.Key[2] })
 		return err
 	})
 	return page, more, err

@@ -2,7 +2,6 @@ package registry
 
 import (
 	"context"
-	"time"
 
 	"github.com/seed-78150930/berth/storage"
 	"github.com/seed-78150930/berth/storage/table"
@@ -89,21 +88,12 @@ func lastReplica(rd storage.Reader) (uint64, error) {
 // said planned, or with ctx's error when ctx ends. Other processes' are noticed within a
 // second.
 func (s *Service) AwaitReplicas(ctx context.Context, planned uint64) error {
-	for {
-		changed := s.news.next() // before looking, lest one be missed
+	return s.await(ctx, func() (bool, error) {
 		now := planned
 		err := s.view(ctx, func(r storage.Reader) (err error) {
 			now, err = lastReplica(r)
 			return err
 		})
-		if err != nil || now != planned {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-changed:
-		case <-time.After(time.Second):
-		}
-	}
+		return now != planned, err
+	})
 }

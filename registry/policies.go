@@ -123,7 +123,7 @@ func (s *Service) PutRegistryPolicy(ctx context.Context, id ID, text string) (sh
 		if _, err := s.putDocument(tx, documents, id.documentKey(registryPolicyKind), shown); err != nil {
 			return err
 		}
-		return s.recordRegistry(ctx, tx, RegistryChanged, id, eventRow{Detail: detail(RegistryDetail{registryPolicyKind})})
+		return s.recordDocument(ctx, tx, id, registryPolicyKind)
 	})
 	return shown, err
 }
@@ -151,12 +151,9 @@ func (s *Service) RegistryPolicy(ctx context.Context, id ID) (text string, err e
 // Refusal: RegistryPolicyNotFound.
 func (s *Service) DeleteRegistryPolicy(ctx context.Context, id ID) (text string, err error) {
 	err = s.update(ctx, func(tx storage.Tx) error {
-		row, err := s.deleteDocument(tx, documents, id.documentKey(registryPolicyKind))
-		if err != nil {
-			return noPolicy(err, RegistryPolicyNotFound, Name{id: id})
-		}
+		row, err := s.removeDocument(ctx, tx, id, registryPolicyKind)
 		text = row.Text
-		return s.recordRegistry(ctx, tx, RegistryChanged, id, eventRow{Detail: detail(RegistryDetail{registryPolicyKind})})
+		return noPolicy(err, RegistryPolicyNotFound, Name{id: id})
 	})
 	return text, err
 }

@@ -120,20 +120,10 @@ func (s *Service) PullThroughRule(ctx context.Context, id ID, prefix string) (ru
 // the given one ("" for the first page), at most limit. more says that there are
 // others. Refusal: PageInvalid.
 func (s *Service) PullThroughRules(ctx context.Context, id ID, after string, limit int) (page []PullThroughRule, more bool, err error) {
-	sel := id.selectAfter(strings.TrimSuffix(after, "/"), limit)
+	rows := id.selectAfter(strings.TrimSuffix(after, "/"), limit)
 	err = s.view(ctx, func(r storage.Reader) error {
-		page, more = nil, false
-		for f, err := range pullThroughRules.Scan(r, sel) {
-			if err != nil {
-				return err
-			}
-			if len(page) == limit {
-				more = true
-				return nil
-			}
-			page = append(page, f.Row.public())
-		}
-		return nil
+		page, more, err = pageOf(pullThroughRules.Scan(r, rows), limit, func(f table.Found[pullThroughRow]) PullThroughRule { return f.Row.public() })
+		return err
 	})
 	return page, more, err
 }

@@ -2,7 +2,6 @@ package registry
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"regexp"
 	"slices"
@@ -117,24 +116,12 @@ func (s *Service) PutReplication(ctx context.Context, id ID, c Replication) erro
 	if err := s.checkReplication(id, c); err != nil {
 		return err
 	}
-	text, err := json.Marshal(c)
-	if err != nil {
-		return fmt.Errorf("write replication configuration: %w", err)
-	}
 	return s.update(ctx, func(tx storage.Tx) error {
-		key := id.documentKey(replicationKind)
-		if len(c.Rules) == 0 {
-			_, err = s.deleteDocument(tx, documents, key)
-		} else {
-			_, err = s.putDocument(tx, documents, key, string(text))
+		if len(c.Rules) > 0 {
+			return s.writeJSON(ctx, tx, id, replicationKind, c)
 		}
-		switch {
-		case missing(err): // there was none to take away
-			return nil
-		case err != nil:
-			return err
-		}
-		return s.recordDocument(ctx, tx, id, replicationKind)
+		_, err := s.removeDocument(ctx, tx, id, replicationKind)
+		return ignoreNotFound(err)
 	})
 }
 
@@ -147,13 +134,7 @@ func (s *Service) Replication(ctx context.Context, id ID) (c Replication, err er
 	return c, err
 }
 
-func replicationOf(rd storage.Reader, id ID) (c Replication, err error) {
-	row, err := getDocument(rd, documents, id.documentKey(replicationKind))
-	if err != nil {
-		return Replication{}, ignoreNotFound(err)
-	}
-	if err := json.Unmarshal([]byte(row.Text), &c); err != nil {
-		return Replication{}, fmt.Errorf("read replication configuration: %w", err)
-	}
-	return c, nil
+func replicationOf(rd storage.Reader, id ID) (Replication, error) {
+	c, err := readJSON[Replication](rd, id, replicationKind)
+	return c, ignoreNotFound(err)
 }

@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"errors"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -182,22 +183,28 @@ func (s *Service) Repository(ctx context.Context, name Name) (Repository, error)
 // those after the given name ("" for the first page), at most limit. more says
 // that there are others behind the last one. Refusal: PageInvalid.
 func (s *Service) Repositories(ctx context.Context, id ID, after string, limit int) (page []Repository, more bool, err error) {
-	sel := id.selectAfter(after, limit)
 	err = s.view(ctx, func(r storage.Reader) error {
-		page, more = nil, false
-		for f, err := range repositories.Scan(r, sel) {
-			if err != nil {
-				return err
-			}
-			if len(page) == limit {
-				more = true
-				return nil
-			}
-			page = append(page, repository{Name{id, f.Key[2]}, f.Row}.public())
-		}
-		return nil
+		page, more, err = pageOf(repositories.Scan(r, id.selectAfter(after, limit)), limit, func(f table.Found[repositoryRow]) Repository {
+			return repository{Name{id, f.Key[2]}, f.Row}.public()
+		})
+		return err
 	})
 	return page, more, err
+}
+
+// pageOf is what the first rows of a scan say, at most limit, and whether there are
+// more.
+func pageOf[Row, T any](rows iter.Seq2[table.Found[Row], error], limit int, of func(table.Found[Row]) T) (page []T, more bool, err error) {
+	for f, err := range rows {
+		if err != nil {
+			return nil, false, err
+		}
+		if len(page) == limit {
+			return page, true, nil
+		}
+		page = append(page, of(f))
+	}
+	return page, false, nil
 }
 
 // selectAfter selects the rows of a registry, one more than limit of them, so

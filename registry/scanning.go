@@ -2,7 +2,6 @@ package registry
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"regexp"
 	"slices"
@@ -157,19 +156,12 @@ func (s *Service) PutScanning(ctx context.Context, id ID, c Scanning) (Scanning,
 	if err := c.check(); err != nil {
 		return Scanning{}, err
 	}
-	text, err := json.Marshal(c)
-	if err != nil {
-		return Scanning{}, fmt.Errorf("write scanning configuration: %w", err)
-	}
 	return c, s.update(ctx, func(tx storage.Tx) error {
 		before, err := scanningOf(tx, id)
 		if err != nil {
 			return err
 		}
-		if _, err := s.putDocument(tx, documents, id.documentKey(scanningKind), string(text)); err != nil {
-			return err
-		}
-		if err := s.recordDocument(ctx, tx, id, scanningKind); err != nil {
+		if err := s.writeJSON(ctx, tx, id, scanningKind, c); err != nil {
 			return err
 		}
 		return s.recordFrequencies(ctx, tx, id, before, c)
@@ -210,17 +202,11 @@ func (s *Service) Scanning(ctx context.Context, id ID) (c Scanning, err error) {
 }
 
 func scanningOf(rd storage.Reader, id ID) (c Scanning, err error) {
-	row, err := getDocument(rd, documents, id.documentKey(scanningKind))
+	c, err = readJSON[Scanning](rd, id, scanningKind)
 	if missing(err) {
 		return Scanning{Type: BasicScans}, nil
 	}
-	if err != nil {
-		return Scanning{}, err
-	}
-	if err := json.Unmarshal([]byte(row.Text), &c); err != nil {
-		return Scanning{}, fmt.Errorf("read scanning configuration: %w", err)
-	}
-	return c, nil
+	return c, err
 }
 
 // RepositoryScanning says how the images of a repository are scanned.

@@ -2,7 +2,6 @@ package registry
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"regexp"
 	"slices"
@@ -84,16 +83,7 @@ func (s *Service) PutSigning(ctx context.Context, id ID, c Signing) error {
 	if err := c.check(id.Region, s.Limits()); err != nil {
 		return err
 	}
-	text, err := json.Marshal(c)
-	if err != nil {
-		return fmt.Errorf("write signing configuration: %w", err)
-	}
-	return s.update(ctx, func(tx storage.Tx) error {
-		if _, err := s.putDocument(tx, documents, id.documentKey(signingKind), string(text)); err != nil {
-			return err
-		}
-		return s.recordDocument(ctx, tx, id, signingKind)
-	})
+	return s.update(ctx, func(tx storage.Tx) error { return s.writeJSON(ctx, tx, id, signingKind, c) })
 }
 
 // Signing is a registry's signing configuration. Refusal: SigningNotFound.
@@ -112,28 +102,20 @@ func (s *Service) DeleteSigning(ctx context.Context, id ID) (c Signing, err erro
 		if c, err = signingOf(tx, id); err != nil {
 			return err
 		}
-		if _, err := s.deleteDocument(tx, documents, id.documentKey(signingKind)); err != nil {
-			return err
-		}
-		return s.recordDocument(ctx, tx, id, signingKind)
+		_, err = s.removeDocument(ctx, tx, id, signingKind)
+		return err
 	})
 	return c, err
 }
 
 func signingOf(rd storage.Reader, id ID) (c Signing, err error) {
-	row, err := getDocument(rd, documents, id.documentKey(signingKind))
+	c, err = readJSON[Signing](rd, id, signingKind)
 	if missing(err) {
 		e := refuse(SigningNotFound, "registry %s of %s has no signing configuration", id.Account, id.Region)
 		e.Name = Name{id: id}
 		return Signing{}, e
 	}
-	if err != nil {
-		return Signing{}, err
-	}
-	if err := json.Unmarshal([]byte(row.Text), &c); err != nil {
-		return Signing{}, fmt.Errorf("read signing configuration: %w", err)
-	}
-	return c, nil
+	return c, err
 }
 
 // SigningStatus returns the digest of an image that no rule matches: nothing is

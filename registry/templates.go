@@ -163,7 +163,7 @@ func (s *Service) DeleteTemplate(ctx context.Context, id ID, prefix string) (t T
 		if err := templates.Delete(tx, id.templateKey(prefix)...); err != nil {
 			return err
 		}
-		return s.recordRegistry(ctx, tx, RegistryChanged, id, eventRow{Detail: detail(RegistryDetail{templateKind})})
+		return s.recordDocument(ctx, tx, id, templateKind)
 	})
 	return t, err
 }
@@ -181,20 +181,10 @@ func (s *Service) Template(ctx context.Context, id ID, prefix string) (t Templat
 // the given one ("" for the first page), at most limit. more says that there are
 // others. Refusal: PageInvalid.
 func (s *Service) Templates(ctx context.Context, id ID, after string, limit int) (page []Template, more bool, err error) {
-	sel := id.selectAfter(strings.TrimSuffix(after, "/"), limit)
+	rows := id.selectAfter(strings.TrimSuffix(after, "/"), limit)
 	err = s.view(ctx, func(r storage.Reader) error {
-		page, more = nil, false
-		for f, err := range templates.Scan(r, sel) {
-			if err != nil {
-				return err
-			}
-			if len(page) == limit {
-				more = true
-				return nil
-			}
-			page = append(page, f.Row.public())
-		}
-		return nil
+		page, more, err = pageOf(templates.Scan(r, rows), limit, func(f table.Found[templateRow]) Template { return f.Row.public() })
+		return err
 	})
 	return page, more, err
 }
@@ -203,7 +193,7 @@ func (s *Service) putTemplate(ctx context.Context, tx storage.Tx, id ID, t Templ
 	if err := templates.Put(tx, t.row(), id.templateKey(t.Prefix)...); err != nil {
 		return err
 	}
-	return s.recordRegistry(ctx, tx, RegistryChanged, id, eventRow{Detail: detail(RegistryDetail{templateKind})})
+	return s.recordDocument(ctx, tx, id, templateKind)
 }
 
 func findTemplate(rd storage.Reader, id ID, prefix string) (Template, error) {

@@ -50,10 +50,8 @@ var words = map[registry.Code]func(*registry.Error) string{
 	registry.TooManyResourceTags: func(e *registry.Error) string {
 		return fmt.Sprintf("The maximum number of tags per repository is '%d'", e.Limit)
 	},
-	registry.TooManyRepositories: func(e *registry.Error) string {
-		return fmt.Sprintf("The registry with id '%s' already has the maximum allowed number of repositories which is '%d'", e.Name.ID().Account, e.Limit)
-	},
-	registry.PolicyInvalid: func(e *registry.Error) string { return Constraint(e.Field, e.Msg) },
+	registry.TooManyRepositories: full("repositories"),
+	registry.PolicyInvalid:       func(e *registry.Error) string { return Constraint(e.Field, e.Msg) },
 	registry.LifecyclePolicyInvalid: func(e *registry.Error) string {
 		return fmt.Sprintf("Invalid parameter at '%s' failed to satisfy constraint: %s", e.Field, e.Msg) // the quotes are the reason's, which forgets some
 	},
@@ -66,15 +64,9 @@ var words = map[registry.Code]func(*registry.Error) string{
 	registry.RegistryPolicyNotFound: func(e *registry.Error) string {
 		return fmt.Sprintf("Registry policy does not exist in the registry with id '%s'", e.Name.ID().Account)
 	},
-	registry.ExclusionNotFound: func(e *registry.Error) string {
-		return fmt.Sprintf("The pull time update exclusion for the principal '%s' does not exist in the registry with id '%s'", e.Field, e.Name.ID().Account)
-	},
-	registry.ExclusionExists: func(e *registry.Error) string {
-		return fmt.Sprintf("The pull time update exclusion for the principal '%s' already exists in the registry with id '%s'", e.Field, e.Name.ID().Account)
-	},
-	registry.TooManyExclusions: func(e *registry.Error) string {
-		return fmt.Sprintf("The registry with id '%s' already has the maximum allowed number of pull time update exclusions which is '%d'", e.Name.ID().Account, e.Limit)
-	},
+	registry.ExclusionNotFound: absent("The pull time update exclusion for the principal"),
+	registry.ExclusionExists:   there("The pull time update exclusion for the principal"),
+	registry.TooManyExclusions: full("pull time update exclusions"),
 	registry.LayerArchived: func(e *registry.Error) string {
 		return fmt.Sprintf("The layer with digest '%s' in the %s in the registry with id '%s' is archived", e.Digests[0], named(e), e.Name.ID().Account)
 	},
@@ -88,18 +80,12 @@ var words = map[registry.Code]func(*registry.Error) string{
 	registry.UploadPartTooLarge: func(e *registry.Error) string {
 		return Constraint("layerPartBlob", fmt.Sprintf("Member must have length less than or equal to %d", e.Limit))
 	},
-	registry.TemplateNotFound: func(e *registry.Error) string {
-		return fmt.Sprintf("The Template with prefix '%s' does not exist in the registry with id '%s'", e.Field, e.Name.ID().Account)
-	},
-	registry.TemplateExists: func(e *registry.Error) string {
-		return fmt.Sprintf("The Template with prefix '%s' already exists in the registry with id '%s'", e.Field, e.Name.ID().Account)
-	},
-	registry.TooManyTemplates: func(e *registry.Error) string {
-		return fmt.Sprintf("The registry with id '%s' already has the maximum allowed number of repository creation templates which is '%d'", e.Name.ID().Account, e.Limit)
-	},
-	registry.StoreFull:     func(*registry.Error) string { return NoRoom },
-	registry.ImageNotFound: imageNotFound,
-	registry.TagMismatch:   imageNotFound,
+	registry.TemplateNotFound: absent("The Template with prefix"),
+	registry.TemplateExists:   there("The Template with prefix"),
+	registry.TooManyTemplates: full("repository creation templates"),
+	registry.StoreFull:        func(*registry.Error) string { return NoRoom },
+	registry.ImageNotFound:    imageNotFound,
+	registry.TagMismatch:      imageNotFound,
 	registry.ImageReferenced: func(e *registry.Error) string {
 		return "Requested image referenced by manifest list: " + list(e.Digests)
 	},
@@ -185,19 +171,33 @@ var words = map[registry.Code]func(*registry.Error) string{
 	registry.SigningNotFound: func(e *registry.Error) string {
 		return fmt.Sprintf("Signing configuration does not exist in the registry with id '%s'", e.Name.ID().Account)
 	},
-	registry.PullThroughRuleNotFound: func(e *registry.Error) string {
-		return fmt.Sprintf("The pull through cache rule with prefix '%s' does not exist in the registry with id '%s'", e.Field, e.Name.ID().Account)
-	},
-	registry.PullThroughRuleExists: func(e *registry.Error) string {
-		return fmt.Sprintf("The pull through cache rule with prefix '%s' already exists in the registry with id '%s'", e.Field, e.Name.ID().Account)
-	},
-	registry.TooManyPullThroughRules: func(e *registry.Error) string {
-		return fmt.Sprintf("The registry with id '%s' already has the maximum allowed number of pull through cache rules which is '%d'", e.Name.ID().Account, e.Limit)
-	},
+	registry.PullThroughRuleNotFound: absent("The pull through cache rule with prefix"),
+	registry.PullThroughRuleExists:   there("The pull through cache rule with prefix"),
+	registry.TooManyPullThroughRules: full("pull through cache rules"),
 	registry.UpstreamInvalid: func(e *registry.Error) string {
 		return fmt.Sprintf("The upstream registry URL %s is invalid. Specify a valid upstream registry URL and try again", e.Field)
 	},
 	registry.UpstreamUnauthenticated: asItIs,
+}
+
+// absent and there word that a registry has not, or already has, what Field names.
+func absent(what string) func(*registry.Error) string {
+	return func(e *registry.Error) string {
+		return fmt.Sprintf("%s '%s' does not exist in the registry with id '%s'", what, e.Field, e.Name.ID().Account)
+	}
+}
+
+func there(what string) func(*registry.Error) string {
+	return func(e *registry.Error) string {
+		return fmt.Sprintf("%s '%s' already exists in the registry with id '%s'", what, e.Field, e.Name.ID().Account)
+	}
+}
+
+// full words that a registry has as many of something as it may.
+func full(what string) func(*registry.Error) string {
+	return func(e *registry.Error) string {
+		return fmt.Sprintf("The registry with id '%s' already has the maximum allowed number of %s which is '%d'", e.Name.ID().Account, what, e.Limit)
+	}
 }
 
 // at words a refusal as a violation by a member, in the domain's words.
