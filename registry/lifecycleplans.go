@@ -15,8 +15,7 @@ import (
 // that is broken off goes on where it was. Were it decided anew each time, images
 // that are gone already would no longer count, and others would be kept for them.
 
-// decide says what a policy wants with a repository's images. Images on their way
-// back from the archive are let alone until they are there.
+// decide says what a policy wants with a repository's images.
 func (s *Service) decide(ctx context.Context, repo repository, p *lifecycle.Policy, now time.Time) ([]decisionRow, error) {
 	all, err := s.lifecycleFacts(ctx, repo)
 	if err != nil {
@@ -27,10 +26,8 @@ func (s *Service) decide(ctx context.Context, repo repository, p *lifecycle.Poli
 		counts[rule.Priority] = rule.Count
 	}
 	var list []decisionRow
-	for _, d := range p.Decide(all.list, now) {
-		if !all.returning[d.Image.Digest] {
-			list = append(list, decisionOf(d, counts[d.Rule]))
-		}
+	for _, d := range all.decide(p, now) {
+		list = append(list, decisionOf(d, counts[d.Rule]))
 	}
 	return list, nil
 }

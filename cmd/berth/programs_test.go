@@ -21,7 +21,7 @@ import (
 // a machine may lack.
 var programs = map[string]func(){
 	"berth": main, dockerHelper: main, kubeletProvider: main,
-	"fetch": fetch, "trusting": trusting, "whoami": whoami,
+	"fetch": fetch, "trusting": trusting, "whoami": whoami, "ecr": ecr,
 }
 
 // fetch PATH [HEADER: VALUE]... asks the server at $URL, and prints the status
@@ -61,6 +61,24 @@ func whoami() {
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	sigv4test.Key{ID: os.Args[1], Secret: os.Args[2], Region: "us-east-1", Service: "sts"}.Sign(req, ask, time.Now())
 	show(req)
+}
+
+// ecr OPERATION JSON calls ECR's API at $URL with the key of a server for
+// development, and fails where it does not answer 200.
+func ecr() {
+	req, err := http.NewRequest(http.MethodPost, os.Getenv("URL")+"/", strings.NewReader(os.Args[2]))
+	check(err)
+	req.Header.Set("Content-Type", "application/x-amz-json-1.1")
+	req.Header.Set("X-Amz-Target", "AmazonEC2ContainerRegistry_V20150921."+os.Args[1])
+	sigv4test.Key{ID: "test", Secret: "test", Region: "us-east-1", Service: "ecr"}.Sign(req, os.Args[2], time.Now())
+	resp, err := http.DefaultClient.Do(req)
+	check(err)
+	defer resp.Body.Close()
+	_, err = io.Copy(os.Stdout, resp.Body)
+	check(err)
+	if resp.StatusCode != http.StatusOK {
+		check(fmt.Errorf("%s: %s", os.Args[1], resp.Status))
+	}
 }
 
 func show(req *http.Request) {

@@ -74,8 +74,8 @@ const (
 	pause    = 20 * time.Millisecond
 )
 
-// withKeeper calls fn with who keeps the keys: the server, or the store itself
-// where none runs.
+// withKeeper calls fn with who keeps keys and images: the server, or the store
+// itself where none runs.
 func withKeeper(ctx context.Context, src config.Sources, fn func(k admin.Keeper, running bool) error) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()

@@ -13,8 +13,8 @@ import (
 	"github.com/seed-78150930/berth/auth/accounts"
 )
 
-// Keeper is who keeps access keys: a running server, asked over the socket, or
-// the store itself, opened by a command while no server runs.
+// Keeper is who keeps access keys and images: a running server, asked over the
+// socket, or the store itself, opened by a command while no server runs.
 type Keeper interface {
 	// CreateKey makes a key for an account; "" means the server's own.
 	CreateKey(ctx context.Context, account string) (accounts.Key, error)
@@ -23,6 +23,8 @@ type Keeper interface {
 	DeleteKey(ctx context.Context, id string) error
 	// Environment is what a client on this machine needs to use the server.
 	Environment(ctx context.Context) (Environment, error)
+	// TestLifecycle says what a lifecycle policy would do. It changes nothing.
+	TestLifecycle(ctx context.Context, q LifecycleQuestion) (LifecycleTrial, error)
 }
 
 // Server is a running server.

@@ -25,6 +25,7 @@ import (
 type scripted struct {
 	status admin.Status
 	keys   []accounts.Key
+	trial  admin.LifecycleTrial
 	err    error
 	asked  []string
 }
@@ -98,6 +99,11 @@ func TestEventsOverTheSocket(t *testing.T) {
 	}
 }
 
+func (s *scripted) TestLifecycle(_ context.Context, q admin.LifecycleQuestion) (admin.LifecycleTrial, error) {
+	s.asked = append(s.asked, "try "+q.Policy+" on "+q.Repository+" of "+q.Account+" in "+q.Region)
+	return s.trial, s.err
+}
+
 // serve lets s answer at a place until the test ends.
 func serve(t testing.TB, p admin.Place, s admin.Server) *admin.Client {
 	t.Helper()
@@ -128,6 +134,11 @@ func TestEverythingComesThrough(t *testing.T) {
 		status: admin.Status{Version: "1", PID: 7, Address: "127.0.0.1:5000", Dev: true, Ready: true,
 			Config: admin.Config{File: "berth.yml", Error: "line 1", Waiting: []string{"listen"}}},
 	}
+	s.trial = admin.LifecycleTrial{Account: "123456789012", Region: "eu-west-1", Repository: "team/app", At: sample.CreatedAt, Images: 2, HasPolicy: true,
+		Decisions: []admin.LifecycleDecision{{ImageDigest: "sha256:1", ImageTags: []string{"a", "b"}, ImagePushedAt: sample.CreatedAt, Action: "EXPIRE",
+			RulePriority: 3, Reason: "old", FollowsSubject: true, Kept: "kept", New: true}},
+		Spared: []admin.LifecycleDecision{{ImageDigest: "sha256:2", ImageTags: []string{}}},
+	}
 	c := serve(t, admin.InFolder(t.TempDir()), s)
 	checks := map[string]func() (got, want any, err error){
 		"Status": func() (any, any, error) { got, err := c.Status(ctx); return got, s.status, err },
@@ -141,9 +152,13 @@ func TestEverythingComesThrough(t *testing.T) {
 		},
 		"Keys":      func() (any, any, error) { got, err := c.Keys(ctx); return got, s.keys, err },
 		"CreateKey": func() (any, any, error) { got, err := c.CreateKey(ctx, "123456789012"); return got, sample, err },
+		"TestLifecycle": func() (any, any, error) {
+			got, err := c.TestLifecycle(ctx, admin.LifecycleQuestion{Account: "123456789012", Region: "eu-west-1", Repository: "team/app", Policy: "{}"})
+			return got, s.trial, err
+		},
 		"DeleteKey": func() (any, any, error) { return nil, nil, c.DeleteKey(ctx, "../AK/IA ?#") },
 	}
-	for _, name := range []string{"Status", "Reload", "Environment", "Keys", "CreateKey", "DeleteKey"} {
+	for _, name := range []string{"Status", "Reload", "Environment", "Keys", "CreateKey", "DeleteKey", "TestLifecycle"} {
 		got, want, err := checks[name]()
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -152,7 +167,7 @@ func TestEverythingComesThrough(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
-	if diff := cmp.Diff([]string{"create 123456789012", "delete ../AK/IA ?#"}, s.asked); diff != "" {
+	if diff := cmp.Diff([]string{"create 123456789012", "delete ../AK/IA ?#", "try {} on team/app of 123456789012 in eu-west-1"}, s.asked); diff != "" {
 		t.Errorf("asked of the server (-want +got):\n%s", diff)
 	}
 }
@@ -166,7 +181,8 @@ func TestErrorsComeThrough(t *testing.T) {
 	_, err3 := c.Environment(ctx)
 	_, err4 := c.Keys(ctx)
 	_, err5 := c.CreateKey(ctx, "")
-	for i, err := range []error{err1, err2, err3, err4, err5, c.DeleteKey(ctx, "x")} {
+	_, err6 := c.TestLifecycle(ctx, admin.LifecycleQuestion{})
+	for i, err := range []error{err1, err2, err3, err4, err5, err6, c.DeleteKey(ctx, "x")} {
 		if err == nil || err.Error() != s.err.Error() {
 			t.Errorf("error %d is %v, want the server's own", i+1, err)
 		}

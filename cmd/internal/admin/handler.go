@@ -25,6 +25,8 @@ func Handler(s Server) http.Handler {
 		"GET /events/dead":                         h.deadLetters,
 		"POST /events/dead/{webhook}/{sequence}":   h.replay,
 		"DELETE /events/dead/{webhook}/{sequence}": h.drop,
+
+		"POST /lifecycle/test": h.testLifecycle,
 	} {
 		mux.HandleFunc(pattern, answering(fn))
 	}

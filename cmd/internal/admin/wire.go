@@ -10,9 +10,9 @@ import (
 	"github.com/seed-78150930/berth/auth/accounts"
 )
 
-// maxMessage is more than any message but a list of keys takes, of which it
-// holds some hundred thousand.
-const maxMessage = 32 << 20
+// maxMessage is more than any message takes. The longest say of each image of a
+// repository what becomes of it, with all of its tags.
+const maxMessage = 512 << 20
 
 // wireKey is a key on the socket. Unlike accounts.Key it shows its secret.
 type wireKey struct {

@@ -101,7 +101,7 @@ func newLog(w io.Writer, format string, level slog.Leveler) *slog.Logger {
 
 // open builds everything over the store.
 func (s *Server) open(ctx context.Context) (err error) {
-	o := s.registryOptions(s.options.Config)
+	o := registryOptions(s.options.Config)
 	o.Index, o.Blobs, o.Log = s.keeper.store.index, s.keeper.store.blobs, s.log
 	if s.registry, err = registry.New(ctx, o); err != nil {
 		return err
@@ -200,7 +200,7 @@ func (s *Server) take(c *config.Config) error {
 	}
 	s.throttle.Configure(rates)
 	s.config.Store(c)
-	s.registry.Configure(s.registryOptions(c))
+	s.registry.Configure(registryOptions(c))
 	return s.level.UnmarshalText([]byte(c.LogLevel))
 }
 
@@ -213,7 +213,7 @@ func names(c *config.Config) []string {
 	return all
 }
 
-func (s *Server) registryOptions(c *config.Config) registry.Options {
+func registryOptions(c *config.Config) registry.Options {
 	return registry.Options{
 		CreateOnPush: registry.CreationMode(c.CreationMode()), SparseIndexes: c.SparseIndexes == "accept",
 		UploadExpiry: c.UploadExpiry, EventRetention: c.EventRetention, ReadEvents: c.Events.Reads,
