@@ -167,11 +167,11 @@ var operations = map[string]operation{
 	"GetRegistryPolicy":      op("ecr:GetRegistryPolicy", onRegistry, (*API).getRegistryPolicy),
 	"DeleteRegistryPolicy":   op("ecr:DeleteRegistryPolicy", onRegistry, (*API).deleteRegistryPolicy),
 
-	"PutLifecyclePolicy":          unavailable("ecr:PutLifecyclePolicy"),
-	"GetLifecyclePolicy":          unavailable("ecr:GetLifecyclePolicy"),
-	"DeleteLifecyclePolicy":       unavailable("ecr:DeleteLifecyclePolicy"),
-	"StartLifecyclePolicyPreview": unavailable("ecr:StartLifecyclePolicyPreview"),
-	"GetLifecyclePolicyPreview":   unavailable("ecr:GetLifecyclePolicyPreview"),
+	"PutLifecyclePolicy":          op("ecr:PutLifecyclePolicy", onRepository, (*API).putLifecyclePolicy),
+	"GetLifecyclePolicy":          op("ecr:GetLifecyclePolicy", onRepository, (*API).getLifecyclePolicy),
+	"DeleteLifecyclePolicy":       op("ecr:DeleteLifecyclePolicy", onRepository, (*API).deleteLifecyclePolicy),
+	"StartLifecyclePolicyPreview": op("ecr:StartLifecyclePolicyPreview", onRepository, (*API).startLifecyclePolicyPreview),
+	"GetLifecyclePolicyPreview":   op("ecr:GetLifecyclePolicyPreview", onRepository, (*API).getLifecyclePolicyPreview),
 	"UpdateImageStorageClass":     op("ecr:UpdateImageStorageClass", onRepository, (*API).updateImageStorageClass),
 
 	"StartImageScan":            op("ecr:StartImageScan", onRepository, (*API).startImageScan).checks(),

@@ -58,6 +58,12 @@ var built = map[string]obj{
 	"DescribeRepositoryCreationTemplates": {},
 	"DeleteRepositoryCreationTemplate":    {"prefix": "team"},
 
+	"PutLifecyclePolicy":          {"repositoryName": "app", "lifecyclePolicyText": keepOne},
+	"GetLifecyclePolicy":          {"repositoryName": "app"},
+	"DeleteLifecyclePolicy":       {"repositoryName": "app"},
+	"StartLifecyclePolicyPreview": {"repositoryName": "app"},
+	"GetLifecyclePolicyPreview":   {"repositoryName": "app"},
+
 	"PutRegistryScanningConfiguration":        {"rules": arr{}},
 	"GetRegistryScanningConfiguration":        {},
 	"BatchGetRepositoryScanningConfiguration": {"repositoryNames": arr{"app"}},
