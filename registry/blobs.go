@@ -60,14 +60,20 @@ func usedLayer(rd storage.Reader, name Name, d digest.Digest) (repo repository, 
 	if l, err = repo.layer(rd, d); err != nil {
 		return repo, Layer{}, err
 	}
-	for use, err := range layerUses.Scan(rd, table.Select{Prefix: repo.key(d.String()), Limit: 1}) {
-		if err != nil {
-			return repo, Layer{}, err
-		}
-		l.MediaType, l.Referenced = use.Row.MediaType, true
-	}
-	l.Archived, err = repo.archived(rd, d)
+	l.MediaType, l.Referenced, l.Archived, err = repo.use(rd, d)
 	return repo, l, err
+}
+
+// checkReadable refuses what only images use that are not active.
+func (r repository) checkReadable(rd storage.Reader, d digest.Digest) error {
+	if r.row.Inactive == 0 {
+		return nil
+	}
+	_, _, archived, err := r.use(rd, d)
+	if err == nil && archived {
+		err = layerArchived(r.name, d)
+	}
+	return err
 }
 
 func layerArchived(name Name, d digest.Digest) *Error {
@@ -119,10 +125,7 @@ func (s *Service) locate(ctx context.Context, name Name, d digest.Digest) (l Lay
 		if l, err = repo.layer(r, d); err != nil {
 			return err
 		}
-		if archived, err := repo.archived(r, d); err != nil || archived {
-			if err == nil {
-				err = layerArchived(name, d)
-			}
+		if err := repo.checkReadable(r, d); err != nil {
 			return err
 		}
 		row, err := contents.Get(r, d.String())
@@ -168,16 +171,6 @@ func (s *Service) DeleteLayer(ctx context.Context, name Name, d digest.Digest) e
 		s.wakeJanitor()
 	}
 	return err
-}
-
-func (r repository) checkUnused(rd storage.Reader, d digest.Digest) error {
-	users, err := lastParts(layerUses.Scan(rd, table.Select{Prefix: r.key(d.String()), Limit: maxNamed}))
-	if err != nil || users == nil {
-		return err
-	}
-	e := refuse(LayerReferenced, "layer %s of %q is used by image %v", d, r.name, users)
-	e.Name, e.Digests = r.name, users
-	return e
 }
 
 // hold gives a repository the right to the bytes of a content row.

@@ -77,6 +77,7 @@ func (s *Service) clearSteps() []clearStep {
 		clearTable(tags, deleteRow(tags)),
 		clearTable(imageTags, deleteRow(imageTags)),
 		clearTable(layerUses, deleteRow(layerUses)),
+		clearTable(idleUses, deleteRow(idleUses)),
 		clearTable(children, deleteRow(children)),
 		clearTable(referrers, deleteRow(referrers)),
 		clearTable(repositoryDocuments, deleteRow(repositoryDocuments)),

@@ -199,7 +199,7 @@ func (a *audit) images() {
 		if err != nil {
 			a.fault("image %s: %v", d, err)
 		}
-		a.refersTo(repo, d, m)
+		a.refersTo(repo, stored{d, f.Row}, m)
 	}
 	for key, repo := range a.alive {
 		if count[key] != repo.row.Images {
@@ -224,10 +224,17 @@ func (a *audit) ofImage(what string, repo []string, image string) {
 }
 
 // refersTo: what an image refers to is there, with a row that says so.
-func (a *audit) refersTo(repo repository, image digest.Digest, m manifest.Manifest) {
+func (a *audit) refersTo(repo repository, img stored, m manifest.Manifest) {
+	image, uses, others := img.digest, layerUses, idleUses
+	if img.row.status() != Active {
+		uses, others = idleUses, layerUses
+	}
 	for _, b := range blobsOf(m) {
-		if !b.Foreign && !b.Optional && !has(a, layerUses, repo.key(b.Digest.String(), image.String())...) {
+		if !b.Foreign && !b.Optional && !has(a, uses, repo.key(b.Digest.String(), image.String())...) {
 			a.fault("image %s uses layer %s without a row", image, b.Digest)
+		}
+		if has(a, others, repo.key(b.Digest.String(), image.String())...) {
+			a.fault("image %s, which is %s, uses layer %s as if it were not", image, img.row.status(), b.Digest)
 		}
 	}
 	for _, c := range m.Manifests {
@@ -274,7 +281,7 @@ func (a *audit) tags() {
 // references: no row is left of an image that is gone, and what an image keeps
 // from removal is there.
 func (a *audit) references() {
-	for _, f := range rows(a, layerUses) {
+	for _, f := range append(rows(a, layerUses), rows(a, idleUses)...) {
 		a.ofImage("use of layer "+f.Key[3], f.Key[:3], f.Key[4])
 		if _, ok := a.alive[join(f.Key[:3])]; ok && !has(a, held, f.Key[:4]...) {
 			a.fault("layer %s is used by image %s and not held", join(f.Key[:4]), f.Key[4])

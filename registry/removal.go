@@ -144,7 +144,7 @@ func (r repository) deleteReferences(tx storage.Tx, img stored) error {
 		return err
 	}
 	for _, b := range blobsOf(m) {
-		if err := layerUses.Delete(tx, r.key(b.Digest.String(), img.digest.String())...); err != nil {
+		if err := usesBy(img.row.status()).Delete(tx, r.key(b.Digest.String(), img.digest.String())...); err != nil {
 			return err
 		}
 	}

@@ -164,13 +164,16 @@ func (s *Service) unarchive(ctx context.Context, tx storage.Tx, repo *repository
 // activation is a way to make an image active.
 type activation func(ctx context.Context, tx storage.Tx, repo *repository, img *stored) error
 
-// putStatus keeps an image's new status, its repository's count of it, and the
-// event.
+// putStatus keeps an image's new status, its repository's count of it, where the
+// uses of its layers stand, and the event.
 func (s *Service) putStatus(ctx context.Context, tx storage.Tx, repo *repository, img *stored, target StorageClass) error {
 	if err := images.Put(tx, img.row, repo.key(img.digest.String())...); err != nil {
 		return err
 	}
 	if err := repo.put(tx); err != nil {
+		return err
+	}
+	if err := repo.moveUses(tx, *img); err != nil {
 		return err
 	}
 	named, err := repo.tagsOf(tx, img.digest, "", 1)
@@ -263,26 +266,4 @@ func (r repository) checkActive(img stored) error {
 	e := refuse(ImageArchived, "image %s of %q is %s", img.digest, r.name, img.row.status())
 	e.Name, e.Ref = r.name, Ref{Digest: img.digest}
 	return e
-}
-
-// archived says whether only images use a layer that cannot be pulled.
-func (r repository) archived(rd storage.Reader, d digest.Digest) (bool, error) {
-	if r.row.Inactive == 0 {
-		return false, nil
-	}
-	used := false
-	for f, err := range layerUses.Scan(rd, table.Select{Prefix: r.key(d.String())}) {
-		if err != nil {
-			return false, err
-		}
-		img, err := images.Get(rd, r.key(f.Key[4])...)
-		if err != nil {
-			return false, fmt.Errorf("image %s of layer %s: %w", f.Key[4], d, err)
-		}
-		if img.status() == Active {
-			return false, nil
-		}
-		used = true
-	}
-	return used, nil
 }

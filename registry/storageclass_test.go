@@ -3,6 +3,7 @@ package registry_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -256,6 +257,43 @@ func TestRestoreOvertaken(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A layer that many images share is read while one of them is active, and is not
+// deleted while there is any.
+func TestSharedLayersInTheArchive(t *testing.T) {
+	s := open(t, registry.Options{RestoreTime: time.Hour})
+	n := create(t, s, "team/app")
+	shared := addLayer(t, s, n, "shared")
+	var all []registry.Image
+	for i := range 12 {
+		all = append(all, put(t, s, n, "", imageOf(t, v1.Manifest{
+			Config: addConfig(t, s, n), Layers: []v1.Descriptor{shared, addLayer(t, s, n, fmt.Sprint(i)), shared},
+		})))
+	}
+	d := sha256Of([]byte("shared"))
+	for i, img := range all {
+		readLayer(t, s, n, d)
+		setClass(t, s, n, img, registry.ArchiveClass)
+		_, _, err := s.OpenLayer(alice(t), n, sha256Of([]byte(fmt.Sprint(i))))
+		wantCode(t, "a layer of its own", err, registry.LayerArchived)
+	}
+	_, _, err := s.OpenLayer(alice(t), n, d)
+	wantCode(t, "the shared layer", err, registry.LayerArchived)
+	setClass(t, s, n, all[0], registry.StandardClass)
+	_, _, err = s.OpenLayer(alice(t), n, d)
+	wantCode(t, "the shared layer, with an image on its way back", err, registry.LayerArchived)
+	if l, err := s.Layer(alice(t), n, d); err != nil || !l.Referenced || !l.Archived || l.MediaType != shared.MediaType {
+		t.Errorf("the shared layer is %+v, %v", l, err)
+	}
+	if e := wantCode(t, "delete it", s.DeleteLayer(alice(t), n, d), registry.LayerReferenced); len(e.Digests) != 10 {
+		t.Errorf("the refusal names %d images, want 10", len(e.Digests))
+	}
+	for _, img := range all {
+		_, err := s.DeleteImage(alice(t), n, registry.Ref{Digest: img.Digest})
+		must(t, err)
+	}
+	must(t, s.DeleteLayer(alice(t), n, d))
 }
 
 func TestArchivedLayersAreNotMounted(t *testing.T) {

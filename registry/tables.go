@@ -32,7 +32,8 @@ var (
 	manifests = table.New[manifestChunk]("manifest", 5) // digest, number of the chunk
 	tags      = table.New[tagRow]("tag", 4)             // tag
 	imageTags = table.New[noRow]("imagetag", 5)         // digest, tag
-	layerUses = table.New[layerUseRow]("layeruse", 5)   // layer, image
+	layerUses = table.New[layerUseRow]("layeruse", 5)   // layer, active image
+	idleUses  = table.New[layerUseRow]("idleuse", 5)    // layer, image that is not active
 	children  = table.New[noRow]("child", 5)            // child, index
 	referrers = table.New[referrerRow]("referrer", 5)   // subject, referrer
 	held      = table.New[heldRow]("held", 4)           // digest
