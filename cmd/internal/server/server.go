@@ -27,6 +27,7 @@ import (
 	"github.com/seed-78150930/berth/registry"
 	"github.com/seed-78150930/berth/registry/endpoint"
 	"github.com/seed-78150930/berth/registry/events"
+	"github.com/seed-78150930/berth/registry/jobs"
 	"github.com/seed-78150930/berth/registry/replicate"
 )
 
@@ -55,6 +56,7 @@ type Server struct {
 	registry    *registry.Service
 	replicate   *replicate.Worker
 	events      *events.Follower
+	jobs        *jobs.Runner
 	credentials *credentials.Verifier
 	throttle    *throttle.Limiter
 	ports       []*port      // one at least
@@ -110,6 +112,9 @@ func (s *Server) open(ctx context.Context) (err error) {
 		return err
 	}
 	if s.events, err = s.openEvents(); err != nil {
+		return err
+	}
+	if s.jobs, err = s.openJobs(); err != nil {
 		return err
 	}
 	s.throttle = throttle.New(nil, nil)
