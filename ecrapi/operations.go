@@ -29,8 +29,6 @@ const (
 	// CheckedOnly is an operation that checks a request as ECR does and then says
 	// that this version cannot carry it out.
 	CheckedOnly State = "checked only"
-	// Absent is one that says so at once.
-	Absent State = "not yet"
 )
 
 // Operation is what there is to say of an operation of the API.
@@ -95,25 +93,6 @@ func (o operation) checks() operation {
 func (o operation) with(more func(in any) []string) operation {
 	o.more = more
 	return o
-}
-
-// unavailable is an operation that this version does not have. It is
-// authorised on the caller's registry as a whole, and looks at no request.
-func unavailable(action string) operation {
-	return operation{
-		action: action,
-		state:  Absent,
-		limit:  maxBody,
-		read:   func(*credentials.Body) (any, error) { return nil, nil },
-		on:     onRegistry,
-		do: func(_ *API, _ context.Context, c *call, _ any) (any, error) {
-			as := shape.InvalidParameterException
-			if models(c.op, shape.ValidationException) {
-				as = shape.ValidationException
-			}
-			return nil, except(as, "%s is not available in this version of Berth", c.op)
-		},
-	}
 }
 
 // The largest bodies that are read, in bytes. No other operation than the two

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"os"
-	"slices"
 	"strings"
 	"testing"
 
@@ -93,31 +92,6 @@ const (
 	appARN   = "arn:aws:ecr:us-east-1:000000000000:repository/app"
 	noUpload = "00000000-0000-4000-8000-000000000000"
 )
-
-func TestUnavailableOperationsSaySo(t *testing.T) {
-	b := open(t)
-	n := 0
-	for op, model := range shape.Operations {
-		if _, ok := built[op]; ok {
-			continue
-		}
-		n++
-		as := "InvalidParameterException"
-		if slices.Contains(model.Errors, shape.ValidationException) {
-			as = "ValidationException"
-		}
-		for _, in := range []string{"", "{}", `{"repositoryName":"a","registryId":"x"}`, "no JSON"} {
-			b.refused(op, in, as, op+" is not available in this version of Berth")
-		}
-		w := b.send(request{target: targetPrefix + op, unsigned: true})
-		if out := b.decode(w.Body.Bytes()); out["__type"] != "MissingAuthenticationTokenException" {
-			t.Errorf("%s unsigned: %s", op, w.Body)
-		}
-	}
-	if n+len(built) != len(shape.Operations) {
-		t.Errorf("%d operations are unavailable and %d built, of %d", n, len(built), len(shape.Operations))
-	}
-}
 
 // asked is an authorizer that notes what it is asked and says no.
 type asked []auth.Check

@@ -9,8 +9,9 @@
 // looks at the repository and what is in it. What goes wrong is answered in
 // that order (ECR reference, operations.md section 1).
 //
-// All 58 operations of the model are in one table. Those that this version does
-// not have say so, as an error of the client's that their model lists.
+// All 58 operations of the model are in one table. What would need something that
+// this version does not have checks the request, and says so as an error that the
+// model lists.
 package ecrapi
 
 import (

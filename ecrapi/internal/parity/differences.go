@@ -5,7 +5,7 @@ const head = `# How this API stands to Amazon ECR's
 Written by ` + "`make generate`" + ` from the table of operations, the API's model and the README; a test fails when it is not what they say.
 
 An operation that is *in force* has its effect at both doors, at once. One that is *checked only* refuses what ECR refuses and then says, as
-an exception of its model, that this version cannot carry it out; one that is *not yet* there says so at once. None invents a result.
+an exception of its model, that this version cannot carry it out. None invents a result.
 
 ## What differs everywhere
 
@@ -24,6 +24,8 @@ var differences = []difference{
 		"how bytes lie on disk is the operator's, and no key service is asked."},
 	{"Times", "A lifecycle policy runs every `lifecycle-interval` (an hour; ECR: within 24 hours). An archived image is back after `restore-time` (a minute; ECR: about " +
 		"20 minutes). `lastRecordedPullTime` is at most `pull-time-flush` late (a minute), and a crash forgets the pulls of that time."},
+	{"Lifecycle policies", "Referrers are not looked at by rules: they go with their subject. A policy with Berth's own key, taken while `lifecycle-extensions` was on, does not " +
+		"run while it is off. [lifecycle.md](lifecycle.md) has what was chosen where ECR is silent."},
 	{"Quotas and rates", "The quotas are ECR's by default and settable (`limits.*`). Rates are off by default and settable (`rate-limits`; the word `ecr` stands for ECR's)."},
 	{"Lists", "Repositories, images and tags come in byte order of name, digest and tag. `nextToken` holds all that is needed, has no lifetime, is bound to the operation, the registry and the " +
 		"query, and is refused if it was changed. What was there all along is listed once, whatever others write meanwhile."},
