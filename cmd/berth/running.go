@@ -73,8 +73,24 @@ func printStatus(w io.Writer, st admin.Status) error {
 		state = "not ready: " + st.Fault
 	}
 	line("state", "%s", state)
+	for _, j := range st.Jobs {
+		line("  job", "%s, %s", j.Name, howItWent(j))
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// howItWent says how the last run of a job went.
+func howItWent(j admin.Job) string {
+	switch {
+	case j.Running:
+		return "running since " + j.Started.Format(time.RFC3339)
+	case j.Ended.Before(j.Started):
+		return "broken off, begun " + j.Started.Format(time.RFC3339)
+	case j.Error != "":
+		return fmt.Sprintf("failed at %s: %s", j.Ended.Format(time.RFC3339), j.Error)
+	}
+	return "last done " + j.Ended.Format(time.RFC3339)
 }
 
 func newReload() *cobra.Command {

@@ -68,6 +68,17 @@ type Status struct {
 	Ready         bool   `json:"ready"`
 	Fault         string `json:"fault,omitempty"` // why it is not ready
 	Config        Config `json:"config"`
+	// Jobs are those that ever ran over the store.
+	Jobs []Job `json:"jobs,omitempty"`
+}
+
+// Job is periodic work and how its last run went.
+type Job struct {
+	Name    string    `json:"name"`
+	Running bool      `json:"running"`
+	Started time.Time `json:"started"`
+	Ended   time.Time `json:"ended,omitzero"`  // before Started while it runs, and of a run that was broken off
+	Error   string    `json:"error,omitempty"` // of the last run that ended
 }
 
 // Listener is an address that a server listens on.

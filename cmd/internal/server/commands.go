@@ -46,7 +46,11 @@ func (s *Server) Status(ctx context.Context) (admin.Status, error) {
 		RepositoryURI: c.RepositoryURI, External: c.External,
 		Ready: true, Config: *s.shown.Load(),
 	}
-	if err := s.registry.Ready(ctx); err != nil {
+	err := s.registry.Ready(ctx)
+	if err == nil {
+		st.Jobs, err = s.jobStates(ctx)
+	}
+	if err != nil {
 		st.Ready, st.Fault = false, err.Error()
 	}
 	return st, nil

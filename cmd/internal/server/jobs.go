@@ -1,17 +1,25 @@
 package server
 
 import (
+	"context"
 	"time"
 
+	"github.com/seed-78150930/berth/cmd/internal/admin"
 	"github.com/seed-78150930/berth/registry/jobs"
 )
 
-// jobPause is how often is looked for periodic work at least.
-const jobPause = time.Minute
+const (
+	// jobPause is how often is looked for periodic work at least.
+	jobPause = time.Minute
+	// previewPause is the same for previews that another process left.
+	previewPause = 5 * time.Second
+	// jobLease is how long the work of a server that died waits for the next one.
+	jobLease = 15 * time.Second
+)
 
 // openJobs makes the runner of what is to be done again and again by one process.
 func (s *Server) openJobs() (*jobs.Runner, error) {
-	r, err := jobs.New(jobs.Options{Index: s.keeper.store.index, Log: s.log})
+	r, err := jobs.New(jobs.Options{Index: s.keeper.store.index, Log: s.log, Lease: jobLease})
 	if err != nil {
 		return nil, err
 	}
@@ -22,8 +30,17 @@ func (s *Server) openJobs() (*jobs.Runner, error) {
 	})
 	r.Add(jobs.Job{
 		Name:  "lifecycle policy previews",
-		Every: func() time.Duration { return jobPause }, // for those that another process left
+		Every: func() time.Duration { return previewPause },
 		Ready: s.registry.PreviewsDue, Wake: s.registry.PreviewsWanted(), Run: s.registry.RunPreviews,
 	})
 	return r, nil
+}
+
+// jobStates are the jobs as status shows them.
+func (s *Server) jobStates(ctx context.Context) (list []admin.Job, err error) {
+	states, err := s.jobs.States(ctx)
+	for _, j := range states {
+		list = append(list, admin.Job{Name: j.Name, Running: j.Holder != "", Started: j.StartedAt, Ended: j.EndedAt, Error: j.Error})
+	}
+	return list, err
 }

@@ -40,4 +40,13 @@ func TestLifecyclePoliciesRun(t *testing.T) {
 		_, answer := h.call("ListImages", `{"repositoryName":"app"}`)
 		return strings.Count(answer, "imageDigest") == 1 && strings.Contains(answer, "v3")
 	})
+	st, err := h.Status(t.Context())
+	if err != nil || !st.Ready || len(st.Jobs) != 2 {
+		t.Fatalf("status %+v, %v; want two jobs", st, err)
+	}
+	for _, j := range st.Jobs {
+		if j.Error != "" || j.Started.IsZero() {
+			t.Errorf("job %+v", j)
+		}
+	}
 }
