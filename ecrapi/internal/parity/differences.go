@@ -23,7 +23,7 @@ var differences = []difference{
 	{"Encryption", "The setting and the key's ARN are kept and shown as at ECR, and two repositories with other settings share no layer by mounting as ECR does; " +
 		"how bytes lie on disk is the operator's, and no key service is asked."},
 	{"Times", "A lifecycle policy runs every `lifecycle-interval` (an hour; ECR: within 24 hours). An archived image is back after `restore-time` (a minute; ECR: about " +
-		"20 minutes). `lastRecordedPullTime` is at most `pull-time-flush` late (a minute), and a crash forgets the pulls of that time."},
+		"20 minutes). `lastRecordedPullTime` is at most `pull-time-flush` late (a minute), and a crash forgets the pulls of that time. A HEAD is no pull."},
 	{"Lifecycle policies", "Referrers are not looked at by rules: they go with their subject. A policy with Berth's own key, taken while `lifecycle-extensions` was on, does not " +
 		"run while it is off. [lifecycle.md](lifecycle.md) has what was chosen where ECR is silent."},
 	{"Quotas and rates", "The quotas are ECR's by default and settable (`limits.*`). Rates are off by default and settable (`rate-limits`; the word `ecr` stands for ECR's)."},
