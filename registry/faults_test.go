@@ -194,6 +194,7 @@ func (x *subjects) building() []operation {
 			_, err := s.SetStorageClass(ctx, x.name, registry.Ref{Tag: x.fallback}, registry.StandardClass)
 			return err
 		}},
+		{"bring back", registry.FinishRestores},
 		{"PutLifecyclePolicy", func(ctx context.Context, s *registry.Service) error {
 			_, err := s.PutLifecyclePolicy(ctx, x.name, keepTwo)
 			return err
@@ -415,7 +416,7 @@ func unless(right registry.Code, err error) error {
 
 func TestEveryFaultIsAFault(t *testing.T) {
 	index := &brokenIndex{Index: memory.NewIndex(), left: -1}
-	s := open(t, registry.Options{Index: index, CreateOnPush: registry.CreateAlways, LifecycleInterval: 1})
+	s := open(t, registry.Options{Index: index, CreateOnPush: registry.CreateAlways, LifecycleInterval: 1, RestoreTime: 1})
 	x := newSubjects(t)
 	for _, op := range slices.Concat(x.building(), replicating(west, 9), replicating(abroad, 4), x.pushingAgain(), x.reading(), x.removing()) {
 		for n := 1; ; n++ {

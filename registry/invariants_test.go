@@ -500,6 +500,9 @@ func PutByOldRules(ctx context.Context, s *Service, name Name, mediaType string,
 	})
 }
 
+// FinishRestores does at once what Run does about images on their way back.
+func FinishRestores(ctx context.Context, s *Service) error { return s.finishRestores(ctx) }
+
 // Tidy does at once what Run does in the background after a removal.
 func Tidy(ctx context.Context, s *Service) error {
 	if err := s.clearDropped(ctx); err != nil {

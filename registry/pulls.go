@@ -20,9 +20,9 @@ type DenialDetail struct {
 }
 
 // Reads do not write: pulls, and what was denied, gather in memory and are
-// written in batches. More than so many wait at most; what comes beyond them
-// before the next batch is counted and forgotten.
-const maxWaiting = 100_000
+// written in batches, before their time if so many wait. What comes when maxWaiting
+// wait, because writing is slower than that, is counted and forgotten.
+const manyWaiting, maxWaiting = 10_000, 100_000
 
 // seen is what was read and not written yet. The zero value is ready.
 type seen struct {
@@ -62,6 +62,18 @@ func (s *Service) notePull(ctx context.Context, repo repository, d digest.Digest
 		return
 	}
 	s.seen.pulls[p] = now
+	s.wakePulls(len(s.seen.pulls))
+}
+
+// wakePulls has written what waits if it is many.
+func (s *Service) wakePulls(waiting int) {
+	if waiting != manyWaiting {
+		return
+	}
+	select {
+	case s.manySeen <- struct{}{}:
+	default:
+	}
 }
 
 // notePullEvent notes the event of a pull, by the tag if it is not zero.
@@ -84,6 +96,7 @@ func (s *Service) noteEvent(n noted) {
 		return
 	}
 	s.seen.events = append(s.seen.events, n)
+	s.wakePulls(len(s.seen.events))
 }
 
 // NoteDenied notes that somebody was denied something in a registry, which is an
@@ -180,7 +193,8 @@ func (s *Service) runPulls(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-time.After(s.live.Load().PullTimeFlush):
-			s.try(ctx, "write the times of pulls", s.FlushPulls)
+		case <-s.manySeen:
 		}
+		s.try(ctx, "write the times of pulls", s.FlushPulls)
 	}
 }

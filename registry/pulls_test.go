@@ -85,6 +85,43 @@ func TestPullsDoNotWrite(t *testing.T) {
 	}
 }
 
+// Many pulls are written before their time.
+func TestManyPulls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, registry.Options{PullTimeFlush: time.Hour, ReadEvents: true})
+		go func() { must(t, s.Run(t.Context())) }()
+		n := create(t, s, "team/app")
+		addImage(t, s, n, "1.0", "one")
+		synctest.Wait()
+		for range 10_000 {
+			_, _, err := s.Manifest(alice(t), n, tagged(t, "1.0"))
+			must(t, err)
+		}
+		synctest.Wait()
+		if got := pulledAt(t, s, n, tagged(t, "1.0")); got.IsZero() {
+			t.Error("10,000 pulls wait for their hour")
+		}
+		if got := len(readEvents(t, s, 20_000)); got < 10_000 {
+			t.Errorf("%d events of 10,000 pulls", got)
+		}
+	})
+}
+
+// No restore is due: nobody writes.
+func TestLookingForRestoresDoesNotWrite(t *testing.T) {
+	index := &counting{Index: memory.NewIndex()}
+	s := open(t, registry.Options{Index: index, RestoreTime: time.Hour})
+	n := create(t, s, "team/app")
+	img := addImage(t, s, n, "1.0", "one")
+	setClass(t, s, n, img, registry.ArchiveClass)
+	setClass(t, s, n, img, registry.StandardClass)
+	before := index.updates
+	must(t, registry.FinishRestores(t.Context(), s))
+	if index.updates != before {
+		t.Error("an update for nothing")
+	}
+}
+
 func TestExclusions(t *testing.T) {
 	s := open(t, registry.Options{Limits: registry.Limits{PullTimeExclusions: 3}})
 	n := create(t, s, "team/app")

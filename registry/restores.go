@@ -21,34 +21,47 @@ func (s *Service) restoreLater(tx storage.Tx, repo *repository, img *stored, aft
 	return restores.Put(tx, restoreRow{repo.name.path, img.row.ArchivedAt}, append([]string{due}, repo.key(img.digest.String())...)...)
 }
 
-// finishRestores makes active what is due, in batches.
+// finishRestores makes active what is due, in batches. It writes only then: it
+// looks often, and a write costs the disk something even if it changes nothing.
 func (s *Service) finishRestores(ctx context.Context) error {
 	for {
-		n := 0
-		err := s.update(ctx, func(tx storage.Tx) error {
-			n = 0
-			for f, err := range restores.Scan(tx, table.Select{Limit: batch}) {
-				if err != nil {
-					return err
-				}
-				due, err := strconv.ParseInt(f.Key[0], 16, 64)
-				if err != nil {
-					return fmt.Errorf("key of a restore: %w", err)
-				}
-				if due > s.now().UnixNano() {
-					return nil
-				}
-				if err := s.finishRestore(ctx, tx, f); err != nil {
-					return err
-				}
-				n++
-			}
-			return nil
+		due := false
+		err := s.view(ctx, func(r storage.Reader) error {
+			return s.eachDue(r, 1, func(table.Found[restoreRow]) error {
+				due = true
+				return nil
+			})
 		})
-		if err != nil || n < batch {
+		if err != nil || !due {
+			return err
+		}
+		err = s.update(ctx, func(tx storage.Tx) error {
+			return s.eachDue(tx, batch, func(f table.Found[restoreRow]) error { return s.finishRestore(ctx, tx, f) })
+		})
+		if err != nil {
 			return err
 		}
 	}
+}
+
+// eachDue calls fn for restores whose time has come, at most limit.
+func (s *Service) eachDue(rd storage.Reader, limit int, fn func(table.Found[restoreRow]) error) error {
+	for f, err := range restores.Scan(rd, table.Select{Limit: limit}) {
+		if err != nil {
+			return err
+		}
+		due, err := strconv.ParseInt(f.Key[0], 16, 64)
+		if err != nil {
+			return fmt.Errorf("key of a restore: %w", err)
+		}
+		if due > s.now().UnixNano() {
+			return nil
+		}
+		if err := fn(f); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // finishRestore makes an image active whose time has come, if it is still there
