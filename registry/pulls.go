@@ -159,7 +159,8 @@ func (s *Service) writePulls(tx storage.Tx, list []pull, at map[pull]time.Time) 
 func (s *Service) writePull(tx storage.Tx, p pull, at time.Time) error {
 	key := []string{p.name.id.Account, p.name.id.Region, p.id, p.digest.String()}
 	row, err := images.Get(tx, key...)
-	if err != nil || !at.After(row.PulledAt) {
+	// An image that was pushed since is another one.
+	if err != nil || !at.After(row.PulledAt) || at.Before(row.PushedAt) {
 		return ignoreNotFound(err)
 	}
 	// The rows of a repository that was deleted meanwhile do no harm.

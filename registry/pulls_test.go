@@ -214,3 +214,22 @@ func TestReadEvents(t *testing.T) {
 		}
 	}
 }
+
+// A pull of an image that went, and was pushed again, is not one of the new image.
+func TestPullsOfImagesThatWent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, registry.Options{})
+		n := create(t, s, "team/app")
+		img := addImage(t, s, n, "1.0", "one")
+		_, body, err := s.Manifest(alice(t), n, tagged(t, "1.0"))
+		must(t, err)
+		_, err = s.DeleteImage(alice(t), n, registry.Ref{Digest: img.Digest})
+		must(t, err)
+		time.Sleep(time.Second)
+		put(t, s, n, "1.0", body)
+		must(t, s.FlushPulls(t.Context()))
+		if got := pulledAt(t, s, n, tagged(t, "1.0")); !got.IsZero() {
+			t.Errorf("pulled at %v, before it was pushed", got)
+		}
+	})
+}
