@@ -4,10 +4,11 @@
 GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
-# `make serve ARGS=--dev`, `make fuzz FUZZTIME=1m`, `make bench BENCH=Pull`.
+# `make serve ARGS=--dev`, `make fuzz FUZZTIME=1m`, `make bench BENCH=Pull`, `make soak STEPS=100000`.
 ARGS     ?=
 FUZZTIME ?= 10s
 BENCH    ?= .
+STEPS    ?= 1000000
 
 # What `make e2e` drives in CI, and what `make e2e-all` does.
 LAYER     = 268435456
@@ -26,7 +27,7 @@ light_clients = oras regctl notation pebble docker-credential-ecr-login ecr-cred
 # Folders of this module's packages that have a test of some kind.
 packages_with = $(shell grep -rlE --include='*_test.go' --exclude-dir=interop '^func $(1)' . | xargs -r -n1 dirname | sort -u)
 
-.PHONY: help build test lint generate conformance clients light-clients e2e e2e-all bench fuzz serve
+.PHONY: help build test lint generate conformance clients light-clients e2e e2e-all bench fuzz soak serve
 
 help: ## list what make can do
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -89,6 +90,9 @@ fuzz: ## run each fuzz target for FUZZTIME (10s), one by one
 			echo "fuzz $$p $$f" && $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p || exit 1; \
 		done; \
 	done
+
+soak: ## play random histories of STEPS (1000000) steps against the model
+	BERTH_HISTORY_STEPS=$(STEPS) $(GO) test -count=1 -timeout 0 -run '^TestHistories$$' ./internal/history
 
 # staticcheck, govulncheck and crane, in the versions of tools/go.mod.
 $(tools): tools/go.mod tools/go.sum
