@@ -23,7 +23,11 @@ var differences = []difference{
 	{"Encryption", "The setting and the key's ARN are kept and shown as at ECR, and two repositories with other settings share no layer by mounting as ECR does; " +
 		"how bytes lie on disk is the operator's, and no key service is asked."},
 	{"Times", "A lifecycle policy runs every `lifecycle-interval` (an hour; ECR: within 24 hours). An archived image is back after `restore-time` (a minute; ECR: about " +
-		"20 minutes). `lastRecordedPullTime` is at most `pull-time-flush` late (a minute), and a crash forgets the pulls of that time. A HEAD is no pull."},
+		"20 minutes). `lastRecordedPullTime` is at most `pull-time-flush` late (a minute), and a crash forgets the pulls of that time. " +
+		"A HEAD of a manifest counts, since clients look in that way whether what they have is still the one; it is no event of a pull."},
+	{"The archive", "An index goes into the archive without its images, which others may need, and comes back with them, by a push as well; a new index brings " +
+		"back what it names. An image that an index outside of the archive names cannot be archived. What only archived images use is not read or mounted; a push of " +
+		"such a layer is taken. Images that a request names by `imageIds` are described whatever their status."},
 	{"Lifecycle policies", "Referrers are not looked at by rules: they go with their subject. A policy with Berth's own key, taken while `lifecycle-extensions` was on, does not " +
 		"run while it is off. [lifecycle.md](lifecycle.md) has what was chosen where ECR is silent."},
 	{"Quotas and rates", "The quotas are ECR's by default and settable (`limits.*`). Rates are off by default and settable (`rate-limits`; the word `ecr` stands for ECR's)."},
