@@ -313,8 +313,8 @@ func (s *Service) source(ctx context.Context, name Name, d digest.Digest, m Moun
 	return Name{}, layerNotFound(name, d)
 }
 
-// holdersOf lists repositories of a registry that hold a layer. A deleted one
-// whose rows have not been cleared away yet is none.
+// holdersOf lists repositories of a registry that hold a layer which can be read
+// there. A deleted one whose rows have not been cleared away yet is none.
 func (s *Service) holdersOf(ctx context.Context, id ID, d digest.Digest) (list []Name, err error) {
 	err = s.view(ctx, func(r storage.Reader) error {
 		list = nil
@@ -323,16 +323,29 @@ func (s *Service) holdersOf(ctx context.Context, id ID, d digest.Digest) (list [
 				return err
 			}
 			name := Name{id, f.Row.Repository}
-			repo, err := find(r, name)
-			if CodeOf(err) == RepositoryNotFound || err == nil && repo.row.ID != f.Key[3] {
-				continue
-			}
+			ok, err := readableIn(r, name, f.Key[3], d)
 			if err != nil {
 				return err
+			}
+			if !ok {
+				continue
 			}
 			list = append(list, name)
 		}
 		return nil
 	})
 	return list, err
+}
+
+// readableIn says whether a repository that holds a layer is still the one of its
+// name, and the layer can be read there.
+func readableIn(rd storage.Reader, name Name, id string, d digest.Digest) (bool, error) {
+	repo, err := find(rd, name)
+	if err == nil && repo.row.ID == id {
+		err = repo.checkReadable(rd, d)
+	}
+	if code := CodeOf(err); code == RepositoryNotFound || code == LayerArchived {
+		return false, nil
+	}
+	return repo.row.ID == id, err
 }

@@ -240,6 +240,24 @@ func TestMountFindsALaterHolder(t *testing.T) {
 
 // What a deleted repository held is cleared away later; until then it must not
 // stand before those who hold the layer still.
+// A holder whose layer is archived is none, whichever of them comes first.
+func TestMountPassesOverArchivedHolders(t *testing.T) {
+	s := open(t, registry.Options{})
+	for i := range 4 {
+		n := create(t, s, fmt.Sprintf("archived-%d", i))
+		addImage(t, s, n, "1.0", "shared")
+		_, err := s.SetStorageClass(alice(t), n, tagged(t, "1.0"), registry.ArchiveClass)
+		must(t, err)
+	}
+	to := create(t, s, "to")
+	anyone := registry.Mount{MayRead: func(context.Context, registry.Name) bool { return true }}
+	_, err := s.Mount(alice(t), to, sha256Of([]byte("shared")), anyone)
+	wantCode(t, "mount of what is archived everywhere", err, registry.LayerNotFound)
+	addLayer(t, s, create(t, s, "from"), "shared")
+	_, err = s.Mount(alice(t), to, sha256Of([]byte("shared")), anyone)
+	must(t, err)
+}
+
 func TestMountPassesOverDeletedHolders(t *testing.T) {
 	s := open(t, registry.Options{})
 	n, d := create(t, s, "team/app"), sha256Of([]byte("one"))
