@@ -11,4 +11,7 @@
 // Time is that of package testing/synctest, so that what the registry does in
 // the background, such as to bring images back from the archive, happens to the
 // second when the model says.
+//
+// Beside the histories stands a table of all ways to move or drop a tag, each
+// tried at both doors under each tag rule.
 package history
