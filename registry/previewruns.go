@@ -50,6 +50,8 @@ type previewRun struct {
 	repo   repository
 	row    previewRow
 	policy *lifecycle.Policy
+	// found is the plan that the preview had, plan the one made here.
+	found, plan string
 }
 
 // runPreview does what is due to a preview.
@@ -62,6 +64,7 @@ func (s *Service) runPreview(ctx context.Context, due table.Found[dueRow]) error
 		}
 		if err == nil {
 			run.row, err = previews.Get(r, run.repo.key()...)
+			run.found = run.row.ID
 		}
 		return err
 	})
@@ -113,13 +116,14 @@ func (r *previewRun) update(ctx context.Context, fn func(storage.Tx) error) erro
 	})
 }
 
-// read reads the preview again. The error is errStale if it is another one.
+// read reads the preview again. The error is errStale if it is another one, or
+// another process makes it.
 func (r *previewRun) read(tx storage.Tx) error {
 	if err := r.repo.checkThere(tx); err != nil {
 		return err
 	}
 	row, err := previews.Get(tx, r.repo.key()...)
-	if err == nil && (!row.StartedAt.Equal(r.row.StartedAt) || row.State != r.row.State) {
+	if err == nil && (!row.StartedAt.Equal(r.row.StartedAt) || row.State != r.row.State || row.ID != r.found && row.ID != r.plan) {
 		err = errStale
 	}
 	r.row = row
@@ -158,18 +162,18 @@ func (r *previewRun) write(ctx context.Context) error {
 		}
 		results = append(results, d)
 	}
-	plan := newID()
-	return r.s.writePlan(ctx, r.repo, plan, results, func(tx storage.Tx, last bool) error {
+	r.plan = newID()
+	return r.s.writePlan(ctx, r.repo, r.plan, results, func(tx storage.Tx, last bool) error {
 		if err := r.read(tx); err != nil {
 			return err
 		}
 		row := r.row
-		if row.ID != plan {
+		if row.ID != r.plan {
 			if err := r.repo.discard(tx, row.ID); err != nil {
 				return err
 			}
 		}
-		row.ID, row.Written, row.Expiring, row.Archiving = plan, last, expiring, archiving
+		row.ID, row.Written, row.Expiring, row.Archiving = r.plan, last, expiring, archiving
 		return previews.Put(tx, row, r.repo.key()...)
 	})
 }

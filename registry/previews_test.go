@@ -262,6 +262,43 @@ func TestPreviewsSurviveAKill(t *testing.T) {
 	}
 }
 
+// TestTwoMakeAPreview: a process that lost its lease and goes on beside another
+// one spoils nothing, however far that one came.
+func TestTwoMakeAPreview(t *testing.T) {
+	for at := range 3 {
+		for far := range 4 {
+			synctest.Test(t, func(t *testing.T) {
+				index := &meddling{Index: memory.NewIndex()}
+				s := open(t, registry.Options{Index: index})
+				repo := create(t, s, "team/app")
+				all := history(t, s, repo)
+				_, err := s.StartLifecyclePreview(alice(t), repo, threeRules)
+				must(t, err)
+				index.beforeUpdate(at, func() {
+					dying := &mortal{Index: index.Index, left: -1}
+					other, err := registry.New(alice(t), registry.Options{Index: dying, Blobs: memory.NewBlobs()})
+					must(t, err)
+					dying.left = far
+					if err := other.RunPreviews(alice(t)); err != nil && !errors.Is(err, errDead) {
+						t.Errorf("the other one: %v", err)
+					}
+					dying.left = -1
+				})
+				must(t, s.RunPreviews(alice(t)))
+				index.before = nil
+				checkRows(t, s)
+				must(t, s.RunPreviews(alice(t)))
+				if p := preview(t, s, repo, registry.PreviewFilter{}, 10); p.State != registry.PreviewComplete || len(p.Results) != 4 {
+					t.Errorf("preview %+v", p)
+				}
+				if done, _ := audits(t, s, registry.LifecyclePreviewed, all); len(done) != 4 {
+					t.Errorf("recorded %q", done)
+				}
+			})
+		}
+	}
+}
+
 // TestPreviewsThatFail: a text that the server does not take any more makes none.
 func TestPreviewsThatFail(t *testing.T) {
 	s := open(t, registry.Options{LifecycleExtensions: true})

@@ -24,7 +24,7 @@ const (
 )
 
 // errStale says that a plan is not in force any more: the policy was replaced or
-// deleted, or the repository.
+// deleted, or the repository, or another process has made a plan.
 var errStale = errors.New("the lifecycle policy is another one by now")
 
 // RunLifecycle does what the lifecycle policies say of all repositories that are
@@ -179,8 +179,19 @@ func (r *lifecycleRun) current(tx storage.Tx) (lifecycleRow, error) {
 	if err == nil && (repo.row.ID != r.repo.row.ID || row.Version != r.row.Version || !row.Since.Equal(r.row.Since)) {
 		err = errStale
 	}
+	if plan := row.planID(); err == nil && plan != r.row.planID() && plan != r.plan.ID { // another process is at it
+		err = errStale
+	}
 	r.repo = repo
 	return row, err
+}
+
+// planID is the id of the plan of the run under way, "" if none is.
+func (row lifecycleRow) planID() string {
+	if row.Plan == nil {
+		return ""
+	}
+	return row.Plan.ID
 }
 
 // reschedule ends a run, or passes it over, and sets the next one.

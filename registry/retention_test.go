@@ -1,11 +1,8 @@
 package registry_test
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -13,11 +10,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/seed-78150930/berth/registry"
-	"github.com/seed-78150930/berth/registry/lifecycle"
-	"github.com/seed-78150930/berth/storage"
 	"github.com/seed-78150930/berth/storage/memory"
 )
 
@@ -274,177 +268,6 @@ func TestLifecycleArchive(t *testing.T) {
 	})
 }
 
-// mortal is an index that dies after some transactions, with all that it has.
-type mortal struct {
-	storage.Index
-	left int // below zero: it lives for ever
-}
-
-var errDead = errors.New("the process was killed")
-
-func (x *mortal) Update(ctx context.Context, fn func(storage.Tx) error) error {
-	if x.left == 0 {
-		return errDead
-	}
-	x.left--
-	return x.Index.Update(ctx, fn)
-}
-
-func (x *mortal) View(ctx context.Context, fn func(storage.Reader) error) error {
-	if x.left == 0 {
-		return errDead
-	}
-	return x.Index.View(ctx, fn)
-}
-
-// TestLifecycleSurvivesAKill: wherever a run is broken off, the next one goes on
-// and ends where one in a single go does, with each image recorded once.
-func TestLifecycleSurvivesAKill(t *testing.T) {
-	killed := 0
-	for n := 0; ; n++ {
-		died := false
-		synctest.Test(t, func(t *testing.T) {
-			index, blobs := &mortal{Index: memory.NewIndex(), left: -1}, memory.NewBlobs()
-			s := open(t, registry.Options{Index: index, Blobs: blobs, EventRetention: 1000 * day})
-			repo := create(t, s, "team/app")
-			all := map[string]registry.Image{}
-			for i := range 25 {
-				key := fmt.Sprintf("%02d", i)
-				all[key] = addImage(t, s, repo, "tmp-"+key, key)
-				time.Sleep(time.Minute)
-			}
-			// The twenty that the second rule leaves count those that the first one takes.
-			_, err := s.PutLifecyclePolicy(alice(t), repo, rules(
-				rule(1, "tagged", `"tagPatternList": ["tmp-*4"],`, moreThan(1), expire),
-				rule(2, "tagged", `"tagPatternList": ["tmp-2*"],`, moreThan(2), archive),
-				rule(3, "any", "", moreThan(8), expire),
-			))
-			must(t, err)
-			time.Sleep(day)
-			index.left = n
-			err = s.RunLifecycle(alice(t))
-			index.left = -1
-			if died = errors.Is(err, errDead); !died {
-				must(t, err)
-			} else {
-				s = open(t, registry.Options{Index: index, Blobs: blobs, EventRetention: 1000 * day})
-				checkRows(t, s)
-				must(t, s.RunLifecycle(alice(t)))
-			}
-			var want []string
-			gone := 0
-			for _, key := range slices.Sorted(maps.Keys(all)) {
-				switch {
-				case key == "04" || key == "14" || key < "17":
-					gone++
-				case key == "20" || key == "21" || key == "22":
-					want = append(want, key+" ARCHIVED")
-				default:
-					want = append(want, key)
-				}
-			}
-			if diff := cmp.Diff(want, left(t, s, repo, all)); diff != "" {
-				t.Errorf("killed after %d transactions, left (-want +got):\n%s", n, diff)
-			}
-			done, failed := audits(t, s, registry.LifecycleRun, all)
-			slices.Sort(done)
-			if len(slices.Compact(done)) != gone+3 || len(failed) > 0 {
-				t.Errorf("killed after %d transactions: recorded %q and %q", n, done, failed)
-			}
-		})
-		if !died {
-			break
-		}
-		killed++
-	}
-	if killed < 4 {
-		t.Errorf("killed at %d places only", killed)
-	}
-}
-
-// meddling is an index that does something before a transaction.
-type meddling struct {
-	storage.Index
-	before func()
-}
-
-func (x *meddling) Update(ctx context.Context, fn func(storage.Tx) error) error {
-	if do := x.before; do != nil {
-		x.before = nil
-		do()
-	}
-	return x.Index.Update(ctx, fn)
-}
-
-// TestLifecycleChecksAgain: what others change between a decision and its being
-// carried out keeps images from it.
-func TestLifecycleChecksAgain(t *testing.T) {
-	expireTmp := rules(rule(1, "tagged", `"tagPrefixList": ["tmp"],`, sincePushed(1), expire))
-	tests := []struct {
-		what   string
-		meddle func(t *testing.T, s *registry.Service, n registry.Name, img registry.Image)
-		stays  bool
-		failed string
-	}{
-		{"nothing", func(*testing.T, *registry.Service, registry.Name, registry.Image) {}, false, ""},
-		{"a new tag", func(t *testing.T, s *registry.Service, n registry.Name, img registry.Image) {
-			_, body, err := s.Manifest(alice(t), n, registry.Ref{Digest: img.Digest})
-			must(t, err)
-			put(t, s, n, "keep", body)
-		}, true, "img expire by 1: ImageChanged"},
-		{"a tag less", func(t *testing.T, s *registry.Service, n registry.Name, img registry.Image) {
-			_, err := s.Untag(alice(t), n, tag(t, "tmp"), registry.KeepImage)
-			must(t, err)
-		}, true, "img expire by 1: ImageChanged"},
-		{"an index", func(t *testing.T, s *registry.Service, n registry.Name, img registry.Image) {
-			put(t, s, n, "multi", indexOf(t, img))
-		}, true, "img expire by 1: ImageReferencedByManifestList"},
-		{"the archive", func(t *testing.T, s *registry.Service, n registry.Name, img registry.Image) {
-			setClass(t, s, n, img, registry.ArchiveClass)
-		}, true, "img expire by 1: ImageChanged"},
-		{"another policy", func(t *testing.T, s *registry.Service, n registry.Name, img registry.Image) {
-			_, err := s.PutLifecyclePolicy(alice(t), n, expireTmp)
-			must(t, err)
-		}, true, ""},
-		{"no policy", func(t *testing.T, s *registry.Service, n registry.Name, img registry.Image) {
-			_, err := s.DeleteLifecyclePolicy(alice(t), n)
-			must(t, err)
-		}, true, ""},
-		{"another repository", func(t *testing.T, s *registry.Service, n registry.Name, img registry.Image) {
-			_, err := s.DeleteRepository(alice(t), n, true)
-			must(t, err)
-			create(t, s, n.String())
-			must(t, registry.Tidy(alice(t), s))
-			addImage(t, s, n, "tmp", "one")
-		}, true, ""},
-	}
-	for _, tt := range tests {
-		t.Run(tt.what, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				index := &meddling{Index: memory.NewIndex()}
-				s := open(t, registry.Options{Index: index})
-				n := create(t, s, "team/app")
-				img := addImage(t, s, n, "tmp", "one")
-				_, err := s.PutLifecyclePolicy(alice(t), n, expireTmp)
-				must(t, err)
-				time.Sleep(2 * day)
-				index.before = func() { // the plan is written; then:
-					index.before = func() { tt.meddle(t, s, n, img) }
-				}
-				must(t, s.RunLifecycle(alice(t)))
-				all := map[string]registry.Image{"img": img}
-				if stays := len(left(t, s, n, all)) > 0; stays != tt.stays {
-					t.Errorf("stays: %v, want %v", stays, tt.stays)
-				}
-				if _, failed := audits(t, s, registry.LifecycleRun, all); strings.Join(failed, ", ") != tt.failed {
-					t.Errorf("recorded as %q, want %q", failed, tt.failed)
-				}
-				must(t, s.RunLifecycle(alice(t))) // and the rows agree
-			})
-		})
-	}
-}
-
 // TestReferrersStayWithTheirSubject: what was to follow an image that stays, stays.
 func TestReferrersStayWithTheirSubject(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -457,9 +280,7 @@ func TestReferrersStayWithTheirSubject(t *testing.T) {
 			_, err := s.PutLifecyclePolicy(alice(t), n, rules(rule(1, "tagged", `"tagPrefixList": ["tmp"],`, sincePushed(1), action)))
 			must(t, err)
 			time.Sleep(2 * day)
-			index.before = func() {
-				index.before = func() { put(t, s, n, "multi", indexOf(t, all["img"])) }
-			}
+			index.beforeUpdate(1, func() { put(t, s, n, "multi", indexOf(t, all["img"])) })
 			must(t, s.RunLifecycle(alice(t)))
 			if diff := cmp.Diff([]string{"img", "signature"}, left(t, s, n, all)); diff != "" {
 				t.Errorf("%s: left (-want +got):\n%s", action, diff)
@@ -477,80 +298,6 @@ func TestReferrersStayWithTheirSubject(t *testing.T) {
 			t.Errorf("recorded (-want +got):\n%s", diff)
 		}
 	})
-}
-
-// TestLifecycleFactsAreOfOneMoment: what changes while pages are read is read
-// again, so that no tag is on two images and no image left out.
-func TestLifecycleFactsAreOfOneMoment(t *testing.T) {
-	index := &peeking{Index: memory.NewIndex()}
-	s := open(t, registry.Options{Index: index})
-	n := create(t, s, "team/app")
-	config := addConfig(t, s, n)
-	var list []registry.Image
-	for i := range 1100 { // three pages
-		m := v1.Manifest{Config: config, Annotations: map[string]string{"n": fmt.Sprint(i)}}
-		list = append(list, put(t, s, n, fmt.Sprint("t", i), imageOf(t, m)))
-	}
-	slices.SortFunc(list, func(a, b registry.Image) int { return strings.Compare(a.Digest.String(), b.Digest.String()) })
-	first, last := list[0], list[len(list)-1]
-	var moved, added, gone, multi registry.Image
-	index.onView(3, func() { // the first page is read
-		img, err := s.DescribeImage(alice(t), n, registry.Ref{Digest: first.Digest})
-		must(t, err)
-		_, body, err := s.Manifest(alice(t), n, registry.Ref{Digest: last.Digest})
-		must(t, err)
-		moved = put(t, s, n, img.Tags[0].String(), body)
-		added = put(t, s, n, "added", imageOf(t, v1.Manifest{Config: config, Annotations: map[string]string{"n": "added"}}))
-		multi = put(t, s, n, "multi", indexOf(t, list[1]))
-		gone = list[2]
-		_, err = s.DeleteImage(alice(t), n, registry.Ref{Digest: gone.Digest})
-		must(t, err)
-	})
-	got, err := s.LifecycleFacts(alice(t), n)
-	must(t, err)
-	facts := map[string]lifecycle.Facts{}
-	for _, f := range got {
-		facts[f.Digest.String()] = f
-	}
-	want, _, err := s.Images(alice(t), n, registry.ImageFilter{}, "", 2000)
-	must(t, err)
-	if len(got) != len(want) || len(facts) != len(want) || facts[added.Digest.String()].Tags == nil || moved.Digest != last.Digest {
-		t.Errorf("%d facts of %d images, want %d", len(got), len(facts), len(want))
-	}
-	for _, img := range want {
-		f := facts[img.Digest.String()]
-		var tags []string
-		for _, tg := range img.Tags {
-			tags = append(tags, tg.String())
-		}
-		if !slices.Equal(tags, f.Tags) || !f.PushedAt.Equal(img.PushedAt) || !f.TaggedAt.Equal(img.TaggedAt) {
-			t.Errorf("facts %+v of %+v", f, img)
-		}
-	}
-	if p := facts[list[1].Digest.String()].Parents; len(p) != 1 || p[0] != multi.Digest {
-		t.Errorf("parents %v, want the index", p)
-	}
-	if _, there := facts[gone.Digest.String()]; there {
-		t.Error("facts of an image that is gone")
-	}
-}
-
-// peeking is an index that does something before a view.
-type peeking struct {
-	storage.Index
-	left int
-	do   func()
-}
-
-func (x *peeking) onView(n int, do func()) { x.left, x.do = n, do }
-
-func (x *peeking) View(ctx context.Context, fn func(storage.Reader) error) error {
-	if x.left--; x.left < 0 && x.do != nil {
-		do := x.do
-		x.do = nil
-		do()
-	}
-	return x.Index.View(ctx, fn)
 }
 
 // TestOneRepositoryFails: what cannot be run keeps no other from its run.
