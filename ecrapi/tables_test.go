@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/seed-78150930/berth/auth/policy"
 	"github.com/seed-78150930/berth/ecrapi/shape"
 	"github.com/seed-78150930/berth/registry"
 	"github.com/seed-78150930/berth/registry/digest"
@@ -38,6 +39,20 @@ func TestActionsAreTheOperations(t *testing.T) {
 		if op.action != want {
 			t.Errorf("%s is authorised as %s, want %s", name, op.action, want)
 		}
+	}
+}
+
+// TestPoliciesKnowTheActions: policies speak of the operations, each under its own
+// name, and of three actions that are permissions alone (ECR reference,
+// policies.md section 1).
+func TestPoliciesKnowTheActions(t *testing.T) {
+	want := []string{"ecr:BatchImportUpstreamImage", "ecr:GetImageCopyStatus", "ecr:ReplicateImage"}
+	for name := range operations {
+		want = append(want, "ecr:"+name)
+	}
+	slices.Sort(want)
+	if diff := cmp.Diff(want, slices.Sorted(slices.Values(policy.Actions))); diff != "" {
+		t.Errorf("actions (-want +got):\n%s", diff)
 	}
 }
 

@@ -1,5 +1,9 @@
 package policy
 
+// earlyActions are those of which a registry policy of the scope V1 may speak (ECR
+// reference, policies.md section 3).
+var earlyActions = []string{"ecr:ReplicateImage", "ecr:BatchImportUpstreamImage", "ecr:CreateRepository"}
+
 // Actions are the actions of ECR that policies speak of: one for each operation
 // of its API, and those that are permissions alone (ECR reference, policies.md
 // section 1).

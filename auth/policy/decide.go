@@ -19,7 +19,8 @@ type Request struct {
 // Effect is what a policy says to a request.
 type Effect int
 
-// The effects. A request of which nothing is said is neither allowed nor denied.
+// The effects, the stronger behind. A request of which nothing is said is neither
+// allowed nor denied.
 const (
 	NoMatch Effect = iota
 	Allowed
@@ -28,36 +29,38 @@ const (
 
 // Decision is an effect and the statement that has it.
 type Decision struct {
-	Effect    Effect
-	Statement int    // its place, from 0; -1 for NoMatch
-	Sid       string // "" if it has none
+	Effect      Effect
+	Statement   int    // its place, from 0; -1 for NoMatch
+	Sid         string // "" if it has none
+	Conditional bool   // a denial that hangs on a condition, which nobody has looked at
 }
 
 // Decide says what a policy says to a request: a statement that denies goes before
-// all that allow.
+// all that allow, and one that denies whatever comes before those with conditions.
 func (d *Document) Decide(q Request) Decision {
-	found := Decision{NoMatch, -1, ""}
+	found := Decision{Effect: NoMatch, Statement: -1}
 	for i, s := range d.statements {
-		if !s.meets(q) {
+		if s.allows && s.conditional || !s.meets(q) {
 			continue
 		}
-		if !s.allows {
-			return Decision{Denied, i, s.sid}
-		}
-		if found.Effect == NoMatch && !s.conditional {
-			found = Decision{Allowed, i, s.sid}
+		if says := s.decision(i); says.goesBefore(found) {
+			found = says
 		}
 	}
 	return found
 }
 
-// Actions lists the patterns of actions that the policy speaks of.
-func (d *Document) Actions() (list []string) {
-	for _, s := range d.statements {
-		list = append(list, s.actions...)
-		list = append(list, s.notActions...)
+func (s statement) decision(i int) Decision {
+	effect := Denied
+	if s.allows {
+		effect = Allowed
 	}
-	return list
+	return Decision{Effect: effect, Statement: i, Sid: s.sid, Conditional: s.conditional}
+}
+
+// goesBefore says whether a decision counts more than one that was found earlier.
+func (d Decision) goesBefore(earlier Decision) bool {
+	return d.Effect > earlier.Effect || d.Effect == Denied && !d.Conditional && earlier.Conditional
 }
 
 func (s statement) meets(q Request) bool {

@@ -59,22 +59,15 @@ func ParseRepository(text, partition string) (*Document, error) {
 // ParseRegistry reads a registry policy of a scope. Otherwise it is as
 // ParseRepository.
 func ParseRegistry(text, partition string, scope Scope) (*Document, error) {
-	g := grammar{invalid: errRegistry, partition: partition, needsResource: true}
-	if scope == V1 {
-		g.actions = earlyActions
-	}
-	return parse(text, g)
+	return parse(text, grammar{invalid: errRegistry, partition: partition, needsResource: true, early: scope == V1})
 }
-
-// earlyActions are those of V1.
-var earlyActions = []string{"ecr:ReplicateImage", "ecr:BatchImportUpstreamImage", "ecr:CreateRepository"}
 
 // grammar is what the kinds of policy differ in.
 type grammar struct {
 	invalid       *Error
 	partition     string
 	needsResource bool
-	actions       []string // nil means all of ECR's
+	early         bool // the actions are those of V1
 }
 
 // parse reads a document. A text that is none is invalid whatever is wrong; an

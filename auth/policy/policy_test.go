@@ -30,8 +30,8 @@ func TestText(t *testing.T) {
 		{one(`"Sid":"AllowPull","Effect":"Allow","Principal":"*","Action":["ecr:BatchGetImage","ecr:GetDownloadUrlForLayer"]`),
 			"{\n  \"Version\" : \"2012-10-17\",\n  \"Statement\" : [ {\n    \"Sid\" : \"AllowPull\",\n    \"Effect\" : \"Allow\",\n    \"Principal\" : \"*\",\n" +
 				"    \"Action\" : [ \"ecr:BatchGetImage\", \"ecr:GetDownloadUrlForLayer\" ]\n  } ]\n}"},
-		{`{"Statement":{"Action":"ecr:*","Principal":{"Service":"x","AWS":["111111111111","arn:aws:iam::222222222222:user/a/b"]},"Effect":"Deny","Sid":"a <b> & é\u0001"},"Id":"i"}`,
-			"{\n  \"Statement\" : {\n    \"Action\" : \"ecr:*\",\n    \"Principal\" : {\n      \"Service\" : \"x\",\n      \"AWS\" : [ \"arn:aws:iam::111111111111:root\", \"arn:aws:iam::222222222222:user/a/b\" ]\n    },\n" +
+		{`{"Statement":{"Action":"ecr:*","Principal":{"Service":"codebuild.amazonaws.com","AWS":["111111111111","arn:aws:iam::222222222222:user/a/b"]},"Effect":"Deny","Sid":"a <b> & é\u0001"},"Id":"i"}`,
+			"{\n  \"Statement\" : {\n    \"Action\" : \"ecr:*\",\n    \"Principal\" : {\n      \"Service\" : \"codebuild.amazonaws.com\",\n      \"AWS\" : [ \"arn:aws:iam::111111111111:root\", \"arn:aws:iam::222222222222:user/a/b\" ]\n    },\n" +
 				"    \"Effect\" : \"Deny\",\n    \"Sid\" : \"a <b> & é\\u0001\"\n  },\n  \"Id\" : \"i\"\n}"},
 		{`{"Statement":[{` + pull + `},{` + pull + `,"Condition":{}}]}`,
 			"{\n  \"Statement\" : [ {\n    \"Effect\" : \"Allow\",\n    \"Principal\" : \"*\",\n    \"Action\" : \"ecr:BatchGetImage\"\n  }, {\n    \"Effect\" : \"Allow\",\n    \"Principal\" : \"*\",\n" +
@@ -55,6 +55,8 @@ func TestPoliciesTaken(t *testing.T) {
 		`"Effect":"Deny","NotPrincipal":{"AWS":"111111111111"},"NotAction":"ecr:GetAuthorizationToken"`,
 		`"Effect":"Allow","Principal":{"AWS":"*"},"Action":"*"`,
 		`"Effect":"Allow","Principal":{"AWS":["arn:aws:iam::111111111111:root","arn:aws-cn:sts::111111111111:assumed-role/r/s"]},"Action":["ecr:batch*","ECR:PutImage","ecr:ReplicateImage"]`,
+		`"Effect":"Allow","Principal":{"Service":["lambda.us-east-1.amazonaws.com","ec2.amazonaws.com.cn"]},"Action":"ecr:GetImageCopyStatus"`,
+		pull + `,"Condition":{"ForAllValues:StringEquals":{"aws:TagKeys":["a"]},"StringNotLikeIfExists":{"aws:SourceArn":"x*"},"IpAddress":{"aws:SourceIp":"10.0.0.0/8"}}`,
 		`"Effect":"Allow","Principal":{"Service":["codebuild.amazonaws.com"]},"Action":"ecr:*Image","Condition":{"StringEquals":{"aws:SourceArn":["a","b"]},"ForAnyValue:StringLikeIfExists":{"aws:TagKeys":"x"},"Bool":{"aws:SecureTransport":true},"NumericLessThan":{"x":3},"Null":{"k":"true"}}`,
 	} {
 		repository(t, one(statement))
@@ -84,6 +86,12 @@ func TestPoliciesRefused(t *testing.T) {
 		{one(`"Effect":"Allow","Principal":{"AWS":"someone"},"Action":"ecr:PutImage"`), strange},
 		{one(`"Effect":"Allow","Principal":{"AWS":["111111111111","arn:aws:iam::1:root"]},"Action":"ecr:PutImage"`), strange},
 		{one(`"Effect":"Allow","Principal":{"AWS":"AIDAEXAMPLEUSERID"},"Action":"ecr:PutImage"`), strange},
+		{one(`"Effect":"Allow","Principal":{"Service":"codebuild"},"Action":"ecr:PutImage"`), strange},
+		{one(`"Effect":"Allow","Principal":{"Service":"*"},"Action":"ecr:PutImage"`), strange},
+		{one(`"Effect":"Allow","Principal":{"Service":[]},"Action":"ecr:PutImage"`), notValid},
+		{one(`"Effect":"Allow","Principal":{"AWS":"someone"},"Action":"s3:PutImage"`), notValid}, // what is no policy is not asked for principals
+		{one(pull + `,"Condition":{"ForAllValues:ForAnyValue:StringEquals":{"a":"b"}}`), notValid},
+		{one(pull + `,"Condition":{"NullIfExists":{"a":"b"}}`), notValid},
 		{one(pull + `,"Condition":[]`), notValid}, {one(pull + `,"Condition":{"StringIs":{"a":"b"}}`), notValid},
 		{one(pull + `,"Condition":{"StringEquals":"a"}`), notValid}, {one(pull + `,"Condition":{"StringEquals":{"a":{}}}`), notValid},
 		{one(pull + `,"Condition":{"StringEquals":{"a":[["b"]]}}`), notValid}, {one(pull + `,"Condition":{"StringEquals":{"a":null}}`), notValid},
@@ -111,6 +119,8 @@ func TestRegistryPolicies(t *testing.T) {
 		{statement("ecr:BatchImportUpstreamImage", all), true, true},
 		{statement("ecr:PutImage", all), false, true},
 		{statement("ecr:*", all), false, true},
+		{statement("ecr:R*", all), false, true},
+		{strings.Replace(statement("ecr:ReplicateImage", all), "Action", "NotAction", 1), false, true},
 		{statement("ecr:ReplicateImage", ""), false, false},
 		{statement("s3:GetObject", all), false, false},
 	}
@@ -188,6 +198,27 @@ func TestDecisionNamesItsStatement(t *testing.T) {
 	} {
 		if got := d.Decide(policy.Request{Action: action}); got != want {
 			t.Errorf("%s: %+v, want %+v", action, got, want)
+		}
+	}
+}
+
+// A denial whose condition nobody has looked at says so, and gives way to one
+// that has none.
+func TestDenialUnderACondition(t *testing.T) {
+	const under = `{"Sid":"tls","Effect":"Deny","Principal":"*","Action":"ecr:*","Condition":{"Bool":{"aws:SecureTransport":"false"}}}`
+	const outright = `{"Sid":"no","Effect":"Deny","Principal":"*","Action":"ecr:Put*"}`
+	allow := `{` + pull + `}`
+	for _, tt := range []struct {
+		statements []string
+		want       policy.Decision
+	}{
+		{[]string{allow, under}, policy.Decision{Effect: policy.Denied, Statement: 1, Sid: "tls", Conditional: true}},
+		{[]string{under, allow, outright}, policy.Decision{Effect: policy.Denied, Statement: 2, Sid: "no"}},
+		{[]string{outright, under}, policy.Decision{Effect: policy.Denied, Statement: 0, Sid: "no"}},
+	} {
+		d := repository(t, `{"Statement":[`+strings.Join(tt.statements, ",")+`]}`)
+		if got := d.Decide(policy.Request{Action: "ecr:PutImage"}); got != tt.want {
+			t.Errorf("%v: %+v, want %+v", tt.statements, got, tt.want)
 		}
 	}
 }

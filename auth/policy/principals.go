@@ -17,6 +17,9 @@ type principals struct {
 }
 
 var (
+	// serviceName is the form of a name such as "ecr.amazonaws.com"; in China it ends in
+	// ".cn".
+	serviceName  = regexp.MustCompile(`^[a-z0-9-]+(\.[a-z0-9-]+)*\.amazonaws\.com(\.cn)?$`)
 	accountID    = regexp.MustCompile(`^[0-9]{12}$`)
 	principalARN = regexp.MustCompile(`^arn:aws[a-zA-Z-]*:(?:iam::([0-9]{12}):(root|user/[\w+=,.@/-]+|role/[\w+=,.@/-]+)|sts::([0-9]{12}):(assumed-role/[\w+=,.@-]+/[\w+=,.@-]+|federated-user/[\w+=,.@-]+))$`)
 )
@@ -50,6 +53,9 @@ func (r *reader) principals(o *jsondoc.Object, name string) *principals {
 	}
 	if kinds.Has("Service") {
 		p.services = r.oneOrMore(kinds.Values["Service"])
+		for _, name := range p.services {
+			r.stranger = r.stranger || !serviceName.MatchString(name)
+		}
 	}
 	return p
 }

@@ -37,6 +37,9 @@ func (r *reader) statement(v any) (s statement) {
 	}
 	if r.either(o, "Action", "NotAction", true) {
 		s.actions, s.notActions = r.actionList(o, "Action"), r.actionList(o, "NotAction")
+		if r.early && s.notActions != nil { // which means nearly all of the others
+			r.fail()
+		}
 	}
 	if r.either(o, "Resource", "NotResource", r.needsResource) {
 		s.resources, s.notResources = r.resourceList(o, "Resource"), r.resourceList(o, "NotResource")
@@ -73,8 +76,8 @@ func (r *reader) actionList(o *jsondoc.Object, name string) []string {
 // knowsAction says whether a pattern means any action of ECR's that the policy may
 // speak of. In V1 it must mean none but those.
 func (r *reader) knowsAction(pattern string) bool {
-	if r.actions != nil {
-		return slices.ContainsFunc(r.actions, func(a string) bool { return strings.EqualFold(a, pattern) })
+	if r.early {
+		return slices.ContainsFunc(earlyActions, func(a string) bool { return strings.EqualFold(a, pattern) })
 	}
 	return slices.ContainsFunc(Actions, func(a string) bool { return matchFold(pattern, a) })
 }
@@ -109,7 +112,10 @@ func knowsOperator(name string) bool {
 		return true
 	}
 	for _, quantifier := range []string{"ForAllValues:", "ForAnyValue:"} {
-		name = strings.TrimPrefix(name, quantifier)
+		if rest, ok := strings.CutPrefix(name, quantifier); ok {
+			name = rest
+			break
+		}
 	}
 	return slices.Contains(operators, strings.TrimSuffix(name, "IfExists"))
 }
