@@ -171,6 +171,20 @@ func (x *subjects) building() []operation {
 		{"PutAccountSetting", func(ctx context.Context, s *registry.Service) error {
 			return s.PutAccountSetting(ctx, here, registry.BlobMounting, registry.Enabled)
 		}},
+		{"PutAccountSetting, the scope", func(ctx context.Context, s *registry.Service) error {
+			return s.PutAccountSetting(ctx, here, registry.RegistryPolicyScope, "V2")
+		}},
+		{"SetRepositoryPolicy", func(ctx context.Context, s *registry.Service) error {
+			_, err := s.SetRepositoryPolicy(ctx, x.name, openPolicy, false)
+			return err
+		}},
+		{"PutRegistryPolicy", func(ctx context.Context, s *registry.Service) error {
+			_, err := s.PutRegistryPolicy(ctx, here, openRegistryPolicy)
+			return err
+		}},
+		{"PutAccountSetting, the scope under a policy", func(ctx context.Context, s *registry.Service) error {
+			return s.PutAccountSetting(ctx, here, registry.RegistryPolicyScope, "V1")
+		}},
 		{"PutScanning", func(ctx context.Context, s *registry.Service) error {
 			_, err := s.PutScanning(ctx, here, onPush("team"))
 			return err
@@ -312,6 +326,14 @@ func (x *subjects) reading() []operation {
 		{"ScanFindings", func(ctx context.Context, s *registry.Service) error {
 			return unless(registry.ScanNotFound, s.ScanFindings(ctx, x.name, img))
 		}},
+		{"RepositoryPolicy", func(ctx context.Context, s *registry.Service) error {
+			_, err := s.RepositoryPolicy(ctx, x.name)
+			return err
+		}},
+		{"RegistryPolicy", func(ctx context.Context, s *registry.Service) error {
+			_, err := s.RegistryPolicy(ctx, here)
+			return err
+		}},
 		{"LifecyclePolicy", func(ctx context.Context, s *registry.Service) error {
 			_, err := s.LifecyclePolicy(ctx, x.name)
 			return err
@@ -384,6 +406,14 @@ func (x *subjects) removing() []operation {
 		{"DeleteImage", remove(x.image)},
 		{"DeleteImage, schema 1", remove(x.schema1)},
 		{"DeleteLayer", func(ctx context.Context, s *registry.Service) error { return s.DeleteLayer(ctx, x.name, x.layer) }},
+		{"DeleteRepositoryPolicy", func(ctx context.Context, s *registry.Service) error {
+			_, err := s.DeleteRepositoryPolicy(ctx, x.name)
+			return err
+		}},
+		{"DeleteRegistryPolicy", func(ctx context.Context, s *registry.Service) error {
+			_, err := s.DeleteRegistryPolicy(ctx, here)
+			return err
+		}},
 		{"DeleteLifecyclePolicy", func(ctx context.Context, s *registry.Service) error {
 			_, err := s.DeleteLifecyclePolicy(ctx, x.name)
 			return err

@@ -33,6 +33,7 @@ func Faults(ctx context.Context, s *Service) (faults []string, err error) {
 		a.counts()
 		a.archive()
 		a.configurations()
+		a.policies()
 		a.lifecycles()
 		a.previews()
 		a.plans()
@@ -391,6 +392,40 @@ func (a *audit) configurations() {
 			a.fault("pull-through rule %+v at %s: %v", f.Row, join(f.Key), err)
 		}
 	}
+}
+
+// policies: each is kept as it is shown and keeps to the registry's scope. What was
+// deleted has left its version alone.
+func (a *audit) policies() {
+	for _, f := range rows(a, documents) {
+		id := ID{f.Key[0], f.Key[1]}
+		if f.Row.Version < 1 {
+			a.fault("document %s has version %d", join(f.Key), f.Row.Version)
+		}
+		if f.Key[2] == registryPolicyKind && f.Row.Text != "" {
+			if p, err := registryPolicy(a.r, id); err != nil || p.Text() != f.Row.Text {
+				a.fault("registry policy %s of %v: %v", f.Row.Text, id, err)
+			}
+		}
+		if err := a.inScope(id); err != nil {
+			a.fault("registry policy of %v and its scope: %v", id, err)
+		}
+	}
+	for _, f := range rows(a, repositoryDocuments) {
+		p, err := parseRepositoryPolicy(ID{f.Key[0], f.Key[1]}, f.Row.Text)
+		if f.Row.Version < 1 || f.Row.Text != "" && (err != nil || p.Text() != f.Row.Text) {
+			a.fault("document %s, %+v: %v", join(f.Key), f.Row, err)
+		}
+	}
+}
+
+// inScope says what is wrong between a registry's policy and its scope.
+func (a *audit) inScope(id ID) error {
+	scope, err := settingOf(a.r, id, RegistryPolicyScope)
+	if err != nil {
+		return err
+	}
+	return checkScope(a.r, id, RegistryPolicyScope, scope)
 }
 
 // lifecycles: what is due to a policy is one row, at the time that it says.

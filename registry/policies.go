@@ -3,6 +3,8 @@ package registry
 import (
 	"context"
 	"errors"
+	"fmt"
+	"unicode/utf8"
 
 	"github.com/seed-78150930/berth/auth"
 	"github.com/seed-78150930/berth/auth/policy"
@@ -17,6 +19,9 @@ func (s *Service) SetRepositoryPolicy(ctx context.Context, name Name, text strin
 	err = s.update(ctx, func(tx storage.Tx) error {
 		repo, err := find(tx, name)
 		if err != nil {
+			return err
+		}
+		if err := checkPolicyLength(text); err != nil {
 			return err
 		}
 		p, err := parseRepositoryPolicy(name.id, text)
@@ -41,6 +46,15 @@ func parseRepositoryPolicy(id ID, text string) (*policy.Document, error) {
 	return p, policyRefusal(err)
 }
 
+// checkPolicyLength refuses a text that is too long as it came. What is shown of
+// one that is not may be longer.
+func checkPolicyLength(text string) error {
+	if utf8.RuneCountInString(text) > policy.MaxText {
+		return policyInvalid(fmt.Sprintf("Member must have length less than or equal to %d", policy.MaxText))
+	}
+	return nil
+}
+
 // policyRefusal is nil for nil.
 func policyRefusal(err error) error {
 	var wrong *policy.Error
@@ -57,14 +71,15 @@ func policyInvalid(reason string) *Error {
 	return e
 }
 
-// locksOut says whether a policy denies the caller to set it. What ECR says to that
-// is not known.
+// locksOut says whether a policy denies the caller to set it, whatever the
+// circumstances: a denial under a condition, such as of calls without TLS, need not
+// be his. What ECR says to that is not known.
 func locksOut(ctx context.Context, p *policy.Document, name Name) bool {
 	by := auth.PrincipalOf(ctx)
 	d := p.Decide(policy.Request{
 		Principal: policy.Principal{Account: by.Account, ARN: by.ARN}, Action: "ecr:SetRepositoryPolicy", Resource: name.ARN(),
 	})
-	return d.Effect == policy.Denied
+	return d.Effect == policy.Denied && !d.Conditional
 }
 
 // RepositoryPolicy is the policy of a repository. Refusals: RepositoryNotFound,
@@ -115,6 +130,9 @@ func noPolicy(err error, code Code, name Name) error {
 // Refusal: PolicyInvalid.
 func (s *Service) PutRegistryPolicy(ctx context.Context, id ID, text string) (shown string, err error) {
 	err = s.update(ctx, func(tx storage.Tx) error {
+		if err := checkPolicyLength(text); err != nil {
+			return err
+		}
 		p, err := parseRegistryPolicy(tx, id, text)
 		if err != nil {
 			return err
@@ -158,8 +176,8 @@ func (s *Service) DeleteRegistryPolicy(ctx context.Context, id ID) (text string,
 	return text, err
 }
 
-// registryPolicy is the policy of a registry, nil if it has none. It was taken
-// once; a scope that has been narrowed since does not take it back.
+// registryPolicy is the policy of a registry, nil if it has none. It keeps to the
+// scope that is set: neither is taken if it does not go with the other.
 func registryPolicy(rd storage.Reader, id ID) (*policy.Document, error) {
 	row, err := getDocument(rd, documents, id.documentKey(registryPolicyKind))
 	if missing(err) {

@@ -4,10 +4,15 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/seed-78150930/berth/registry"
 )
 
 const openPolicy = `{"Statement":[{"Effect":"Allow","Principal":{"AWS":"111111111111"},"Action":"ecr:BatchGetImage"}]}`
+
+// openRegistryPolicy is in both scopes.
+const openRegistryPolicy = `{"Statement":[{"Effect":"Allow","Principal":{"AWS":"111111111111"},"Action":"ecr:ReplicateImage","Resource":"*"}]}`
 
 func TestRepositoryPolicies(t *testing.T) {
 	s := open(t, registry.Options{})
@@ -58,6 +63,65 @@ func TestPolicyThatLocksOut(t *testing.T) {
 	must(t, err)
 	_, err = s.SetRepositoryPolicy(alice(t), n, deny, true)
 	must(t, err)
+	tls := `{"Statement":[{"Effect":"Deny","Principal":"*","Action":"ecr:*","Condition":{"Bool":{"aws:SecureTransport":"false"}}}]}`
+	_, err = s.SetRepositoryPolicy(alice(t), n, tls, false) // which is not of her
+	must(t, err)
+	pulls := strings.Replace(deny, "ecr:Set*", "ecr:BatchGetImage", 1)
+	_, err = s.SetRepositoryPolicy(alice(t), n, pulls, false)
+	must(t, err)
+}
+
+func TestPoliciesThatAreLong(t *testing.T) {
+	s := open(t, registry.Options{})
+	n := create(t, s, "team/app")
+	long := func(length int) string {
+		const policy = `{"Id":"","Statement":[{"Effect":"Allow","Principal":"*","Action":"ecr:BatchGetImage","Resource":"*"}]}`
+		return strings.Replace(policy, `""`, `"`+strings.Repeat("é", length-len(policy))+`"`, 1)
+	}
+	shown, err := s.SetRepositoryPolicy(alice(t), n, long(10_240), false)
+	must(t, err)
+	if got, err := s.RepositoryPolicy(alice(t), n); err != nil || got != shown {
+		t.Errorf("of a long policy %d bytes are kept, %v; shown were %d", len(got), err, len(shown))
+	}
+	_, err = s.PutRegistryPolicy(alice(t), here, long(10_240))
+	must(t, err)
+	const reason = "Member must have length less than or equal to 10240"
+	_, err = s.SetRepositoryPolicy(alice(t), n, long(10_241), true)
+	if e := wantCode(t, "too long for a repository", err, registry.PolicyInvalid); e.Msg != reason {
+		t.Errorf("%+v", e)
+	}
+	_, err = s.PutRegistryPolicy(alice(t), here, long(10_241))
+	if e := wantCode(t, "too long for a registry", err, registry.PolicyInvalid); e.Msg != reason {
+		t.Errorf("%+v", e)
+	}
+}
+
+// Setting and deleting are events, refusals are none.
+func TestPolicyEvents(t *testing.T) {
+	s := open(t, registry.Options{})
+	n := create(t, s, "team/app")
+	_, err := s.SetRepositoryPolicy(alice(t), n, openPolicy, false)
+	must(t, err)
+	_, err = s.SetRepositoryPolicy(alice(t), n, "{}", false)
+	wantCode(t, "refused", err, registry.PolicyInvalid)
+	_, err = s.DeleteRepositoryPolicy(alice(t), n)
+	must(t, err)
+	_, err = s.PutRegistryPolicy(alice(t), here, openRegistryPolicy)
+	must(t, err)
+	_, err = s.DeleteRegistryPolicy(alice(t), here)
+	must(t, err)
+	_, err = s.DeleteRegistryPolicy(alice(t), here)
+	wantCode(t, "nothing to delete", err, registry.RegistryPolicyNotFound)
+	events, err := s.Events(alice(t), 1, 10)
+	must(t, err)
+	var got []string
+	for _, e := range events {
+		got = append(got, string(e.Kind)+" "+string(e.Detail))
+	}
+	changed, registryChanged := string(registry.RepositoryChanged)+" ", string(registry.RegistryChanged)+` {"What":"registry-policy"}`
+	if diff := cmp.Diff([]string{changed, changed, registryChanged, registryChanged}, got); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
+	}
 }
 
 func TestRegistryPolicies(t *testing.T) {
