@@ -19,7 +19,8 @@ var differences = []difference{
 		"digest never changes. An image whose type is not accepted is not found."},
 	{"Who may do what", "The root of an account may do everything in it. Users, roles and the rights that policies give come with identities; until then repository " +
 		"policies are checked, kept and shown, and the registry policy is asked by replication alone. Conditions are not evaluated: an Allow with one allows nothing, a Deny with one denies."},
-	{"Principals in policies", "A user or role need not exist; one that could not is `Principal not found`."},
+	{"Policies", "A user or role that a policy names need not exist; one that could not is `Principal not found`. Without `force` a policy is refused that denies the caller, without a condition, to set it again. " +
+		"`REGISTRY_POLICY_SCOPE` cannot become `V1` while the registry policy has other actions than the three."},
 	{"Encryption", "The setting and the key's ARN are kept and shown as at ECR, and two repositories with other settings share no layer by mounting as ECR does; " +
 		"how bytes lie on disk is the operator's, and no key service is asked."},
 	{"Times", "A lifecycle policy runs every `lifecycle-interval` (an hour; ECR: within 24 hours). An archived image is back after `restore-time` (a minute; ECR: about " +
