@@ -21,43 +21,32 @@ const (
 
 // Run does the domain's own work in the background until ctx ends: idle
 // uploads are checkpointed after a second and removed at their expiry, images are
-// brought back from the archive, the times of pulls written, condemned bytes, what deleted repositories held and old events are cleared
-// away. It returns nil when ctx ends; what fails is logged and tried again.
+// brought back from the archive, the times of pulls written, condemned bytes, what
+// deleted repositories held and old events are cleared away. It returns nil when
+// ctx ends; what fails is logged and tried again.
 func (s *Service) Run(ctx context.Context) error {
 	var done sync.WaitGroup
-	done.Go(func() { s.runCheckpoints(ctx) }) // beside the rest, which may take long
-	done.Go(func() { s.runRestores(ctx) })
+	done.Go(func() { s.every(ctx, idleTime/4, "checkpoint uploads", s.checkpointIdle) }) // beside the rest, which may take long
+	done.Go(func() { s.every(ctx, restorePause, "bring images back from the archive", s.finishRestores) })
 	done.Go(func() { s.runPulls(ctx) })
 	s.runSweeps(ctx)
 	done.Wait()
 	return nil
 }
 
-func (s *Service) runCheckpoints(ctx context.Context) {
-	look := time.NewTicker(idleTime / 4)
-	defer look.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-look.C:
-			s.try(ctx, "checkpoint uploads", s.checkpointIdle)
-		}
-	}
-}
-
 // restorePause is between looks at what is due to come back from the archive.
 const restorePause = time.Second
 
-func (s *Service) runRestores(ctx context.Context) {
-	look := time.NewTicker(restorePause)
+// every does something again and again until ctx ends.
+func (s *Service) every(ctx context.Context, pause time.Duration, what string, fn func(context.Context) error) {
+	look := time.NewTicker(pause)
 	defer look.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-look.C:
-			s.try(ctx, "bring images back from the archive", s.finishRestores)
+			s.try(ctx, what, fn)
 		}
 	}
 }
