@@ -1,7 +1,8 @@
 // Package history plays histories: calls at random, each by a random door of a
 // registry, against a small model of what a registry is. After each call the
-// answer, what both doors show and the events must be what the model says. All
-// of it is tests, and docs/testing.md says how to have more of them.
+// answer, the state and the events must be what the model says, and after some of
+// them what both doors show. All of it is tests, and docs/testing.md says how to
+// have more of them.
 //
 // The model is written from the specifications and not from package registry:
 // maps and a few rules, with no thought of storage. Where the two differ, the

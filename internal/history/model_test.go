@@ -38,6 +38,7 @@ type repository struct {
 	created time.Time
 	rule    string
 	policy  bool
+	keeps   *step // its lifecycle policy, nil if it has none
 	layers  map[string]int64
 	images  map[string]*stored
 	tags    map[string]string
@@ -92,6 +93,7 @@ func (m *model) advance(seconds int) {
 		m.now = m.now.Add(time.Second)
 		if m.now.Equal(m.flushAt) {
 			m.flush()
+			m.flushAt = m.now.Add(flushEvery)
 		}
 		m.restoreDue()
 	}
@@ -100,7 +102,6 @@ func (m *model) advance(seconds int) {
 // flush writes the pulls. One of an image that went meanwhile is of no other
 // that has come since.
 func (m *model) flush() {
-	m.flushAt = m.now.Add(flushEvery)
 	for _, r := range m.repos {
 		for d, img := range r.images {
 			if at, there := m.pulls[pulled{r.number, d}]; there && !at.Before(img.pushed) {
@@ -234,8 +235,14 @@ func (m *model) forPush(s step) *repository {
 // play is what must come of a step, which it makes happen.
 func (m *model) play(s step) outcome {
 	m.advance(s.Wait)
-	if s.Do == restart {
+	switch s.Do {
+	case restart:
 		m.flush()
+		m.flushAt = m.now.Add(flushEvery)
+		return accepted
+	case expire:
+		m.flush()
+		m.expire()
 		return accepted
 	}
 	return m.judge(s)
@@ -243,7 +250,7 @@ func (m *model) play(s step) outcome {
 
 func (m *model) judge(s step) outcome {
 	switch s.Do {
-	case create, drop, mutability, mounting, setPolicy, dropPolicy:
+	case create, drop, mutability, mounting, setPolicy, dropPolicy, setLifecycle, dropLifecycle:
 		return m.judgeRepository(s)
 	case layer, begin, send, finish, cancel, mount, dropLayer:
 		return m.judgeLayer(s)
@@ -290,13 +297,26 @@ func (m *model) judgeRepository(s step) outcome {
 		return accepted
 	case s.Do == dropPolicy && !r.policy:
 		return policyMissing
-	case s.Do == mutability:
+	case s.Do == dropLifecycle && r.keeps == nil:
+		return lifecycleMissing
+	}
+	r.set(s)
+	m.record("repository-changed", s.Repo, nil, "")
+	return accepted
+}
+
+// set changes a setting.
+func (r *repository) set(s step) {
+	switch s.Do {
+	case mutability:
 		r.rule = s.Rule
+	case setLifecycle:
+		r.keeps = &s
+	case dropLifecycle:
+		r.keeps = nil
 	default:
 		r.policy = s.Do == setPolicy
 	}
-	m.record("repository-changed", s.Repo, nil, "")
-	return accepted
 }
 
 // pull finds an image by tag or document.

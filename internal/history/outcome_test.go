@@ -29,6 +29,7 @@ const (
 	offsetWrong       outcome = "offset wrong"
 	classUnchangeable outcome = "storage class unchangeable"
 	policyMissing     outcome = "policy missing"
+	lifecycleMissing  outcome = "lifecycle policy missing"
 	notAtThisDoor     outcome = "not at this door"
 )
 
@@ -61,6 +62,7 @@ var words = map[outcome]struct{ oci, asECR, api string }{
 	offsetWrong:       {"416 BLOB_UPLOAD_INVALID", "416 BLOB_UPLOAD_INVALID", "400 InvalidLayerPartException"},
 	classUnchangeable: {"none", "none", "400 ImageStorageClassUpdateNotSupportedException"},
 	policyMissing:     {"none", "none", "400 RepositoryPolicyNotFoundException"},
+	lifecycleMissing:  {"none", "none", "400 LifecyclePolicyNotFoundException"},
 	notAtThisDoor:     {"none", "404 404 page not found", "none"},
 }
 

@@ -1,6 +1,7 @@
 package history
 
 import (
+	"context"
 	"encoding/base64"
 	"fmt"
 	"net/http"
@@ -33,7 +34,9 @@ func (p *player) play(s step) string {
 	switch s.Do {
 	case restart:
 		return p.restart()
-	case create, drop, mutability, mounting, setPolicy, dropPolicy, store, batch:
+	case expire:
+		return p.expire()
+	case create, drop, mutability, mounting, setPolicy, dropPolicy, setLifecycle, dropLifecycle, store, batch:
 		return p.control(s)
 	case layer:
 		return p.layer(s)
@@ -71,6 +74,13 @@ func (p *player) restart() string {
 	return ""
 }
 
+func (p *player) expire() string {
+	if err := p.service.RunLifecycle(context.Background()); err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
 // tagRule adds the members of a tag rule.
 func (s step) tagRule(in members) members {
 	in["imageTagMutability"] = s.Rule
@@ -85,6 +95,11 @@ func (s step) tagRule(in members) members {
 }
 
 const policyText = `{"Version":"2012-10-17","Statement":[{"Sid":"pull","Effect":"Allow","Principal":"*","Action":"ecr:BatchGetImage"}]}`
+
+// lifecycle is the text of a policy that leaves some of the images.
+func (s step) lifecycle() string {
+	return fmt.Sprintf(`{"rules":[{"rulePriority":1,"selection":{"tagStatus":%q,"countType":"imageCountMoreThan","countNumber":%d},"action":{"type":"expire"}}]}`, s.Rule, s.Size)
+}
 
 // control plays what the API alone has.
 func (p *player) control(s step) string {
@@ -104,6 +119,11 @@ func (p *player) control(s step) string {
 		return p.call("SetRepositoryPolicy", in, nil)
 	case dropPolicy:
 		return p.call("DeleteRepositoryPolicy", in, nil)
+	case setLifecycle:
+		in["lifecyclePolicyText"] = s.lifecycle()
+		return p.call("PutLifecyclePolicy", in, nil)
+	case dropLifecycle:
+		return p.call("DeleteLifecyclePolicy", in, nil)
 	case store:
 		in["imageId"], in["targetStorageClass"] = members{"imageDigest": universe[s.Doc].digest}, s.Rule
 		return p.call("UpdateImageStorageClass", in, nil)

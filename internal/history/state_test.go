@@ -15,6 +15,7 @@ type state struct {
 	Rule    string
 	Created int64
 	Policy  bool
+	Keeps   string // text of the lifecycle policy
 	Images  map[string]imageState
 	Tags    []string // of images that can be pulled
 	Layers  map[string]layerState
@@ -42,6 +43,9 @@ func unix(t time.Time) int64 {
 // state is what the doors must show.
 func (m *model) state(r *repository) state {
 	s := state{Rule: r.rule, Created: unix(r.created), Policy: r.policy, Images: map[string]imageState{}, Layers: map[string]layerState{}, Tags: r.activeTags()}
+	if r.keeps != nil {
+		s.Keeps = r.keeps.lifecycle()
+	}
 	for d, img := range r.images {
 		s.Images[called(d)] = imageState{
 			MediaType: img.mediaType, Status: img.status, Subject: img.subject, Config: img.configType, Size: img.size,
@@ -97,9 +101,9 @@ const (
 // touches says which part of the state is to be looked at after a step.
 func (s step) touches() part {
 	switch s.Do {
-	case begin, send, cancel, pull, look, list, page, restart, mounting:
+	case begin, send, cancel, pull, look, list, page, restart, mounting, expire:
 		return nothing
-	case mutability, setPolicy, dropPolicy:
+	case mutability, setPolicy, dropPolicy, setLifecycle, dropLifecycle:
 		return settings
 	case create, drop:
 		return everything
@@ -130,7 +134,7 @@ func (s state) only(which part) state {
 	case settings:
 		s.Images, s.Layers, s.Tags = nil, nil, nil
 	case content:
-		s.Rule, s.Created, s.Policy = "", 0, false
+		s.Rule, s.Created, s.Policy, s.Keeps = "", 0, false, ""
 	}
 	return s
 }
@@ -153,6 +157,12 @@ func (p *player) readRepository(repo string) (s state, err error) {
 	default:
 		return s, fmt.Errorf("GetRepositoryPolicy of %s: %s", repo, text)
 	}
+	var policy struct{ LifecyclePolicyText string }
+	text := p.call("GetLifecyclePolicy", members{"repositoryName": repo}, &policy)
+	if text != "" && text != lifecycleMissing.at(p.config, atAPI) {
+		return s, fmt.Errorf("GetLifecyclePolicy of %s: %s", repo, text)
+	}
+	s.Keeps = policy.LifecyclePolicyText
 	return s, nil
 }
 
@@ -204,19 +214,26 @@ func (p *player) readLayers(repo string) (map[string]layerState, error) {
 	return list, nil
 }
 
-// checkState holds what the doors show of a part of a repository against the
-// model.
+// checkState holds a part of a repository against the model: as the domain has it
+// and, every third time, as the doors show it.
 func (g *game) checkState(repo string, which part) error {
 	r := g.model.repos[repo]
 	if r == nil {
 		return g.checkMissing(repo)
 	}
-	got, err := g.read(repo, which)
-	if err != nil {
-		return err
+	want := g.model.state(r).only(which)
+	read := map[string]func(string, part) (state, error){"domain": g.within}
+	if g.checks++; g.checks%3 == 0 || which == everything {
+		read["doors"] = g.read
 	}
-	if diff := cmp.Diff(g.model.state(r).only(which), got); diff != "" {
-		return fmt.Errorf("the state of %s (-model +doors):\n%s", repo, diff)
+	for where, read := range read {
+		got, err := read(repo, which)
+		if err != nil {
+			return err
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			return fmt.Errorf("the state of %s (-model +%s):\n%s", repo, where, diff)
+		}
 	}
 	return nil
 }

@@ -47,6 +47,10 @@ const (
 	setPolicy  verb = "set-policy"
 	dropPolicy verb = "drop-policy"
 
+	setLifecycle  verb = "set-lifecycle"  // API
+	dropLifecycle verb = "drop-lifecycle" // API
+	expire        verb = "expire"         // a run of all lifecycle policies
+
 	layer     verb = "layer" // all of an upload
 	begin     verb = "begin"
 	send      verb = "send"
@@ -93,6 +97,11 @@ var choices = []choice{
 	}},
 	{1, func(*rand.Rand) step { return step{Do: setPolicy, Door: atAPI} }},
 	{1, func(*rand.Rand) step { return step{Do: dropPolicy, Door: atAPI} }},
+	{2, func(r *rand.Rand) step {
+		return step{Do: setLifecycle, Door: atAPI, Rule: pick(r, []string{"any", "untagged"}), Size: 1 + r.IntN(5)}
+	}},
+	{1, func(*rand.Rand) step { return step{Do: dropLifecycle, Door: atAPI} }},
+	{4, func(*rand.Rand) step { return step{Do: expire} }},
 
 	{22, func(r *rand.Rand) step { return step{Do: layer, Door: pick(r, doors), Blob: pick(r, blobNames)} }},
 	{4, func(r *rand.Rand) step { return step{Do: begin, Door: pick(r, doors), Slot: r.IntN(2)} }},
@@ -167,7 +176,7 @@ func makeBatch(r *rand.Rand) step {
 // without a thought of what is there.
 var dull = []outcome{
 	repositoryMissing, repositoryThere, imageMissing, "400 ImageNotFoundException", layersMissing, childrenMissing,
-	layerThere, uploadMissing, policyMissing, notAtThisDoor, uploadEmpty, layerDigestWrong, manifestWrong,
+	layerThere, uploadMissing, policyMissing, lifecycleMissing, notAtThisDoor, uploadEmpty, layerDigestWrong, manifestWrong,
 }
 
 // tries is how often another step is made up in the place of a dull one.
@@ -213,7 +222,7 @@ func somewhere(r *rand.Rand, s step) step {
 	case 1, 2, 3, 4:
 		s.Wait = 2 + r.IntN(20)
 	}
-	if s.Do == restart || s.Do == mounting {
+	if s.Do == restart || s.Do == mounting || s.Do == expire {
 		s.Repo = ""
 	}
 	return s

@@ -85,8 +85,9 @@ var ways = []way{
 		},
 	}, result{names: "two", answers: accepted, gone: true, last: true}, result{names: "two", answers: accepted, gone: true, last: true}},
 	{"the image is deleted", map[string]func(*site) string{
-		"oci": func(s *site) string { return s.delete(universe["one"].digest) },
-		"api": func(s *site) string { return s.play(step{Do: remove, Door: atAPI, Repo: place, Doc: "one"}) },
+		"oci":                    func(s *site) string { return s.delete(universe["one"].digest) },
+		"oci, by tag and digest": func(s *site) string { return s.delete(s.tag + "@" + universe["one"].digest) },
+		"api":                    func(s *site) string { return s.play(step{Do: remove, Door: atAPI, Repo: place, Doc: "one"}) },
 		"api, by tag and digest": func(s *site) string {
 			return s.failures(members{"imageTag": s.tag, "imageDigest": universe["one"].digest})
 		},
@@ -118,6 +119,9 @@ var ways = []way{
 	{"the repository is deleted", map[string]func(*site) string{
 		"api": func(s *site) string { return s.play(step{Do: drop, Door: atAPI, Repo: place}) },
 	}, result{answers: notEmpty, names: "one"}, result{answers: notEmpty, names: "one"}},
+	{"the repository is deleted by force", map[string]func(*site) string{
+		"api": func(s *site) string { return s.play(step{Do: drop, Door: atAPI, Repo: place, Force: true}) },
+	}, dropped, dropped},
 	{"the tag rule changes", map[string]func(*site) string{
 		"api": func(s *site) string {
 			return s.play(step{Do: mutability, Door: atAPI, Repo: place, Rule: "MUTABLE"}) +
@@ -197,8 +201,8 @@ func (w way) try(t *testing.T, s *site, form string, play func(*site) string, im
 		t.Errorf("%s (%s): the tag names %q, want %q", w.name, form, got, want.names)
 	}
 	kept := !want.gone || want.last && door == atOCI && !s.asECR()
-	images, err := s.readImages(place)
-	if _, there := images["one"]; err != nil || there != kept {
+	images, err := s.readImages(place) // which fails where the repository is gone too
+	if _, there := images["one"]; there != kept || err != nil && kept {
 		t.Errorf("%s (%s): image is there: %t, %v", w.name, form, there, err)
 	}
 }

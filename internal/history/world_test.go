@@ -65,7 +65,7 @@ func open(c config, change ...func(*registry.Options)) (*world, error) {
 	w := &world{config: c, index: memory.NewIndex(), blobs: memory.NewBlobs()}
 	w.key = sigv4test.Key{ID: "AKIAHISTORY", Secret: "the secret of histories", Region: region, Service: "ecr"}
 	w.options = registry.Options{
-		Index: w.index, Blobs: w.blobs, RestoreTime: restoreTime, UploadExpiry: uploadExpiry, PullTimeFlush: flushEvery,
+		Index: w.index, Blobs: w.blobs, RestoreTime: restoreTime, UploadExpiry: uploadExpiry, PullTimeFlush: flushEvery, LifecycleInterval: time.Second,
 		EventRetention: 1000 * time.Hour, Limits: registry.Limits{Images: mostImages, Tags: mostTags, SmallestPart: 1},
 	}
 	if c.Create {
