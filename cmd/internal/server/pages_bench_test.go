@@ -18,6 +18,7 @@ import (
 func BenchmarkPages(b *testing.B) {
 	for _, images := range []int{1_000, 100_000} {
 		s, name := filled(b, images)
+		half := preview(b, s, name, images/2)
 		middle := fmt.Sprintf("sha256:%064x", 1)[:len("sha256:")] + "8" // half of all digests are behind it
 		filtered := registry.ImageFilter{Tags: registry.TaggedOnly}
 		for what, read := range map[string]func() (int, error){
@@ -33,6 +34,10 @@ func BenchmarkPages(b *testing.B) {
 				page, _, err := s.ImageIDs(b.Context(), name, registry.ImageFilter{}, middle, 100)
 				return len(page), err
 			},
+			"GetLifecyclePolicyPreview": func() (int, error) {
+				p, _, err := s.LifecyclePreview(b.Context(), name, registry.PreviewFilter{}, half, 100)
+				return len(p.Results), err
+			},
 			"tags": func() (int, error) {
 				page, _, err := s.Tags(b.Context(), name, "v"+fmt.Sprintf("%06d", images/2), 100)
 				return len(page), err
@@ -47,6 +52,40 @@ func BenchmarkPages(b *testing.B) {
 				}
 			})
 		}
+	}
+}
+
+// preview makes a preview of a lifecycle policy that all images but one meet, and
+// returns the place behind some of its results.
+func preview(b *testing.B, s *registry.Service, name registry.Name, results int) (place string) {
+	b.Helper()
+	const policy = `{"rules":[{"rulePriority":1,"selection":{"tagStatus":"any","countType":"imageCountMoreThan","countNumber":1},"action":{"type":"expire"}}]}`
+	if _, err := s.StartLifecyclePreview(b.Context(), name, policy); err != nil {
+		b.Fatal(err)
+	}
+	if err := s.RunPreviews(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	_, place, err := s.LifecyclePreview(b.Context(), name, registry.PreviewFilter{}, "", results)
+	if err != nil || place == "" {
+		b.Fatalf("place %q, %v", place, err)
+	}
+	return place
+}
+
+// BenchmarkLifecycleFacts reads what lifecycle policies ask of all images of a
+// repository: an image costs the same in a large one.
+func BenchmarkLifecycleFacts(b *testing.B) {
+	for _, images := range []int{1_000, 100_000} {
+		s, name := filled(b, images)
+		b.Run(fmt.Sprint(images), func(b *testing.B) {
+			for b.Loop() {
+				if list, err := s.LifecycleFacts(b.Context(), name); err != nil || len(list) != images {
+					b.Fatalf("%d facts, %v", len(list), err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N)/float64(images), "µs/image")
+		})
 	}
 }
 
