@@ -36,6 +36,11 @@ const (
 	ScanningChanged     EventKind = "scanning-changed"      // of a registry; Detail: ScanningDetail
 	LifecycleRun        EventKind = "lifecycle-run"         // what a lifecycle policy did to some images; Detail: LifecycleDetail
 	LifecyclePreviewed  EventKind = "lifecycle-previewed"   // what it would do; Detail: LifecycleDetail
+
+	// What only a scanner and a pull-through cache bring about, which this version
+	// does not have.
+	ImageScanned  EventKind = "image-scanned"  // Detail: ScanDetail
+	UpstreamAsked EventKind = "upstream-asked" // Detail: SyncDetail
 )
 
 // detail is the JSON of a kind's detail struct.
@@ -52,13 +57,27 @@ func EventKinds() []EventKind {
 	return []EventKind{
 		RepositoryCreated, RepositoryDeleted, RepositoryChanged, ImagePushed, ImageDeleted, TagRemoved, LayerDeleted,
 		StorageClassChanged, ImageReplicated, ReplicationFailed, ImagePulled, AccessDenied, RegistryChanged, ScanningChanged,
-		LifecycleRun, LifecyclePreviewed,
+		LifecycleRun, LifecyclePreviewed, ImageScanned, UpstreamAsked,
 	}
 }
 
 // RegistryDetail is the detail of RegistryChanged.
 type RegistryDetail struct {
 	What string // kind of the document, such as "registry-policy", or the name of the setting
+}
+
+// ScanDetail is the detail of ImageScanned, with ECR's names in its JSON.
+type ScanDetail struct {
+	Status string         `json:"scan-status"`                       // such as COMPLETE
+	Counts map[string]int `json:"finding-severity-counts,omitempty"` // only of severities that were found
+	Tags   []string       `json:"image-tags,omitempty"`              // of the image then
+}
+
+// SyncDetail is the detail of UpstreamAsked, with ECR's names in its JSON.
+type SyncDetail struct {
+	Status   string `json:"sync-status"`           // such as SUCCESS
+	Prefix   string `json:"ecr-repository-prefix"` // of the rule
+	Upstream string `json:"upstream-registry-url"`
 }
 
 // Event is something that happened to a repository, written in the

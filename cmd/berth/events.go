@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -39,7 +41,7 @@ func newEventsTail() *cobra.Command {
 	c.Flags().BoolVarP(&follow, "follow", "f", false, "go on with events as they happen, until interrupted")
 	c.Flags().Uint64Var(&after, "after", 0, "begin behind the event with this number, instead of at the last ones")
 	c.Flags().Uint64VarP(&lines, "lines", "n", 10, "how many of the last events to begin with")
-	c.Flags().BoolVar(&asJSON, "json", false, "print each event as a line of JSON, in the form that webhooks get")
+	c.Flags().BoolVar(&asJSON, "json", false, "print each event as a line of JSON: its number as sequence, and what webhooks get")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		client, err := findServer(src)
 		if err != nil {
@@ -58,7 +60,7 @@ func newEventsTail() *cobra.Command {
 }
 
 // tail prints events until there are no more or, with follow, for good.
-func tail(ctx context.Context, from admin.Watcher, after uint64, follow bool, print func(events.Envelope) error) error {
+func tail(ctx context.Context, from admin.Watcher, after uint64, follow bool, print func(events.Told) error) error {
 	for {
 		page, err := from.Events(ctx, after, follow)
 		if err != nil {
@@ -69,28 +71,28 @@ func tail(ctx context.Context, from admin.Watcher, after uint64, follow bool, pr
 				return err
 			}
 		}
-		if len(page.Events) == 0 && !follow {
+		if page.Last == after && !follow {
 			return nil
 		}
 		after = page.Last
 	}
 }
 
-func eventPrinter(w io.Writer, asJSON bool) func(events.Envelope) error {
+func eventPrinter(w io.Writer, asJSON bool) func(events.Told) error {
 	if asJSON {
 		e := json.NewEncoder(w)
-		return func(env events.Envelope) error { return e.Encode(env) }
+		return func(told events.Told) error { return e.Encode(told) }
 	}
-	return func(env events.Envelope) error {
-		_, err := fmt.Fprintln(w, eventLine(env))
+	return func(told events.Told) error {
+		_, err := fmt.Fprintln(w, eventLine(told))
 		return err
 	}
 }
 
 // eventLine tells an event to people.
-func eventLine(e events.Envelope) string {
+func eventLine(e events.Told) string {
 	d := e.Detail
-	words := []string{e.Time.Format(time.RFC3339), e.DetailType}
+	words := []string{strconv.FormatUint(e.Sequence, 10), e.Time.Format(time.RFC3339), e.DetailType}
 	for _, word := range []string{d.ActionType, d.Result, d.RepositoryName, d.ImageTag, d.ImageDigest, d.LayerDigest, d.TargetStorageClass, d.Setting, d.Action, d.FailureCode} {
 		if word != "" {
 			words = append(words, word)
@@ -103,9 +105,17 @@ func eventLine(e events.Envelope) string {
 }
 
 func newEventsDead() *cobra.Command {
+	c := newLetters("dead", "List, replay and drop events that webhooks did not take in time")
+	c.AddCommand(newLetters("list", "List events that webhooks did not take in time"),
+		newLetter("replay", "Have a webhook sent an event again", (*admin.Client).Replay),
+		newLetter("drop", "Forget an event that a webhook did not take", (*admin.Client).Drop))
+	return c
+}
+
+func newLetters(use, short string) *cobra.Command {
 	c := &cobra.Command{
-		Use:   "dead",
-		Short: "List, replay and drop events that webhooks did not take in time",
+		Use:   use,
+		Short: short,
 		Args:  withUsage(cobra.NoArgs),
 	}
 	var asJSON bool
@@ -116,15 +126,30 @@ func newEventsDead() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		list, err := client.DeadLetters(c.Context())
+		list, err := letters(c.Context(), client, "")
 		if err != nil {
 			return err
 		}
 		return printLetters(c.OutOrStdout(), list, asJSON)
 	}
-	c.AddCommand(newLetter("replay", "Have a webhook sent an event again", (*admin.Client).Replay),
-		newLetter("drop", "Forget an event that a webhook did not take", (*admin.Client).Drop))
 	return c
+}
+
+// letters are all dead letters, or those of one webhook.
+func letters(ctx context.Context, from admin.Watcher, webhook string) ([]events.DeadLetter, error) {
+	list, after := []events.DeadLetter{}, events.LetterID{Webhook: webhook}
+	for {
+		page, err := from.DeadLetters(ctx, after)
+		if err != nil || len(page) == 0 {
+			return list, err
+		}
+		for _, d := range page {
+			if webhook == "" || d.Webhook == webhook {
+				list = append(list, d)
+			}
+		}
+		after = page[len(page)-1].LetterID
+	}
 }
 
 func printLetters(w io.Writer, list []events.DeadLetter, asJSON bool) error {
@@ -133,24 +158,53 @@ func printLetters(w io.Writer, list []events.DeadLetter, asJSON bool) error {
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, d := range list {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%d attempts\t%s\n", d.Webhook, d.Sequence, d.GivenUpAt.Format(time.RFC3339), d.Attempts, d.Error)
+		fmt.Fprintf(t, "%s\t%d\t%s\t%d attempts\t%s\n", d.Webhook, d.Sequence, d.GivenUpAt.Format(time.RFC3339), d.Attempts, d.Error)
 	}
 	return t.Flush()
 }
 
-func newLetter(use, short string, do func(*admin.Client, context.Context, string, string) error) *cobra.Command {
+func newLetter(use, short string, do func(*admin.Client, context.Context, events.LetterID) error) *cobra.Command {
+	var all bool
 	c := &cobra.Command{
-		Use:   use + " WEBHOOK SEQUENCE",
+		Use:   use + " WEBHOOK [SEQUENCE]",
 		Short: short,
-		Args:  withUsage(cobra.ExactArgs(2)),
+		Args:  withUsage(cobra.RangeArgs(1, 2)),
 	}
 	src := addPlace(c)
+	c.Flags().BoolVar(&all, "all", false, "all that the webhook did not take, instead of one")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		client, err := findServer(src)
 		if err != nil {
 			return err
 		}
-		return do(client, c.Context(), args[0], args[1])
+		ids, err := chosen(c.Context(), client, args, all)
+		if err != nil {
+			return err
+		}
+		for _, id := range ids {
+			err = errors.Join(err, do(client, c.Context(), id))
+		}
+		return err
 	}
 	return c
+}
+
+// chosen are the dead letters that arguments name: a webhook's all, or one by its
+// number.
+func chosen(ctx context.Context, from admin.Watcher, args []string, all bool) (ids []events.LetterID, err error) {
+	if all == (len(args) == 2) {
+		return nil, usageError{errors.New("which event? Give its number, as the list has it, or --all")}
+	}
+	if !all {
+		n, err := strconv.ParseUint(args[1], 10, 64)
+		if err != nil {
+			return nil, usageError{fmt.Errorf("%q is not the number of an event", args[1])}
+		}
+		return []events.LetterID{{Webhook: args[0], Sequence: n}}, nil
+	}
+	list, err := letters(ctx, from, args[0])
+	for _, d := range list {
+		ids = append(ids, d.LetterID)
+	}
+	return ids, err
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
+	"strconv"
 	"time"
 
 	"github.com/seed-78150930/berth/storage"
@@ -12,9 +14,7 @@ import (
 
 // DeadLetter is an event that a webhook did not take in time.
 type DeadLetter struct {
-	Webhook   string          `json:"webhook"`
-	Sequence  string          `json:"sequence"` // with the webhook, what it is known by
-	Lane      string          `json:"lane"`
+	LetterID
 	Envelope  json.RawMessage `json:"event"`
 	Attempts  int             `json:"attempts"`
 	Error     string          `json:"error"` // of the last attempt
@@ -22,60 +22,115 @@ type DeadLetter struct {
 	GivenUpAt time.Time       `json:"givenUpAt"`
 }
 
-// ErrNoLetter says that there is no such dead letter.
-var ErrNoLetter = errors.New("events: there is no such dead letter")
+// LetterID is what a dead letter is known by.
+type LetterID struct {
+	Webhook  string `json:"webhook"`  // its name
+	Sequence uint64 `json:"sequence"` // of the event in the log
+}
 
-// maxLetters is how many dead letters are listed at once.
-const maxLetters = 1000
+func (id LetterID) row() []string { return []string{hookKey(id.Webhook), sequenceKey(id.Sequence)} }
 
-// DeadLetters lists what webhooks did not take, at most 1,000, those of one
-// webhook in the order of the events.
-func (f *Follower) DeadLetters(ctx context.Context) (list []DeadLetter, err error) {
+// Why a dead letter cannot be replayed or dropped.
+var (
+	ErrNoLetter  = errors.New("events: there is no such dead letter")
+	ErrNoWebhook = errors.New("events: the webhook is not configured")
+)
+
+// dead are the dead letters. Keys are sink and sequence number.
+var dead = table.New[letterRow]("eventdead", 2)
+
+type letterRow struct {
+	Lane      string
+	Envelope  json.RawMessage
+	Attempts  int
+	Last      string
+	At        time.Time
+	GivenUpAt time.Time
+}
+
+// bury makes a dead letter of a delivery.
+func (h *hook) bury(ctx context.Context, key []string, d deliveryRow, now time.Time) error {
+	h.follower.log.Error("delivery given up, and kept as a dead letter", "webhook", h.Name, "sequence", key[2], "attempts", d.Attempts, "error", d.Last)
+	row := letterRow{Lane: key[1], Envelope: d.Envelope, Attempts: d.Attempts, Last: d.Last, At: d.At, GivenUpAt: now}
+	return h.follower.index.Update(ctx, func(tx storage.Tx) error {
+		if err := deliveries.Delete(tx, key...); err != nil {
+			return err
+		}
+		return dead.Put(tx, row, key[0], key[2])
+	})
+}
+
+// DeadLetters lists what webhooks did not take, at most limit and those behind the
+// given one, by webhook and then in the order of the events. The zero ID is before
+// all.
+func (f *Follower) DeadLetters(ctx context.Context, after LetterID, limit int) (list []DeadLetter, err error) {
+	sel := table.Select{Limit: limit}
+	if after != (LetterID{}) {
+		sel.After = after.row()
+	}
 	err = f.index.View(ctx, func(r storage.Reader) error {
 		list = nil
-		for found, err := range dead.Scan(r, table.Select{Limit: maxLetters}) {
+		for found, err := range dead.Scan(r, sel) {
 			if err != nil {
 				return err
 			}
-			list = append(list, found.Row)
+			d, err := found.Row.letter(found.Key)
+			if err != nil {
+				return err
+			}
+			list = append(list, d)
 		}
 		return nil
 	})
+	if errors.Is(err, table.ErrBadKey) {
+		return nil, ErrNoLetter
+	}
 	return list, err
 }
 
-// Replay has a dead letter delivered again, by a webhook that is there. The error is
-// ErrNoLetter if there is none.
-func (f *Follower) Replay(ctx context.Context, webhook, sequence string) error {
-	err := f.letter(ctx, webhook, sequence, func(tx storage.Tx, d DeadLetter, sink string) error {
+func (row letterRow) letter(key []string) (DeadLetter, error) {
+	n, err := strconv.ParseUint(key[1], 16, 64)
+	return DeadLetter{
+		LetterID: LetterID{key[0][len(hookKey("")):], n}, Envelope: row.Envelope, Attempts: row.Attempts, Error: row.Last,
+		TakenAt: row.At, GivenUpAt: row.GivenUpAt,
+	}, err
+}
+
+// Replay has a dead letter delivered again, as if it had just happened. The error is
+// ErrNoLetter if there is none, and ErrNoWebhook if nobody would deliver it.
+func (f *Follower) Replay(ctx context.Context, id LetterID) error {
+	at := slices.IndexFunc(f.hooks, func(h *hook) bool { return h.Name == id.Webhook })
+	err := f.take(ctx, id, func(tx storage.Tx, row letterRow) error {
+		if at < 0 {
+			return ErrNoWebhook
+		}
 		now := f.now().UTC()
-		return deliveries.Put(tx, deliveryRow{Envelope: d.Envelope, At: now, Next: now}, sink, d.Lane, d.Sequence)
+		return deliveries.Put(tx, deliveryRow{Envelope: row.Envelope, At: now, Next: now}, hookKey(id.Webhook), row.Lane, sequenceKey(id.Sequence))
 	})
-	for _, h := range f.hooks {
-		h.poke()
+	if err == nil {
+		f.hooks[at].poke()
 	}
 	return err
 }
 
 // Drop removes a dead letter. The error is ErrNoLetter if there is none.
-func (f *Follower) Drop(ctx context.Context, webhook, sequence string) error {
-	return f.letter(ctx, webhook, sequence, func(storage.Tx, DeadLetter, string) error { return nil })
+func (f *Follower) Drop(ctx context.Context, id LetterID) error {
+	return f.take(ctx, id, func(storage.Tx, letterRow) error { return nil })
 }
 
-// letter removes a dead letter after fn has used it.
-func (f *Follower) letter(ctx context.Context, webhook, sequence string, fn func(tx storage.Tx, d DeadLetter, sink string) error) error {
-	sink := (&hook{Webhook: Webhook{Name: webhook}}).sink()
+// take removes a dead letter after fn has used it.
+func (f *Follower) take(ctx context.Context, id LetterID, fn func(storage.Tx, letterRow) error) error {
 	return f.index.Update(ctx, func(tx storage.Tx) error {
-		d, err := dead.Get(tx, sink, sequence)
+		row, err := dead.Get(tx, id.row()...)
 		if errors.Is(err, storage.ErrNotFound) || errors.Is(err, table.ErrBadKey) {
 			return ErrNoLetter
 		}
 		if err != nil {
 			return err
 		}
-		if err := fn(tx, d, sink); err != nil {
+		if err := fn(tx, row); err != nil {
 			return err
 		}
-		return dead.Delete(tx, sink, sequence)
+		return dead.Delete(tx, id.row()...)
 	})
 }

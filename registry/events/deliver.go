@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"net/http"
 	"sync"
 	"time"
 
@@ -11,101 +12,123 @@ import (
 	"github.com/seed-78150930/berth/storage/table"
 )
 
-// How often a webhook's lanes are looked at, how many are worked at once, and how
-// long a lane waits after failures: doubled each time, with a random part.
+// How often a webhook's lanes are looked at without a reason, how many are worked at
+// once and how many events of one at a time, and how long a lane waits after failures:
+// doubled each time, with a random part.
 const (
-	lookPause    = time.Second
+	lookPause    = time.Minute
 	lanesAtOnce  = 4
+	eventsAtOnce = 20
 	firstBackoff = 2 * time.Second
 	maxBackoff   = time.Hour
 )
 
 // deliver sends what waits until ctx ends.
 func (h *hook) deliver(ctx context.Context) {
-	look := time.NewTicker(lookPause)
-	defer look.Stop()
-	for {
-		if err := h.pass(ctx); err != nil && ctx.Err() == nil {
-			h.follower.log.Error("deliveries wait", "webhook", h.Name, "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-h.wake:
-		case <-look.C:
-		}
-	}
-}
-
-// pass works each lane that is due once, a few at a time.
-func (h *hook) pass(ctx context.Context) error {
 	var workers sync.WaitGroup
 	defer workers.Wait()
 	free := make(chan struct{}, lanesAtOnce)
-	for after := ""; ctx.Err() == nil; {
-		lane, due, err := h.nextLane(ctx, after)
-		if err != nil || lane == "" {
-			return err
-		}
-		after = lane
-		if !due {
-			continue
-		}
-		free <- struct{}{}
-		workers.Go(func() {
-			defer func() { <-free }()
-			h.work(ctx, lane)
+	for ctx.Err() == nil {
+		again, err := h.pass(ctx, func(lane string) bool {
+			select {
+			case <-ctx.Done():
+				return false
+			case free <- struct{}{}:
+			}
+			workers.Go(func() {
+				defer func() { <-free }()
+				h.visit(ctx, lane)
+			})
+			return true
 		})
+		if err != nil && ctx.Err() == nil {
+			h.follower.log.Error("deliveries wait", "webhook", h.Name, "error", err)
+		}
+		h.rest(ctx, again.Sub(h.follower.now()))
 	}
-	return nil
 }
 
-// nextLane is the first lane after the given one, "" if there is none, and whether
-// its first event is due.
-func (h *hook) nextLane(ctx context.Context, after string) (lane string, due bool, err error) {
-	sel := table.Select{Prefix: []string{h.sink()}, Limit: 1}
+// rest waits for a while, or until there may be something to do.
+func (h *hook) rest(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-h.wake:
+	case <-t.C:
+	}
+}
+
+// pass has each lane worked that is due and that nobody works yet, as long as work
+// says that there is somebody to do it, and returns when the next one is due. It goes
+// through all lanes before it comes to one again, so that a lane that always has
+// something to send leaves room for others.
+func (h *hook) pass(ctx context.Context, work func(lane string) bool) (again time.Time, err error) {
+	again = h.follower.now().Add(lookPause)
+	for after := ""; ; {
+		now := h.follower.now()
+		if until := h.sleeps(); until.After(now) {
+			return earlier(again, until), nil
+		}
+		lane, due, err := h.nextLane(ctx, after)
+		if err != nil {
+			return now.Add(restAfter), err
+		}
+		if lane == "" {
+			return again, nil
+		}
+		after = lane
+		if due.After(now) {
+			again = earlier(again, due)
+		} else if h.begin(lane) && !work(lane) {
+			return again, nil
+		}
+	}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+// sleeps is until when the receiver wants nothing.
+func (h *hook) sleeps() time.Time {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.asleep
+}
+
+// begin says whether nobody works a lane, and notes that somebody does now.
+func (h *hook) begin(lane string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.busy[lane] {
+		return false
+	}
+	h.busy[lane] = true
+	return true
+}
+
+// nextLane is the first lane after the given one, "" if there is none, and when its
+// first event is due.
+func (h *hook) nextLane(ctx context.Context, after string) (lane string, due time.Time, err error) {
+	sel := table.Select{Prefix: []string{h.key()}, Limit: 1}
 	if after != "" {
 		sel.After = []string{after, "\xff"} // behind all of the lane
 	}
+	key, d, err := h.find(ctx, sel)
+	if err != nil || key == nil {
+		return "", due, err
+	}
+	return key[1], d.Next, nil
+}
+
+// find returns the first row that is selected; its key is nil if there is none.
+func (h *hook) find(ctx context.Context, sel table.Select) (key []string, d deliveryRow, err error) {
 	err = h.follower.index.View(ctx, func(r storage.Reader) error {
 		for f, err := range deliveries.Scan(r, sel) {
-			if err != nil {
-				return err
-			}
-			lane, due = f.Key[1], !f.Row.Next.After(h.follower.now())
-		}
-		return nil
-	})
-	return lane, due, err
-}
-
-// work sends the events of a lane in their order until one fails or none is left.
-func (h *hook) work(ctx context.Context, lane string) {
-	for ctx.Err() == nil {
-		key, d, err := h.first(ctx, lane)
-		if err != nil || key == nil || d.Next.After(h.follower.now()) {
-			if err != nil && ctx.Err() == nil {
-				h.follower.log.Error("deliveries wait", "webhook", h.Name, "error", err)
-			}
-			return
-		}
-		failed := h.send(ctx, d)
-		if ctx.Err() != nil {
-			return // stopped: it counts as not tried
-		}
-		if err := h.settle(ctx, key, d, failed); err != nil {
-			h.follower.log.Error("delivery is not noted, and will be made again", "webhook", h.Name, "error", err)
-			return
-		}
-		if failed != nil {
-			return
-		}
-	}
-}
-
-func (h *hook) first(ctx context.Context, lane string) (key []string, d deliveryRow, err error) {
-	err = h.follower.index.View(ctx, func(r storage.Reader) error {
-		for f, err := range deliveries.Scan(r, table.Select{Prefix: []string{h.sink(), lane}, Limit: 1}) {
 			if err != nil {
 				return err
 			}
@@ -116,35 +139,90 @@ func (h *hook) first(ctx context.Context, lane string) (key []string, d delivery
 	return key, d, err
 }
 
-// settle notes the outcome of a delivery: it is done, is tried again, or is dead.
-func (h *hook) settle(ctx context.Context, key []string, d deliveryRow, failed error) error {
-	now := h.follower.now().UTC()
-	d.Attempts++
-	tooOld := now.Sub(d.At) >= h.MaxAge
-	if failed != nil {
-		d.Last, d.Next = failed.Error(), now.Add(h.backoff(d.Attempts, failed))
-		h.follower.log.Warn("delivery failed", "webhook", h.Name, "attempts", d.Attempts, "given up", tooOld, "error", failed)
+// visit works a lane for a while, and then has the lanes looked at again: for what is
+// left to send, or for when it is due.
+func (h *hook) visit(ctx context.Context, lane string) {
+	if err := h.work(ctx, lane); err != nil && ctx.Err() == nil {
+		h.follower.log.Error("deliveries wait", "webhook", h.Name, "error", err)
+		pause(ctx, restAfter)
 	}
-	return h.follower.index.Update(ctx, func(tx storage.Tx) error {
-		if failed != nil && !tooOld {
-			return deliveries.Put(tx, d, key...)
-		}
-		if err := deliveries.Delete(tx, key...); err != nil || failed == nil {
-			return err
-		}
-		return dead.Put(tx, DeadLetter{
-			Webhook: h.Name, Lane: key[1], Sequence: key[2], Envelope: d.Envelope, Attempts: d.Attempts, Error: d.Last, TakenAt: d.At, GivenUpAt: now,
-		}, key[0], key[2])
-	})
+	h.mu.Lock()
+	delete(h.busy, lane)
+	h.mu.Unlock()
+	h.poke()
 }
 
-// backoff is how long to wait after a number of attempts: what the receiver asks
-// for, else twice as long each time, less a random part of up to half.
-func (h *hook) backoff(attempts int, failed error) time.Duration {
+// work sends events of a lane in their order until one fails, none is left, or it is
+// the turn of others.
+func (h *hook) work(ctx context.Context, lane string) error {
+	for range eventsAtOnce {
+		key, d, err := h.find(ctx, table.Select{Prefix: []string{h.key(), lane}, Limit: 1})
+		now := h.follower.now()
+		if err != nil || key == nil || d.Next.After(now) || h.sleeps().After(now) {
+			return err
+		}
+		failed := h.send(ctx, d)
+		if failed != nil && ctx.Err() != nil {
+			return nil // stopped: it counts as not tried
+		}
+		// Not with ctx: what was taken is noted, lest a stop have it sent twice.
+		if err := h.settle(context.WithoutCancel(ctx), key, d, failed); err != nil || failed != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settle notes the outcome of a delivery: it is done, is tried again, or is dead.
+func (h *hook) settle(ctx context.Context, key []string, d deliveryRow, failed error) error {
+	if failed == nil {
+		return h.follower.index.Update(ctx, func(tx storage.Tx) error { return deliveries.Delete(tx, key...) })
+	}
+	now := h.follower.now().UTC()
+	d.Attempts++
+	d.Last, d.Next = short(failed.Error()), h.next(now, d, failed)
+	if now.Sub(d.At) >= h.MaxAge {
+		return h.bury(ctx, key, d, now)
+	}
+	h.follower.log.Warn("delivery failed", "webhook", h.Name, "sequence", key[2], "attempts", d.Attempts, "next", d.Next, "error", d.Last)
+	return h.follower.index.Update(ctx, func(tx storage.Tx) error { return deliveries.Put(tx, d, key...) })
+}
+
+// short is an error that fits into a row whatever a receiver had a hand in.
+func short(text string) string { return text[:min(len(text), 1000)] }
+
+// next is when a delivery that has failed is tried again, for the last time when it
+// is as old as it may be.
+func (h *hook) next(now time.Time, d deliveryRow, failed error) time.Time {
+	wait := backoff(d.Attempts)
 	var r *rejection
 	if errors.As(failed, &r) && r.after > 0 {
-		return r.after
+		wait = r.after
+		h.leaveAlone(now, r)
 	}
+	at, last := now.Add(wait), d.At.Add(h.MaxAge)
+	if at.After(last) && last.After(now) {
+		return last
+	}
+	return at
+}
+
+// leaveAlone sends nothing for a while to a receiver that says by 429 that it is sent too much: that is not
+// about one repository.
+func (h *hook) leaveAlone(now time.Time, r *rejection) {
+	if r.status != http.StatusTooManyRequests {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if until := now.Add(min(r.after, h.MaxAge)); until.After(h.asleep) {
+		h.asleep = until
+	}
+}
+
+// backoff is how long to wait after a number of attempts: twice as long each time,
+// less a random part of up to half.
+func backoff(attempts int) time.Duration {
 	wait := maxBackoff
 	if attempts < 12 {
 		wait = min(firstBackoff<<(attempts-1), maxBackoff)

@@ -20,7 +20,7 @@ type Envelope struct {
 	DetailType string    `json:"detail-type"`
 	Source     string    `json:"source"` // "aws.ecr", or "berth" for what ECR does not tell
 	Account    string    `json:"account"`
-	Time       time.Time `json:"time"`
+	Time       time.Time `json:"time"` // to the second, as EventBridge has it
 	Region     string    `json:"region"`
 	Resources  []string  `json:"resources"` // ARNs; may be empty, as ECR's are
 	Detail     detail    `json:"detail"`
@@ -45,6 +45,13 @@ type detail struct {
 	ScanType           string          `json:"scan-type,omitempty"`
 	ResourceType       string          `json:"resource-type,omitempty"`
 	Repositories       []scanFrequency `json:"repositories,omitempty"`
+	ScanStatus         string          `json:"scan-status,omitempty"`
+	FindingCounts      map[string]int  `json:"finding-severity-counts,omitzero"` // without severities that were not found
+	ImageTags          []string        `json:"image-tags,omitzero"`
+	RuleVersion        string          `json:"rule-version,omitempty"`
+	SyncStatus         string          `json:"sync-status,omitempty"`
+	RepositoryPrefix   string          `json:"ecr-repository-prefix,omitempty"`
+	UpstreamURL        string          `json:"upstream-registry-url,omitempty"`
 
 	// What ECR does not tell.
 	DestinationAccount string          `json:"destination-account,omitempty"`
@@ -56,6 +63,17 @@ type detail struct {
 	Resource           string          `json:"resource,omitempty"`
 	Reason             string          `json:"reason,omitempty"`
 	Lifecycle          json.RawMessage `json:"lifecycle,omitempty"`
+}
+
+// names are the repositories that an event concerns.
+func (d detail) names() (list []string) {
+	if d.RepositoryName != "" {
+		list = append(list, d.RepositoryName)
+	}
+	for _, r := range d.Repositories {
+		list = append(list, r.RepositoryName)
+	}
+	return list
 }
 
 type scanFrequency struct {
@@ -77,6 +95,8 @@ const (
 	ReferrerAction     = "ECR Referrer Action"
 	ReplicationAction  = "ECR Replication Action"
 	ScanResourceChange = "ECR Scan Resource Change"
+	ImageScan          = "ECR Image Scan"
+	PullThroughAction  = "ECR Pull Through Cache Action"
 
 	RepositoryCreated = "Berth Repository Created"
 	RepositoryDeleted = "Berth Repository Deleted"
@@ -93,7 +113,7 @@ const (
 // DetailTypes are all detail-types that there are.
 func DetailTypes() []string {
 	return []string{
-		ImageAction, ReferrerAction, ReplicationAction, ScanResourceChange, RepositoryCreated, RepositoryDeleted, RepositoryChanged,
+		ImageAction, ReferrerAction, ReplicationAction, ScanResourceChange, ImageScan, PullThroughAction, RepositoryCreated, RepositoryDeleted, RepositoryChanged,
 		RegistryChanged, TagRemoved, LayerDeleted, ImagePulled, AccessDenied, LifecycleRun, LifecyclePreview,
 	}
 }
@@ -113,6 +133,8 @@ var kinds = map[registry.EventKind]kind{
 	registry.ImageReplicated:     {ReplicationAction, ecrSource, true, replication},
 	registry.ReplicationFailed:   {ReplicationAction, ecrSource, true, replication},
 	registry.ScanningChanged:     {ScanResourceChange, ecrSource, false, scanning},
+	registry.ImageScanned:        {ImageScan, ecrSource, true, scan},
+	registry.UpstreamAsked:       {PullThroughAction, ecrSource, true, pullThrough},
 
 	registry.RepositoryCreated:  {RepositoryCreated, ownSource, true, nil},
 	registry.RepositoryDeleted:  {RepositoryDeleted, ownSource, true, nil},
@@ -134,7 +156,7 @@ func Tell(e registry.Event) (Envelope, error) {
 	}
 	id := e.Repository.ID()
 	env := Envelope{
-		Version: "0", ID: eventID(e), DetailType: k.detailType, Source: k.source, Account: id.Account, Time: e.At.UTC().Truncate(time.Millisecond),
+		Version: "0", ID: eventID(e), DetailType: k.detailType, Source: k.source, Account: id.Account, Time: e.At.UTC().Truncate(time.Second),
 		Region: id.Region, Resources: []string{}, Detail: detail{RepositoryName: e.Repository.String()},
 	}
 	if k.source == ownSource {
@@ -158,78 +180,4 @@ func eventID(e registry.Event) string {
 	sum[6], sum[8] = sum[6]&0x0f|0x80, sum[8]&0x3f|0x80
 	h := hex.EncodeToString(sum[:16])
 	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
-}
-
-func image(env *Envelope, e registry.Event) error {
-	env.Detail.ImageDigest, env.Detail.ImageTag = e.Digest.String(), e.Tag.String()
-	return nil
-}
-
-func imageAction(action string) func(*Envelope, registry.Event) error {
-	return func(env *Envelope, e registry.Event) error {
-		env.Detail.Result, env.Detail.ActionType = "SUCCESS", action
-		return image(env, e)
-	}
-}
-
-func storageClass(env *Envelope, e registry.Event) error {
-	var d registry.StorageClassDetail
-	if err := json.Unmarshal(e.Detail, &d); err != nil {
-		return err
-	}
-	if d.Referrer {
-		env.DetailType = ReferrerAction
-	}
-	env.Detail.TargetStorageClass, env.Detail.ArtifactMediaType, env.Detail.ManifestMediaType = string(d.Target), d.ArtifactMediaType, e.MediaType
-	if !d.LastActivatedAt.IsZero() {
-		env.Detail.LastActivatedAt = new(d.LastActivatedAt.UTC().Truncate(time.Millisecond))
-	}
-	return imageAction("UPDATE_STORAGE_CLASS")(env, e)
-}
-
-func replication(env *Envelope, e registry.Event) error {
-	// The detail struct's JSON has the names of ECR's members.
-	if err := json.Unmarshal(e.Detail, &env.Detail); err != nil {
-		return err
-	}
-	env.Detail.ActionType = "REPLICATE"
-	return image(env, e)
-}
-
-func scanning(env *Envelope, e registry.Event) error {
-	var d registry.ScanningDetail
-	if err := json.Unmarshal(e.Detail, &d); err != nil {
-		return err
-	}
-	env.Detail.ActionType, env.Detail.ResourceType, env.Detail.ScanType = "SCAN_FREQUENCY_CHANGE", "ECR", string(d.Type)
-	for _, r := range d.Repositories {
-		arn := e.Repository.ID().ARN(r.Repository)
-		env.Resources = append(env.Resources, arn)
-		env.Detail.Repositories = append(env.Detail.Repositories, scanFrequency{r.Repository, arn, string(r.Frequency), string(r.Previous)})
-	}
-	return nil
-}
-
-func setting(env *Envelope, e registry.Event) error {
-	var d registry.RegistryDetail
-	err := json.Unmarshal(e.Detail, &d)
-	env.Detail.Setting = d.What
-	return err
-}
-
-func layer(env *Envelope, e registry.Event) error {
-	env.Detail.LayerDigest = e.Digest.String()
-	return nil
-}
-
-func denial(env *Envelope, e registry.Event) error {
-	var d registry.DenialDetail
-	err := json.Unmarshal(e.Detail, &d)
-	env.Detail.Action, env.Detail.Resource, env.Detail.Reason = d.Action, d.Resource, d.Reason
-	return err
-}
-
-func lifecycleRecord(env *Envelope, e registry.Event) error {
-	env.Detail.Lifecycle = e.Detail
-	return nil
 }

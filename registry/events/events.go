@@ -8,7 +8,10 @@
 // answered is deleted. So each event is told at least once, and once more where the
 // process dies between the telling and the note of it; its id tells.
 //
-// What cannot be delivered after [Webhook.MaxAge] becomes a dead letter, which is
+// Memory is bounded: a sink holds a page of the log at a time, and a webhook one
+// event for each of the few lanes that are worked at once. What waits, waits in rows.
+//
+// What cannot be delivered within [Webhook.MaxAge] becomes a dead letter, which is
 // kept until it is replayed or dropped.
 package events
 
@@ -16,6 +19,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -23,20 +27,21 @@ import (
 
 	"github.com/seed-78150930/berth/registry"
 	"github.com/seed-78150930/berth/storage"
-	"github.com/seed-78150930/berth/storage/table"
 )
 
 // Options are what a Follower is made of.
 type Options struct {
 	Registry *registry.Service // required
 	Index    storage.Index     // required; the one of the registry
-	// Client sends to webhooks. It should follow no redirects and look at
-	// addresses, as one of package remote does. Required with webhooks.
+	// Client sends to webhooks, and follows no redirects whatever it says of them. It
+	// should look at addresses, as one of package remote does. Required with webhooks.
 	Client   *http.Client
 	File     string // path; "" for no file
 	Webhooks []Webhook
 	Now      func() time.Time // nil means time.Now
 	Log      *slog.Logger     // nil means nowhere
+
+	wrapFile func(io.Writer) io.Writer // for tests: a disk that is full
 }
 
 // Follower tells of events. It is safe for use by several goroutines.
@@ -44,145 +49,112 @@ type Follower struct {
 	registry *registry.Service
 	index    storage.Index
 	client   *http.Client
-	file     string
+	file     *fileSink // nil for none
 	hooks    []*hook
 	now      func() time.Time
 	log      *slog.Logger
 }
 
-// Rows of this package, in the registry's index.
-var (
-	cursors    = table.New[cursorRow]("eventcursor", 1)     // sink
-	deliveries = table.New[deliveryRow]("eventdelivery", 3) // sink, lane, sequence
-	dead       = table.New[DeadLetter]("eventdead", 2)      // sink, sequence
-)
-
-type cursorRow struct{ Sequence uint64 }
-
-// New checks options.
-func New(o Options) (*Follower, error) {
+// New checks options and notes where the log ends: a sink that it has never heard of
+// is told what happens from then on. Sinks that are known go on where they were, also
+// those that were left out for some time. One that is left out for so long that it
+// has missed what the log no longer holds is forgotten, with what it still had to get.
+func New(ctx context.Context, o Options) (*Follower, error) {
 	if o.Registry == nil || o.Index == nil || len(o.Webhooks) > 0 && o.Client == nil {
 		return nil, errors.New("events: a registry, its index and a client are needed")
 	}
-	if o.Now == nil {
-		o.Now = time.Now
+	f := &Follower{registry: o.Registry, index: o.Index, now: o.Now, log: o.Log}
+	if f.now == nil {
+		f.now = time.Now
 	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
+	if f.log == nil {
+		f.log = slog.New(slog.DiscardHandler)
 	}
-	f := &Follower{registry: o.Registry, index: o.Index, client: o.Client, file: o.File, now: o.Now, log: o.Log}
-	for _, w := range o.Webhooks {
-		h, err := newHook(f, w)
-		if err != nil {
-			return nil, err
-		}
-		for _, other := range f.hooks {
-			if other.Name == h.Name {
-				return nil, fmt.Errorf("events: two webhooks are called %q", h.Name)
-			}
-		}
-		f.hooks = append(f.hooks, h)
+	if o.Client != nil {
+		client := *o.Client
+		client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+		f.client = &client
 	}
-	return f, nil
+	if o.File != "" {
+		f.file = &fileSink{path: o.File, wrap: o.wrapFile}
+	}
+	if err := f.addHooks(o.Webhooks); err != nil {
+		return nil, err
+	}
+	return f, f.meetSinks(ctx)
 }
 
-// Run tells of events until ctx ends, and returns nil then. What goes wrong is
-// logged and tried again.
-func (f *Follower) Run(ctx context.Context) error {
-	var done sync.WaitGroup
-	if f.file != "" {
-		w := &fileSink{path: f.file}
-		done.Go(func() {
-			f.follow(ctx, "file", w.take)
-			w.close()
-		})
+func (f *Follower) addHooks(list []Webhook) error {
+	names := map[string]bool{}
+	for _, w := range list {
+		h, err := newHook(f, w)
+		if err != nil {
+			return err
+		}
+		if names[h.Name] {
+			return fmt.Errorf("events: two webhooks are called %q", h.Name)
+		}
+		names[h.Name] = true
+		f.hooks = append(f.hooks, h)
 	}
-	for _, h := range f.hooks {
-		done.Go(func() { f.follow(ctx, h.sink(), h.take) })
-		done.Go(func() { h.deliver(ctx) })
-	}
-	done.Wait()
 	return nil
 }
 
-// How many events are read at once, and how long a sink rests that failed.
-const (
-	pageSize  = 200
-	restAfter = time.Second
-	mostRest  = time.Minute
-)
+// sinks are all that there are.
+func (f *Follower) sinks() (list []sink) {
+	if f.file != nil {
+		list = append(list, f.file)
+	}
+	for _, h := range f.hooks {
+		list = append(list, h)
+	}
+	return list
+}
 
-// take takes a page of events over and, in the transaction that it is given or
-// before, sees to it that they are told.
-type take func(ctx context.Context, page []registry.Event) (note func(storage.Tx) error, err error)
+// Run tells of events until ctx ends, and returns nil then. What goes wrong is
+// logged and tried again. It is called once.
+func (f *Follower) Run(ctx context.Context) error {
+	var done sync.WaitGroup
+	for _, s := range f.sinks() {
+		done.Go(func() { f.follow(ctx, s) })
+	}
+	for _, h := range f.hooks {
+		done.Go(func() { h.deliver(ctx) })
+	}
+	done.Wait()
+	if f.file != nil {
+		f.file.close()
+	}
+	return nil
+}
 
-// follow has a sink take over what happens. A sink that is new begins with what
-// happens from now on.
-func (f *Follower) follow(ctx context.Context, sink string, take take) {
-	rest := restAfter
-	for ctx.Err() == nil {
-		err := f.step(ctx, sink, take)
-		if err == nil {
-			rest = restAfter
+// Told is an event as it is told, with its number in the log.
+type Told struct {
+	Sequence uint64 `json:"sequence"`
+	Envelope
+}
+
+// Page has the events after the given sequence number, of at most limit in the log,
+// and the number of the last of those: what to ask for next.
+func (f *Follower) Page(ctx context.Context, after uint64, limit int) (list []Told, last uint64, err error) {
+	page, err := f.registry.Events(ctx, after, limit)
+	if err != nil || len(page) == 0 {
+		return nil, after, err
+	}
+	return f.tell(page), page[len(page)-1].Sequence, nil
+}
+
+// tell puts events in their form. One that has none, since a later version wrote it
+// or its detail is damaged, is logged and left out, lest it hold up all others.
+func (f *Follower) tell(page []registry.Event) []Told {
+	list := make([]Told, 0, len(page))
+	for _, e := range page {
+		env, err := Tell(e)
+		if err != nil {
+			f.log.Error("an event is left out", "sequence", e.Sequence, "error", err)
 			continue
 		}
-		if ctx.Err() == nil {
-			f.log.Error("events wait", "sink", sink, "error", err)
-		}
-		pause(ctx, rest)
-		rest = min(2*rest, mostRest)
+		list = append(list, Told{e.Sequence, env})
 	}
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
-	}
-}
-
-func (f *Follower) step(ctx context.Context, sink string, take take) error {
-	at, err := f.cursor(ctx, sink)
-	if err != nil {
-		return err
-	}
-	if err := f.registry.AwaitEvents(ctx, at); err != nil {
-		return err
-	}
-	page, err := f.registry.Events(ctx, at, pageSize)
-	if err != nil || len(page) == 0 {
-		return err
-	}
-	note, err := take(ctx, page)
-	if err != nil {
-		return err
-	}
-	return f.index.Update(ctx, func(tx storage.Tx) error {
-		if note != nil {
-			if err := note(tx); err != nil {
-				return err
-			}
-		}
-		return cursors.Put(tx, cursorRow{page[len(page)-1].Sequence}, sink)
-	})
-}
-
-// cursor is how far a sink is.
-func (f *Follower) cursor(ctx context.Context, sink string) (at uint64, err error) {
-	last, err := f.registry.LastEvent(ctx)
-	if err != nil {
-		return 0, err
-	}
-	err = f.index.Update(ctx, func(tx storage.Tx) error {
-		row, err := cursors.Get(tx, sink)
-		if errors.Is(err, storage.ErrNotFound) {
-			at = last
-			return cursors.Put(tx, cursorRow{last}, sink)
-		}
-		at = row.Sequence
-		return err
-	})
-	return at, err
+	return list
 }

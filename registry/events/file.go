@@ -2,12 +2,12 @@ package events
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
+	"path/filepath"
 
-	"github.com/seed-78150930/berth/registry"
 	"github.com/seed-78150930/berth/storage"
 )
 
@@ -15,36 +15,48 @@ import (
 // made anew, so that it can be rotated.
 type fileSink struct {
 	path string
-	file *os.File
+	file *os.File  // nil while it is not open
+	to   io.Writer // the file
+	wrap func(io.Writer) io.Writer
 }
 
-// take writes a page with one write and a sync: a line is whole or, after a crash
-// in the midst of it, the last one.
-func (s *fileSink) take(_ context.Context, page []registry.Event) (func(storage.Tx) error, error) {
-	var lines bytes.Buffer
-	for _, e := range page {
-		env, err := Tell(e)
-		if err != nil {
-			return nil, err
-		}
-		if err := json.NewEncoder(&lines).Encode(env); err != nil {
-			return nil, err
-		}
+func (*fileSink) key() string { return "file" }
+
+// write writes lines and syncs them. Each is one write, so that who follows the file
+// sees whole lines; after a failure or a crash in the midst of one it is ended, and
+// its event follows whole.
+func (s *fileSink) write(page []Told) error {
+	if len(page) == 0 {
+		return nil
 	}
 	if err := s.open(); err != nil {
-		return nil, fmt.Errorf("open file of events: %w", err)
+		return fmt.Errorf("open file of events: %w", err)
 	}
-	if _, err := s.file.Write(lines.Bytes()); err != nil {
-		return nil, fmt.Errorf("write file of events: %w", err)
+	if err := s.append(page); err != nil {
+		s.close()
+		return fmt.Errorf("write file of events: %w", err)
 	}
-	if err := s.file.Sync(); err != nil {
-		return nil, fmt.Errorf("sync file of events: %w", err)
-	}
-	return nil, nil
+	return nil
 }
 
-// open opens the file at the path unless it is the one that is open. A last line
-// that a crash has cut is ended.
+func (s *fileSink) append(page []Told) error {
+	for _, e := range page {
+		var line bytes.Buffer
+		if err := json.NewEncoder(&line).Encode(e.Envelope); err != nil {
+			return err
+		}
+		if _, err := s.to.Write(line.Bytes()); err != nil {
+			return err
+		}
+	}
+	return s.file.Sync()
+}
+
+// note and noted have nothing to do: what the file takes over is written.
+func (*fileSink) note(storage.Tx, []Told) error { return nil }
+func (*fileSink) noted()                        {}
+
+// open opens the file at the path unless it is the one that is open.
 func (s *fileSink) open() error {
 	if s.file != nil {
 		is, err := s.file.Stat()
@@ -58,10 +70,29 @@ func (s *fileSink) open() error {
 	if err != nil {
 		return err
 	}
-	s.file = file
-	info, err := file.Stat()
-	if err != nil || info.Size() == 0 {
+	if err := prepare(file); err != nil {
+		_ = file.Close() // nothing is written yet
 		return err
+	}
+	s.file, s.to = file, file
+	if s.wrap != nil {
+		s.to = s.wrap(file)
+	}
+	return nil
+}
+
+// prepare ends a last line that was cut short, and has an empty file, which may be
+// new, found again after a power cut.
+func prepare(file *os.File) error {
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return nil // a pipe or a terminal
+	}
+	if info.Size() == 0 {
+		return syncFolder(filepath.Dir(file.Name()))
 	}
 	last := make([]byte, 1)
 	if _, err := file.ReadAt(last, info.Size()-1); err != nil || last[0] == '\n' {
@@ -71,9 +102,18 @@ func (s *fileSink) open() error {
 	return err
 }
 
+func syncFolder(path string) error {
+	folder, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer folder.Close()
+	return folder.Sync()
+}
+
 func (s *fileSink) close() {
 	if s.file != nil {
-		_ = s.file.Close() // all that was written is synced
+		_ = s.file.Close() // all that counts is synced
 		s.file = nil
 	}
 }

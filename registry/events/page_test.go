@@ -1,7 +1,6 @@
 package events_test
 
 import (
-	"encoding/json"
 	"os"
 	"regexp"
 	"strings"
@@ -9,34 +8,46 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/seed-78150930/berth/registry"
 	"github.com/seed-78150930/berth/registry/events"
 )
 
-// The page for users shows events as they are, and all detail-types with their
-// sources.
+const page = "../../docs/events.md"
+
+// TestPageOfEvents holds the page for users to what is told: each sample as it is, and
+// all detail-types with their sources. With UPDATE set in the environment it writes
+// the samples anew that the page shows.
 func TestPageOfEvents(t *testing.T) {
-	text, err := os.ReadFile("../../docs/events.md")
+	content, err := os.ReadFile(page)
 	must(t, err)
-	shown := regexp.MustCompile("(?s)<!-- event: (\\S+) -->\n```json\n(.*?)```").FindAllSubmatch(text, -1)
-	if len(shown) == 0 {
-		t.Error("the page shows no event")
+	text, all := string(content), samples(t)
+	blocks := regexp.MustCompile("(?s)(<!-- event: (\\S+) -->\n```json\n)(.*?)(```)")
+	if os.Getenv("UPDATE") != "" {
+		text = blocks.ReplaceAllStringFunc(text, func(block string) string {
+			m := blocks.FindStringSubmatch(block)
+			return m[1] + shown(t, all[m[2]]) + m[4]
+		})
+		must(t, os.WriteFile(page, []byte(text), 0o644))
 	}
-	for _, m := range shown {
-		env, err := events.Tell(samples(t)[registry.EventKind(m[1])])
-		must(t, err)
-		want, err := json.MarshalIndent(env, "", "  ")
-		must(t, err)
-		if diff := cmp.Diff(string(want)+"\n", string(m[2])); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", m[1], diff)
+	for _, m := range blocks.FindAllStringSubmatch(text, -1) {
+		e, ok := all[m[2]]
+		if !ok {
+			t.Errorf("%s is shown twice or unheard of", m[2])
+			continue
 		}
+		delete(all, m[2])
+		if diff := cmp.Diff(shown(t, e), m[3]); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", m[2], diff)
+		}
+	}
+	for name := range all {
+		t.Errorf("the page does not show %s", name)
 	}
 	for _, detailType := range events.DetailTypes() {
 		source := "aws.ecr"
 		if strings.HasPrefix(detailType, "Berth ") {
 			source = "berth"
 		}
-		if !strings.Contains(string(text), "| `"+detailType+"` | `"+source+"` |") {
+		if !strings.Contains(text, "| `"+detailType+"` | `"+source+"` |") {
 			t.Errorf("the page does not speak of %q", detailType)
 		}
 	}

@@ -54,22 +54,22 @@ func (s *scripted) DeleteKey(_ context.Context, id string) error {
 
 func (s *scripted) Events(_ context.Context, after uint64, wait bool) (admin.EventPage, error) {
 	s.asked = append(s.asked, fmt.Sprint("events after ", after, " ", wait))
-	return admin.EventPage{Events: []events.Envelope{{ID: "one"}}, Last: after + 1}, s.err
+	return admin.EventPage{Events: []events.Told{{Sequence: after + 1, Envelope: events.Envelope{ID: "one"}}}, Last: after + 1}, s.err
 }
 
 func (s *scripted) LatestEvent(context.Context) (uint64, error) { return 7, s.err }
 
-func (s *scripted) DeadLetters(context.Context) ([]events.DeadLetter, error) {
-	return []events.DeadLetter{{Webhook: "hook", Sequence: "1"}}, s.err
+func (s *scripted) DeadLetters(_ context.Context, after events.LetterID) ([]events.DeadLetter, error) {
+	return []events.DeadLetter{{LetterID: events.LetterID{Webhook: after.Webhook + "s", Sequence: after.Sequence + 1}}}, s.err
 }
 
-func (s *scripted) Replay(_ context.Context, webhook, sequence string) error {
-	s.asked = append(s.asked, "replay "+webhook+" "+sequence)
+func (s *scripted) Replay(_ context.Context, id events.LetterID) error {
+	s.asked = append(s.asked, fmt.Sprint("replay ", id.Webhook, " ", id.Sequence))
 	return s.err
 }
 
-func (s *scripted) Drop(_ context.Context, webhook, sequence string) error {
-	s.asked = append(s.asked, "drop "+webhook+" "+sequence)
+func (s *scripted) Drop(_ context.Context, id events.LetterID) error {
+	s.asked = append(s.asked, fmt.Sprint("drop ", id.Webhook, " ", id.Sequence))
 	return s.err
 }
 
@@ -77,25 +77,27 @@ func TestEventsOverTheSocket(t *testing.T) {
 	s := &scripted{}
 	c := serve(t, admin.InFolder(t.TempDir()), s)
 	page, err := c.Events(t.Context(), 1<<63, true)
-	if err != nil || page.Last != 1<<63+1 || len(page.Events) != 1 || page.Events[0].ID != "one" {
+	if err != nil || page.Last != 1<<63+1 || len(page.Events) != 1 || page.Events[0].ID != "one" || page.Events[0].Sequence != page.Last {
 		t.Errorf("events %+v, %v", page, err)
 	}
 	if last, err := c.LatestEvent(t.Context()); err != nil || last != 7 {
 		t.Errorf("the latest is %d, %v", last, err)
 	}
-	if list, err := c.DeadLetters(t.Context()); err != nil || len(list) != 1 || list[0].Webhook != "hook" {
+	if list, err := c.DeadLetters(t.Context(), events.LetterID{Webhook: "a&b", Sequence: 1 << 63}); err != nil || len(list) != 1 || list[0].Webhook != "a&bs" || list[0].Sequence != 1<<63+1 {
 		t.Errorf("dead letters %+v, %v", list, err)
 	}
-	if err := errors.Join(c.Replay(t.Context(), "a/b c", "1"), c.Drop(t.Context(), "hook", "2")); err != nil {
+	if err := errors.Join(c.Replay(t.Context(), events.LetterID{Webhook: "a/b c", Sequence: 1}), c.Drop(t.Context(), events.LetterID{Webhook: "hook", Sequence: 2})); err != nil {
 		t.Error(err)
 	}
 	want := []string{"events after 9223372036854775808 true", "replay a/b c 1", "drop hook 2"}
 	if diff := cmp.Diff(want, s.asked); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	s.err = events.ErrNoLetter
-	if err := c.Drop(t.Context(), "hook", "2"); err == nil || !strings.Contains(err.Error(), "no such dead letter") {
-		t.Errorf("an absent letter: %v", err)
+	for _, refusal := range []error{events.ErrNoLetter, events.ErrNoWebhook} {
+		s.err = refusal
+		if err := c.Replay(t.Context(), events.LetterID{Webhook: "hook", Sequence: 2}); err == nil || !strings.Contains(err.Error(), refusal.Error()) {
+			t.Errorf("%v, want %v", err, refusal)
+		}
 	}
 }
 

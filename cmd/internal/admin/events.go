@@ -12,9 +12,9 @@ import (
 
 // EventPage is a run of events.
 type EventPage struct {
-	Events []events.Envelope `json:"events"`
-	// Last is the sequence number of the last of them or, where there are none, the
-	// one that was asked for: what to ask for next.
+	Events []events.Told `json:"events"`
+	// Last is what to ask for next: the sequence number of the last of them, or a later
+	// one of an event that has no form; where there are none, the one asked for.
 	Last uint64 `json:"last"`
 }
 
@@ -25,11 +25,13 @@ type Watcher interface {
 	// there is.
 	Events(ctx context.Context, after uint64, wait bool) (EventPage, error)
 	LatestEvent(ctx context.Context) (uint64, error)
-	// DeadLetters are events that webhooks did not take. Replay has one delivered
-	// again, and Drop removes it; the error is events.ErrNoLetter if it is not there.
-	DeadLetters(ctx context.Context) ([]events.DeadLetter, error)
-	Replay(ctx context.Context, webhook, sequence string) error
-	Drop(ctx context.Context, webhook, sequence string) error
+	// DeadLetters are events that webhooks did not take, those behind the given one,
+	// some hundred at most. Replay has one delivered again, and Drop removes it; the
+	// error is events.ErrNoLetter if it is not there, and events.ErrNoWebhook if nobody
+	// would deliver it.
+	DeadLetters(ctx context.Context, after events.LetterID) ([]events.DeadLetter, error)
+	Replay(ctx context.Context, id events.LetterID) error
+	Drop(ctx context.Context, id events.LetterID) error
 }
 
 // EventWait is how long Watcher.Events waits.
@@ -47,22 +49,23 @@ func (c *Client) LatestEvent(ctx context.Context) (last uint64, err error) {
 }
 
 // DeadLetters implements Watcher.
-func (c *Client) DeadLetters(ctx context.Context) (list []events.DeadLetter, err error) {
-	return list, c.ask(ctx, http.MethodGet, "/events/dead", nil, &list)
+func (c *Client) DeadLetters(ctx context.Context, after events.LetterID) (list []events.DeadLetter, err error) {
+	q := url.Values{"webhook": {after.Webhook}, "sequence": {strconv.FormatUint(after.Sequence, 10)}}
+	return list, c.ask(ctx, http.MethodGet, "/events/dead?"+q.Encode(), nil, &list)
 }
 
 // Replay implements Watcher.
-func (c *Client) Replay(ctx context.Context, webhook, sequence string) error {
-	return c.ask(ctx, http.MethodPost, letterPath(webhook, sequence), nil, nil)
+func (c *Client) Replay(ctx context.Context, id events.LetterID) error {
+	return c.ask(ctx, http.MethodPost, letterPath(id), nil, nil)
 }
 
 // Drop implements Watcher.
-func (c *Client) Drop(ctx context.Context, webhook, sequence string) error {
-	return c.ask(ctx, http.MethodDelete, letterPath(webhook, sequence), nil, nil)
+func (c *Client) Drop(ctx context.Context, id events.LetterID) error {
+	return c.ask(ctx, http.MethodDelete, letterPath(id), nil, nil)
 }
 
-func letterPath(webhook, sequence string) string {
-	return "/events/dead/" + url.PathEscape(webhook) + "/" + url.PathEscape(sequence)
+func letterPath(id events.LetterID) string {
+	return "/events/dead/" + url.PathEscape(id.Webhook) + "/" + strconv.FormatUint(id.Sequence, 10)
 }
 
 func (h handler) events(w http.ResponseWriter, r *http.Request) error {
@@ -87,25 +90,33 @@ func (h handler) latestEvent(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (h handler) deadLetters(w http.ResponseWriter, r *http.Request) error {
-	list, err := h.Server.DeadLetters(r.Context())
+	q := r.URL.Query()
+	after, err := letterID(q.Get("webhook"), q.Get("sequence"))
+	if err != nil {
+		return err
+	}
+	list, err := h.Server.DeadLetters(r.Context(), after)
 	if err == nil {
 		writeJSON(w, http.StatusOK, append([]events.DeadLetter{}, list...))
 	}
 	return err
 }
 
-func (h handler) replay(w http.ResponseWriter, r *http.Request) error {
-	return answered(w, h.Server.Replay(r.Context(), r.PathValue("webhook"), r.PathValue("sequence")))
-}
-
-func (h handler) drop(w http.ResponseWriter, r *http.Request) error {
-	return answered(w, h.Server.Drop(r.Context(), r.PathValue("webhook"), r.PathValue("sequence")))
-}
-
-// answered answers what has nothing to say.
-func answered(w http.ResponseWriter, err error) error {
-	if err == nil {
-		w.WriteHeader(http.StatusNoContent)
+// onLetter does something to the dead letter that a request is about.
+func onLetter(do func(context.Context, events.LetterID) error) func(http.ResponseWriter, *http.Request) error {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		id, err := letterID(r.PathValue("webhook"), r.PathValue("sequence"))
+		if err == nil {
+			err = do(r.Context(), id)
+		}
+		if err == nil {
+			w.WriteHeader(http.StatusNoContent)
+		}
+		return err
 	}
-	return err
+}
+
+func letterID(webhook, sequence string) (events.LetterID, error) {
+	n, err := strconv.ParseUint(sequence, 10, 64)
+	return events.LetterID{Webhook: webhook, Sequence: n}, err
 }

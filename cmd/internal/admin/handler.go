@@ -23,8 +23,8 @@ func Handler(s Server) http.Handler {
 		"GET /events":                              h.events,
 		"GET /events/latest":                       h.latestEvent,
 		"GET /events/dead":                         h.deadLetters,
-		"POST /events/dead/{webhook}/{sequence}":   h.replay,
-		"DELETE /events/dead/{webhook}/{sequence}": h.drop,
+		"POST /events/dead/{webhook}/{sequence}":   onLetter(s.Replay),
+		"DELETE /events/dead/{webhook}/{sequence}": onLetter(s.Drop),
 
 		"POST /lifecycle/test": h.testLifecycle,
 	} {
@@ -46,7 +46,7 @@ func answering(fn func(http.ResponseWriter, *http.Request) error) http.HandlerFu
 
 func statusOf(err error) int {
 	switch {
-	case errors.Is(err, accounts.ErrNoKey), errors.Is(err, events.ErrNoLetter):
+	case errors.Is(err, accounts.ErrNoKey), errors.Is(err, events.ErrNoLetter), errors.Is(err, events.ErrNoWebhook):
 		return http.StatusNotFound
 	case errors.Is(err, accounts.ErrStatic), errors.Is(err, accounts.ErrBadAccount):
 		return http.StatusBadRequest

@@ -252,11 +252,11 @@ restore-time: 0s
 events:
   webhooks:
     - {name: chat, url: "https://hooks.example/a"}
-    - {name: other, url: "https://hooks.example/b", format: cloudevents, repositories: [team/*, x], types: [ECR Image Action]}
+    - {name: other, url: "https://hooks.example/b", format: cloudevents, repositories: [team/*, x], types: [ECR Image Action], max-age: 90m}
 `)})
 	want := []config.Webhook{
-		{Name: "chat", URL: "https://hooks.example/a", Format: "plain"},
-		{Name: "other", URL: "https://hooks.example/b", Format: "cloudevents", Repositories: []string{"team/*", "x"}, Types: []string{"ECR Image Action"}},
+		{Name: "chat", URL: "https://hooks.example/a", Format: "plain", MaxAge: 24 * time.Hour},
+		{Name: "other", URL: "https://hooks.example/b", Format: "cloudevents", Repositories: []string{"team/*", "x"}, Types: []string{"ECR Image Action"}, MaxAge: 90 * time.Minute},
 	}
 	if diff := cmp.Diff(want, c.Events.Webhooks); diff != "" || c.RestoreTime != 0 {
 		t.Errorf("restored within %v, webhooks (-want +got):\n%s", c.RestoreTime, diff)

@@ -1,5 +1,7 @@
 package config
 
+import "time"
+
 // Events says who is told of events.
 type Events struct {
 	File     string    `key:"file" default:"" restart:"yes" help:"file that takes each event as a line of JSON"`
@@ -9,12 +11,13 @@ type Events struct {
 
 // Webhook is an address that is sent events.
 type Webhook struct {
-	Name         string   `key:"name" needed:"chat" help:"what the webhook is known by, also to what it still has to get"`
-	URL          string   `key:"url" needed:"https://hooks.example/berth" help:"address that is sent each event by POST"`
-	Format       string   `key:"format" default:"plain" oneof:"plain,cloudevents" help:"form of the body: plain (EventBridge's envelope) or cloudevents"`
-	SecretFile   string   `key:"secret-file" default:"" help:"file with the secret that signs each body; none signs nothing"`
-	Repositories []string `key:"repositories" help:"patterns of repositories' names, * for any run of characters; none means all"`
-	Types        []string `key:"types" help:"detail-types of the events; none means all"`
+	Name         string        `key:"name" needed:"chat" help:"what the webhook is known by, also to what it still has to get"`
+	URL          string        `key:"url" needed:"https://hooks.example/berth" help:"address that is sent each event by POST"`
+	Format       string        `key:"format" default:"plain" oneof:"plain,cloudevents" help:"form of the body: plain (EventBridge's envelope) or cloudevents"`
+	SecretFile   string        `key:"secret-file" default:"" help:"file with the secret that signs each body; none signs nothing"`
+	Repositories []string      `key:"repositories" help:"patterns of repositories' names, * for any run of characters; none means all"`
+	Types        []string      `key:"types" help:"detail-types of the events; none means all"`
+	MaxAge       time.Duration `key:"max-age" default:"24h" help:"how long an event may wait when it is tried for the last time"`
 }
 
 // Egress says where the server itself may connect to.

@@ -14,7 +14,7 @@ import (
 )
 
 // openEvents makes the follower of the event log that the configuration asks for.
-func (s *Server) openEvents() (*events.Follower, error) {
+func (s *Server) openEvents(ctx context.Context) (*events.Follower, error) {
 	c := s.options.Config
 	client, err := remote.New(remote.Options{Allow: c.Egress.Allow, PlainHTTP: c.Egress.PlainHTTP})
 	if err != nil {
@@ -28,14 +28,16 @@ func (s *Server) openEvents() (*events.Follower, error) {
 		}
 		o.Webhooks = append(o.Webhooks, hook)
 	}
-	return events.New(o)
+	return events.New(ctx, o)
 }
 
 // minSecret is how many bytes a secret has at least that cannot be guessed.
 const minSecret = 16
 
 func webhook(w config.Webhook) (events.Webhook, error) {
-	hook := events.Webhook{Name: w.Name, URL: w.URL, Format: events.Format(w.Format), Repositories: w.Repositories, Types: w.Types}
+	hook := events.Webhook{
+		Name: w.Name, URL: w.URL, Format: events.Format(w.Format), Repositories: w.Repositories, Types: w.Types, MaxAge: w.MaxAge,
+	}
 	if w.SecretFile == "" {
 		return hook, nil
 	}
@@ -61,35 +63,22 @@ func (s *Server) Events(ctx context.Context, after uint64, wait bool) (admin.Eve
 			return admin.EventPage{}, err
 		}
 	}
-	page := admin.EventPage{Events: []events.Envelope{}, Last: after}
-	list, err := s.registry.Events(ctx, after, eventsAtOnce)
-	if err != nil {
-		return page, err
-	}
-	for _, e := range list {
-		env, err := events.Tell(e)
-		if err != nil {
-			return page, err
-		}
-		page.Events, page.Last = append(page.Events, env), e.Sequence
-	}
-	return page, nil
+	list, last, err := s.events.Page(ctx, after, eventsAtOnce)
+	return admin.EventPage{Events: append([]events.Told{}, list...), Last: last}, err
 }
 
 // LatestEvent implements admin.Watcher.
 func (s *Server) LatestEvent(ctx context.Context) (uint64, error) { return s.registry.LastEvent(ctx) }
 
 // DeadLetters implements admin.Watcher.
-func (s *Server) DeadLetters(ctx context.Context) ([]events.DeadLetter, error) {
-	return s.events.DeadLetters(ctx)
+func (s *Server) DeadLetters(ctx context.Context, after events.LetterID) ([]events.DeadLetter, error) {
+	return s.events.DeadLetters(ctx, after, eventsAtOnce)
 }
 
 // Replay implements admin.Watcher.
-func (s *Server) Replay(ctx context.Context, webhook, sequence string) error {
-	return s.events.Replay(ctx, webhook, sequence)
+func (s *Server) Replay(ctx context.Context, id events.LetterID) error {
+	return s.events.Replay(ctx, id)
 }
 
 // Drop implements admin.Watcher.
-func (s *Server) Drop(ctx context.Context, webhook, sequence string) error {
-	return s.events.Drop(ctx, webhook, sequence)
-}
+func (s *Server) Drop(ctx context.Context, id events.LetterID) error { return s.events.Drop(ctx, id) }

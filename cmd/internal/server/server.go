@@ -111,7 +111,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if s.replicate, err = replicate.New(replicate.Options{Registry: s.registry, Log: s.log}); err != nil {
 		return err
 	}
-	if s.events, err = s.openEvents(); err != nil {
+	if s.events, err = s.openEvents(ctx); err != nil {
 		return err
 	}
 	if s.jobs, err = s.openJobs(); err != nil {
