@@ -167,16 +167,27 @@ func (g *game) checkEvents() error {
 	}
 	want := g.model.events[g.seen:]
 	g.seen = len(g.model.events)
-	// Which repository's policy runs first is nobody's business.
-	slices.SortStableFunc(want, byRepository)
-	slices.SortStableFunc(got, byRepository)
+	slices.SortStableFunc(want, inOrder)
+	slices.SortStableFunc(got, inOrder)
 	if diff := cmp.Diff(want, got, sameIfEmpty); diff != "" {
 		return fmt.Errorf("events (-model +log):\n%s", diff)
 	}
 	return nil
 }
 
-func byRepository(a, b event) int { return strings.Compare(a.Repo, b.Repo) }
+// inOrder compares events whose order is promised: those of one repository, but
+// for pulls, which are written later than what else happens.
+func inOrder(a, b event) int {
+	switch {
+	case a.Repo != b.Repo:
+		return strings.Compare(a.Repo, b.Repo)
+	case a.Kind != pullKind && b.Kind == pullKind:
+		return -1
+	case a.Kind == pullKind && b.Kind != pullKind:
+		return 1
+	}
+	return 0
+}
 
 // sameIfEmpty takes no events for the same as none.
 var sameIfEmpty = cmp.Transformer("list", func(list []event) map[int]event {

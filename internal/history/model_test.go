@@ -28,6 +28,7 @@ type model struct {
 	mounting bool
 	events   []event
 	pulls    map[pulled]time.Time // that are not written yet
+	noted    []event              // of pulls, likewise
 	flushAt  time.Time
 	now      time.Time
 	created  int // repositories
@@ -74,6 +75,9 @@ type event struct {
 	At                                               time.Time
 }
 
+// pullKind is the kind of events of pulls.
+const pullKind = "image-pulled"
+
 func newModel(c config, now time.Time) *model {
 	return &model{config: c, repos: map[string]*repository{}, uploads: map[int]*upload{}, pulls: map[pulled]time.Time{}, now: now, flushAt: now.Add(flushEvery)}
 }
@@ -110,6 +114,8 @@ func (m *model) flush() {
 		}
 	}
 	clear(m.pulls)
+	m.events = append(m.events, m.noted...)
+	m.noted = nil
 }
 
 func (m *model) restoreDue() {
@@ -325,7 +331,14 @@ func (m *model) pull(s step, r *repository) outcome {
 	if img == nil || img.status != "ACTIVE" {
 		return imageMissing
 	}
-	m.pulls[pulled{r.number, img.digest}] = m.now // HEAD counts too
+	m.pulls[pulled{r.number, img.digest}] = m.now // HEAD counts too, but is no event
+	if s.Do == pull && m.Reads {
+		e := event{Kind: pullKind, Repo: s.Repo, Image: called(img.digest), MediaType: img.mediaType, Actor: caller, At: m.now}
+		if len(s.Tags) > 0 {
+			e.Tag = s.Tags[0]
+		}
+		m.noted = append(m.noted, e)
+	}
 	return accepted
 }
 
@@ -339,7 +352,7 @@ func (r *repository) find(s step) *stored {
 // clone is a copy, to try something on.
 func (m *model) clone() *model {
 	c := *m
-	c.events, c.pulls = slices.Clone(m.events), maps.Clone(m.pulls)
+	c.events, c.noted, c.pulls = slices.Clone(m.events), slices.Clone(m.noted), maps.Clone(m.pulls)
 	c.repos, c.uploads = map[string]*repository{}, map[int]*upload{}
 	for slot, u := range m.uploads {
 		c.uploads[slot] = new(*u)

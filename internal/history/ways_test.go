@@ -131,12 +131,13 @@ var ways = []way{
 }
 
 // TestWaysToATag tries all ways to move or drop a tag, in each form, under each
-// tag rule, on a tag that the exclusions match and on one that they do not.
+// tag rule, on a tag that the exclusions match and on tags that they do not.
 func TestWaysToATag(t *testing.T) {
 	for _, c := range []config{{Compat: ociapi.OCI}, {Compat: ociapi.ECR}} {
 		for _, rule := range rules {
-			for _, tag := range []string{"1", "dev-1"} {
+			for _, tag := range []string{"1", "dev-1", "Dev-1"} { // patterns know upper case from lower
 				t.Run(fmt.Sprintf("%s, %s, %s", c.Compat, rule, tag), func(t *testing.T) {
+					t.Parallel()
 					immutable := (&repository{rule: rule}).immutable(tag)
 					for _, w := range ways {
 						for form, play := range w.forms {

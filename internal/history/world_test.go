@@ -34,12 +34,13 @@ var here = registry.ID{Account: account, Region: region}
 type config struct {
 	Compat ociapi.Compat
 	Create bool // a push makes repositories that are missing
+	Reads  bool // pulls are events
 }
 
 func (c config) asECR() bool { return c.Compat == ociapi.ECR }
 
 func (c config) String() string {
-	return fmt.Sprintf("compat %s, create on push: %t", c.Compat, c.Create)
+	return fmt.Sprintf("compat %s, create on push: %t, pulls are events: %t", c.Compat, c.Create, c.Reads)
 }
 
 // world is a registry in memory with both doors, and the one who calls.
@@ -65,7 +66,7 @@ func open(c config, change ...func(*registry.Options)) (*world, error) {
 	w := &world{config: c, index: memory.NewIndex(), blobs: memory.NewBlobs()}
 	w.key = sigv4test.Key{ID: "AKIAHISTORY", Secret: "the secret of histories", Region: region, Service: "ecr"}
 	w.options = registry.Options{
-		Index: w.index, Blobs: w.blobs, RestoreTime: restoreTime, UploadExpiry: uploadExpiry, PullTimeFlush: flushEvery, LifecycleInterval: time.Second,
+		Index: w.index, Blobs: w.blobs, RestoreTime: restoreTime, UploadExpiry: uploadExpiry, PullTimeFlush: flushEvery, LifecycleInterval: time.Second, ReadEvents: c.Reads,
 		EventRetention: 1000 * time.Hour, Limits: registry.Limits{Images: mostImages, Tags: mostTags, SmallestPart: 1},
 	}
 	if c.Create {
