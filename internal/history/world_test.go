@@ -164,7 +164,13 @@ func (w *world) ask(r *http.Request) answer {
 	return serve(w.oci, r)
 }
 
-func serve(h http.Handler, r *http.Request) answer {
+// serve asks a door. A panic is an answer too, or the history could not be shrunk.
+func serve(h http.Handler, r *http.Request) (a answer) {
+	defer func() {
+		if p := recover(); p != nil {
+			a = answer{status: http.StatusInternalServerError, body: fmt.Sprintf("panic: %v", p)}
+		}
+	}()
 	rec := httptest.NewRecorder()
 	h.ServeHTTP(rec, r)
 	return answer{rec.Code, rec.Header(), rec.Body.String()}
