@@ -19,11 +19,9 @@ import (
 // game is a history that is played on a world and on the model.
 type game struct {
 	*player
-	model  *model
-	steps  int    // that were played
-	checks int    // of the state of a repository
-	after  uint64 // sequence number of the last event
-	seen   int    // events of the model
+	model *model
+	after uint64 // sequence number of the last event
+	seen  int    // events of the model
 }
 
 // failure is a history that the model does not allow.
@@ -72,7 +70,6 @@ func (g *game) step(s step) error {
 	if got != want {
 		return fmt.Errorf("the answer is %q, want %q", got, want)
 	}
-	g.steps++
 	return g.check(s)
 }
 
@@ -118,11 +115,11 @@ func (g *game) check(s step) error {
 	case s.Do == page:
 		return g.turnPage(s)
 	case s.touches() != nothing:
-		if err := g.checkState(s.Repo, s.touches()); err != nil {
+		if err := g.checkState(s.Repo, s.touches(), s.turn(3) == 0); err != nil {
 			return err
 		}
 	}
-	if g.steps%50 == 0 {
+	if s.turn(50) == 0 {
 		return g.checkAll()
 	}
 	return nil
@@ -132,7 +129,7 @@ func (g *game) check(s step) error {
 func (g *game) checkExpired() error {
 	for repo, r := range g.model.repos {
 		if r.keeps != nil {
-			if err := g.checkState(repo, content); err != nil {
+			if err := g.checkState(repo, content, false); err != nil {
 				return err
 			}
 		}
@@ -143,7 +140,7 @@ func (g *game) checkExpired() error {
 // checkAll is check of all repositories, and of the bytes of layers.
 func (g *game) checkAll() error {
 	for _, repo := range repoNames {
-		if err := errors.Join(g.checkState(repo, everything), g.checkLayers(repo)); err != nil {
+		if err := errors.Join(g.checkState(repo, everything, true), g.checkLayers(repo)); err != nil {
 			return err
 		}
 	}

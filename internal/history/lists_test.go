@@ -118,14 +118,14 @@ func (g *game) checkLists(s step) error {
 	if diff := cmp.Diff(r.activeTags(), got); diff != "" {
 		return fmt.Errorf("tags by pages of %d (-model +door):\n%s", s.Size, diff)
 	}
-	f := filters[g.steps%len(filters)]
+	f := filters[s.turn(len(filters))]
 	for operation, want := range r.filtered(f.tags, f.status) {
 		q := query{operation, members{"repositoryName": s.Repo, "filter": members{"tagStatus": f.tags, "imageStatus": f.status}}}
 		if err := g.checkPages(q, s.Size, want); err != nil {
 			return err
 		}
 	}
-	return g.checkReferrers(s, r, universe[subjects[g.steps%len(subjects)]].digest)
+	return g.checkReferrers(s, r, universe[subjects[s.turn(len(subjects))]].digest)
 }
 
 // subjects are documents that others refer to, and one that nobody does.

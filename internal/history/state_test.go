@@ -215,15 +215,15 @@ func (p *player) readLayers(repo string) (map[string]layerState, error) {
 }
 
 // checkState holds a part of a repository against the model: as the domain has it
-// and, every third time, as the doors show it.
-func (g *game) checkState(repo string, which part) error {
+// or, if asked, also as the doors show it.
+func (g *game) checkState(repo string, which part, atDoors bool) error {
 	r := g.model.repos[repo]
 	if r == nil {
 		return g.checkMissing(repo)
 	}
 	want := g.model.state(r).only(which)
 	read := map[string]func(string, part) (state, error){"domain": g.within}
-	if g.checks++; g.checks%3 == 0 || which == everything {
+	if atDoors {
 		read["doors"] = g.read
 	}
 	for where, read := range read {

@@ -2,6 +2,7 @@ package history
 
 import (
 	"encoding/json"
+	"hash/crc32"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -235,6 +236,12 @@ func (s step) String() string {
 		panic(err) // of a plain struct
 	}
 	return string(text)
+}
+
+// turn is whose turn it is of n things, by what the step is: a step that is left
+// out of a history changes nothing for the others.
+func (s step) turn(n int) int {
+	return int(crc32.ChecksumIEEE([]byte(s.String()))) % n
 }
 
 func lines(all []step) string {
