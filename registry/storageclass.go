@@ -23,7 +23,7 @@ const (
 // StorageClassDetail is the detail of StorageClassChanged.
 type StorageClassDetail struct {
 	Target            StorageClass
-	ArtifactMediaType string    `json:",omitempty"`
+	ArtifactMediaType string    `json:",omitempty"` // the artifact type, else that of the config, as in the examples of Amazon's user guide
 	LastActivatedAt   time.Time `json:",omitzero"`
 	Referrer          bool      `json:",omitempty"` // the image is one
 }
@@ -181,7 +181,7 @@ func (s *Service) putStatus(ctx context.Context, tx storage.Tx, repo *repository
 		return err
 	}
 	e := eventRow{Digest: img.digest, MediaType: img.row.MediaType, Detail: detail(StorageClassDetail{
-		target, img.row.ConfigMediaType, img.row.ActivatedAt, !img.row.Subject.IsZero(),
+		target, img.row.ArtifactType, img.row.ActivatedAt, !img.row.Subject.IsZero(),
 	})}
 	if len(named) > 0 {
 		e.Tag = named[0].s

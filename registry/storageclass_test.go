@@ -311,9 +311,11 @@ func TestStorageClassEvents(t *testing.T) {
 	n := create(t, s, "team/app")
 	img := addImage(t, s, n, "1.0", "one")
 	signature := referrerOf(t, s, n, img, "signed")
+	list := put(t, s, n, "2.0", imageOf(t, v1.Manifest{ArtifactType: "application/x.list", Config: addConfig(t, s, n)}))
 	before := len(readEvents(t, s, 100))
 	setClass(t, s, n, img, registry.ArchiveClass)
 	setClass(t, s, n, img, registry.StandardClass)
+	setClass(t, s, n, list, registry.ArchiveClass)
 	type change struct {
 		Digest digest.Digest
 		Tag    string
@@ -338,7 +340,9 @@ func TestStorageClassEvents(t *testing.T) {
 	want := []change{
 		of(img, "1.0", registry.ArchiveClass), of(signature, "", registry.ArchiveClass),
 		of(img, "1.0", registry.StandardClass), of(signature, "", registry.StandardClass),
+		of(list, "2.0", registry.ArchiveClass),
 	}
+	want[4].ArtifactMediaType = "application/x.list"
 	if diff := cmp.Diff(want, got, asTheyAre); diff != "" {
 		t.Errorf("changes (-want +got):\n%s", diff)
 	}

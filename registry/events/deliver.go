@@ -17,7 +17,7 @@ import (
 // doubled each time, with a random part.
 const (
 	lookPause    = time.Minute
-	lanesAtOnce  = 4
+	lanesAtOnce  = 8
 	eventsAtOnce = 20
 	firstBackoff = 2 * time.Second
 	maxBackoff   = time.Hour

@@ -92,8 +92,10 @@ func denial(env *Envelope, e registry.Event) error {
 	var d registry.DenialDetail
 	err := json.Unmarshal(e.Detail, &d)
 	env.Detail.Action, env.Detail.Resource, env.Detail.Reason = d.Action, d.Resource, d.Reason
-	if _, name, ok := strings.Cut(d.Resource, ":repository/"); ok {
-		env.Detail.RepositoryName = name
+	if _, path, ok := strings.Cut(d.Resource, ":repository/"); ok {
+		if name, err := registry.ParseName(e.Repository.ID(), path); err == nil { // no pattern
+			env.Detail.RepositoryName = name.String()
+		}
 	}
 	return err
 }

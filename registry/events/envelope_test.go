@@ -68,6 +68,8 @@ func samples(t testing.TB) map[string]registry.Event {
 	is(registry.AccessDenied, registry.DenialDetail{
 		Action: "ecr:PutImage", Resource: "arn:aws:ecr:us-east-1:000000000000:repository/team/app", Reason: "no identity-based policy allows the ecr:PutImage action"}, ofRegistry)
 	add("access-denied-registry", registry.AccessDenied, registry.DenialDetail{Action: "ecr:PutRegistryPolicy", Resource: "*", Reason: "no identity-based policy allows the ecr:PutRegistryPolicy action"}, ofRegistry)
+	add("access-denied-pattern", registry.AccessDenied, registry.DenialDetail{
+		Action: "ecr:DescribeRepositories", Resource: "arn:aws:ecr:us-east-1:000000000000:repository/*", Reason: "no identity-based policy allows the ecr:DescribeRepositories action"}, ofRegistry)
 	is(registry.RegistryChanged, registry.RegistryDetail{What: "registry-policy"}, ofRegistry)
 	is(registry.ScanningChanged, registry.ScanningDetail{Type: registry.EnhancedScans, Repositories: []registry.FrequencyChange{
 		{Repository: "team/app", Frequency: registry.ScanContinuously, Previous: registry.ScanByHand}}}, ofRegistry)
@@ -95,11 +97,28 @@ func shown(t testing.TB, e registry.Event) string {
 	t.Helper()
 	env, err := events.Tell(e)
 	must(t, err)
+	return indented(t, env)
+}
+
+// shownAsCloudEvent is how a sample is told to a webhook of that format, for people.
+func shownAsCloudEvent(t testing.TB, e registry.Event) string {
+	t.Helper()
+	env, err := events.Tell(e)
+	must(t, err)
+	text, err := json.Marshal(env)
+	must(t, err)
+	body, err := events.CloudEvent(text)
+	must(t, err)
+	return indented(t, json.RawMessage(body))
+}
+
+func indented(t testing.TB, v any) string {
+	t.Helper()
 	var text bytes.Buffer
 	enc := json.NewEncoder(&text)
 	enc.SetIndent("", "  ")
 	enc.SetEscapeHTML(false)
-	must(t, enc.Encode(env))
+	must(t, enc.Encode(v))
 	return text.String()
 }
 

@@ -2,11 +2,13 @@ package events
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/seed-78150930/berth/storage"
 )
@@ -18,6 +20,7 @@ type fileSink struct {
 	file *os.File  // nil while it is not open
 	to   io.Writer // the file
 	wrap func(io.Writer) io.Writer
+	sync bool // it is a file that can be synced, not a pipe or a terminal
 }
 
 func (*fileSink) key() string { return "file" }
@@ -25,13 +28,15 @@ func (*fileSink) key() string { return "file" }
 // write writes lines and syncs them. Each is one write, so that who follows the file
 // sees whole lines; after a failure or a crash in the midst of one it is ended, and
 // its event follows whole.
-func (s *fileSink) write(page []Told) error {
+func (s *fileSink) write(ctx context.Context, page []Told) error {
 	if len(page) == 0 {
 		return nil
 	}
 	if err := s.open(); err != nil {
 		return fmt.Errorf("open file of events: %w", err)
 	}
+	file := s.file
+	defer context.AfterFunc(ctx, func() { _ = file.SetWriteDeadline(time.Now()) })() // for a pipe that nobody reads
 	if err := s.append(page); err != nil {
 		s.close()
 		return fmt.Errorf("write file of events: %w", err)
@@ -48,6 +53,9 @@ func (s *fileSink) append(page []Told) error {
 		if _, err := s.to.Write(line.Bytes()); err != nil {
 			return err
 		}
+	}
+	if !s.sync {
+		return nil
 	}
 	return s.file.Sync()
 }
@@ -70,11 +78,12 @@ func (s *fileSink) open() error {
 	if err != nil {
 		return err
 	}
-	if err := prepare(file); err != nil {
+	regular, err := prepare(file)
+	if err != nil {
 		_ = file.Close() // nothing is written yet
 		return err
 	}
-	s.file, s.to = file, file
+	s.file, s.to, s.sync = file, file, regular
 	if s.wrap != nil {
 		s.to = s.wrap(file)
 	}
@@ -82,24 +91,21 @@ func (s *fileSink) open() error {
 }
 
 // prepare ends a last line that was cut short, and has an empty file, which may be
-// new, found again after a power cut.
-func prepare(file *os.File) error {
+// new, found again after a power cut. It says whether there is a file at all.
+func prepare(file *os.File) (regular bool, err error) {
 	info, err := file.Stat()
-	if err != nil {
-		return err
-	}
-	if !info.Mode().IsRegular() {
-		return nil // a pipe or a terminal
+	if err != nil || !info.Mode().IsRegular() {
+		return false, err
 	}
 	if info.Size() == 0 {
-		return syncFolder(filepath.Dir(file.Name()))
+		return true, syncFolder(filepath.Dir(file.Name()))
 	}
 	last := make([]byte, 1)
 	if _, err := file.ReadAt(last, info.Size()-1); err != nil || last[0] == '\n' {
-		return err
+		return true, err
 	}
 	_, err = file.Write([]byte{'\n'})
-	return err
+	return true, err
 }
 
 func syncFolder(path string) error {

@@ -1,6 +1,7 @@
 package events_test
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -138,4 +140,38 @@ func TestFileOnAFullDisk(t *testing.T) {
 			t.Errorf("told %q", got)
 		}
 	})
+}
+
+// A pipe, such as the standard output of a container, is written as it is.
+func TestPipe(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pipe")
+	must(t, syscall.Mkfifo(path, 0o600))
+	reader, err := os.OpenFile(path, os.O_RDWR, 0)
+	must(t, err)
+	defer reader.Close()
+	w := start(t, memory.NewIndex(), events.Options{File: path})
+	defer w.stop()
+	w.create("one", "two")
+	lines := bufio.NewReader(reader)
+	for _, want := range []string{"one " + created, "two " + created} {
+		line, err := lines.ReadBytes('\n')
+		must(t, err)
+		var env events.Envelope
+		must(t, json.Unmarshal(line, &env))
+		if got := told(env); got != want {
+			t.Errorf("read %q, want %q", got, want)
+		}
+	}
+}
+
+// Who does not read a pipe does not keep the server from ending.
+func TestPipeThatNobodyReads(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pipe")
+	must(t, syscall.Mkfifo(path, 0o600))
+	end, err := os.OpenFile(path, os.O_RDWR, 0)
+	must(t, err)
+	defer end.Close()
+	w := start(t, memory.NewIndex(), events.Options{File: path})
+	w.create(numbered("r", 500)...) // more than a pipe holds
+	w.stop()
 }

@@ -19,8 +19,8 @@ type cursorRow struct{ Sequence uint64 }
 type sink interface {
 	key() string // of its rows
 	// write is called before the page is noted, and again with the same events where
-	// noting it fails.
-	write(page []Told) error
+	// noting it fails. It ends soon when ctx does.
+	write(ctx context.Context, page []Told) error
 	// note writes rows, in the transaction that moves the cursor behind the page.
 	note(tx storage.Tx, page []Told) error
 	// noted is called when that transaction is there to stay.
@@ -83,7 +83,7 @@ func (f *Follower) step(ctx context.Context, s sink, at uint64) (uint64, error) 
 		f.log.Error("events are gone that were not told in time", "sink", s.key(), "lost", first-at-1)
 	}
 	list, last := f.tell(page), page[len(page)-1].Sequence
-	if err := s.write(list); err != nil {
+	if err := s.write(ctx, list); err != nil {
 		return at, err
 	}
 	// Not with ctx: what is written is noted, lest a stop have it written twice.

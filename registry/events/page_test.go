@@ -1,6 +1,7 @@
 package events_test
 
 import (
+	"maps"
 	"os"
 	"regexp"
 	"strings"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/seed-78150930/berth/registry"
 	"github.com/seed-78150930/berth/registry/events"
 )
 
@@ -20,26 +22,28 @@ func TestPageOfEvents(t *testing.T) {
 	content, err := os.ReadFile(page)
 	must(t, err)
 	text, all := string(content), samples(t)
-	blocks := regexp.MustCompile("(?s)(<!-- event: (\\S+) -->\n```json\n)(.*?)(```)")
+	blocks := regexp.MustCompile("(?s)(<!-- (event|cloudevent): (\\S+) -->\n```json\n)(.*?)(```)")
+	forms := map[string]func(testing.TB, registry.Event) string{"event": shown, "cloudevent": shownAsCloudEvent}
 	if os.Getenv("UPDATE") != "" {
 		text = blocks.ReplaceAllStringFunc(text, func(block string) string {
 			m := blocks.FindStringSubmatch(block)
-			return m[1] + shown(t, all[m[2]]) + m[4]
+			return m[1] + forms[m[2]](t, all[m[3]]) + m[5]
 		})
 		must(t, os.WriteFile(page, []byte(text), 0o644))
 	}
+	left := maps.Clone(all)
 	for _, m := range blocks.FindAllStringSubmatch(text, -1) {
-		e, ok := all[m[2]]
+		e, ok := all[m[3]]
 		if !ok {
-			t.Errorf("%s is shown twice or unheard of", m[2])
+			t.Errorf("%s is unheard of", m[3])
 			continue
 		}
-		delete(all, m[2])
-		if diff := cmp.Diff(shown(t, e), m[3]); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", m[2], diff)
+		delete(left, m[3])
+		if diff := cmp.Diff(forms[m[2]](t, e), m[4]); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", m[3], diff)
 		}
 	}
-	for name := range all {
+	for name := range left {
 		t.Errorf("the page does not show %s", name)
 	}
 	for _, detailType := range events.DetailTypes() {

@@ -1,6 +1,7 @@
 package events
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -116,7 +117,7 @@ func (h *hook) key() string { return hookKey(h.Name) }
 func hookKey(name string) string { return "webhook " + name }
 
 // write has nothing to do: what a webhook takes over are rows.
-func (h *hook) write([]Told) error { return nil }
+func (h *hook) write(context.Context, []Told) error { return nil }
 
 // note makes rows of the events that the webhook is to get.
 func (h *hook) note(tx storage.Tx, page []Told) error {
