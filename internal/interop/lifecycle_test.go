@@ -108,11 +108,15 @@ func TestSDKKillDuringLifecycle(t *testing.T) {
 		t.Helper()
 		for {
 			page, err := client.ListImages(ctx, &ecr.ListImagesInput{RepositoryName: aws.String("team/app"), MaxResults: aws.Int32(1000)})
-			if err != nil {
+			switch {
+			case ctx.Err() != nil:
 				t.Fatal(err)
-			}
-			if count = len(page.ImageIds); so(count) {
-				return count
+			case err != nil:
+				// On a busy machine the client's transport may close the connection
+				// of an answer that came before it had seen the end of its own body.
+				t.Log(err)
+			case so(len(page.ImageIds)):
+				return len(page.ImageIds)
 			}
 		}
 	}
