@@ -6,33 +6,10 @@ package auth
 import (
 	"context"
 	"fmt"
-	"strings"
+	"maps"
+
+	"github.com/seed-78150930/berth/auth/policy"
 )
-
-// Principal is an identity whose credentials have been verified. The zero
-// value is nobody.
-type Principal struct {
-	// Account is the twelve-digit id of the account that the identity is of.
-	Account string
-	// ARN names the identity, such as "arn:aws:iam::123456789012:root".
-	ARN string
-	// UserID is what STS calls UserId: the account id for root.
-	UserID string
-	// KeyID is the access key that the credentials come from: the long-lived
-	// one, also where a temporary key or a registry password was shown.
-	KeyID string
-	// Region is the region that the credentials were used for: the scope of a
-	// signature, or the region that issued a registry password.
-	Region string
-}
-
-// IsZero says that p is nobody.
-func (p Principal) IsZero() bool { return p.ARN == "" }
-
-// IsRoot says whether p is the root of its account.
-func (p Principal) IsRoot() bool {
-	return p.Account != "" && strings.HasSuffix(p.ARN, ":iam::"+p.Account+":root")
-}
 
 // Check asks whether Principal may do Action on Resource.
 type Check struct {
@@ -44,6 +21,22 @@ type Check struct {
 	Resource string
 	// Account owns the resource.
 	Account string
+	// Keys are condition keys of this request, beside those that every request
+	// has (see [Request]) and the tags of principal and resource.
+	Keys policy.Keys
+	// Pending names keys, in lower case, that a [Decider] will bring.
+	Pending []string
+}
+
+// With is the check with more keys, none of them pending any longer.
+func (c Check) With(more policy.Keys) Check {
+	all := maps.Clone(c.Keys)
+	if all == nil {
+		all = policy.Keys{}
+	}
+	maps.Copy(all, more)
+	c.Keys, c.Pending = all, nil
+	return c
 }
 
 // Authorizer decides. It is safe for use by several goroutines.
@@ -51,20 +44,37 @@ type Authorizer interface {
 	// Authorize returns nil, a *Denied that says who may not do what, or the
 	// fault that kept it from deciding.
 	Authorize(ctx context.Context, c Check) error
+	// Prepare looks up all that bears on a check. It refuses what no value of the
+	// pending keys could allow, as Authorize does; the Decider decides the rest.
+	Prepare(ctx context.Context, c Check) (Decider, error)
+}
+
+// Decider decides a prepared check once the pending keys are known. It reads
+// nothing, so that it may be asked inside a transaction. The error is a *Denied.
+type Decider func(more policy.Keys) error
+
+// Resource is what there is to know of a resource for decisions on it.
+type Resource struct {
+	Policies []policy.Attached
+	Tags     map[string]string
 }
 
 // Denied is the refusal of a Check. Its text is ECR's (policies.md section 1
 // of the ECR reference).
 type Denied struct {
-	Check Check
-	// Reason completes the sentence, such as "no identity-based policy
+	Check   Check
+	Verdict policy.Verdict
+	// Reason completes the sentence, such as "because no identity-based policy
 	// allows the ecr:PutImage action".
 	Reason string
+	// Code is the short name by which an administrator finds this denial, "" if it
+	// has none.
+	Code string
 }
 
 // Error implements error.
 func (d *Denied) Error() string {
-	return fmt.Sprintf("User: %s is not authorized to perform: %s on resource: %s because %s",
+	return fmt.Sprintf("User: %s is not authorized to perform: %s on resource: %s %s",
 		d.Check.Principal.ARN, d.Check.Action, d.Check.Resource, d.Reason)
 }
 
@@ -74,13 +84,33 @@ type RootOnly struct{}
 
 // Authorize implements Authorizer.
 func (RootOnly) Authorize(_ context.Context, c Check) error {
-	switch {
-	case c.Principal.Account != c.Account:
-		return &Denied{c, "no resource-based policy allows the " + c.Action + " action"}
-	case !c.Principal.IsRoot():
-		return &Denied{c, "no identity-based policy allows the " + c.Action + " action"}
+	v := policy.Evaluate(policy.Policies{
+		Root: c.Principal.IsRoot(), SameAccount: c.Principal.Account == c.Account,
+	}, policy.Request{Action: c.Action, Resource: c.Resource})
+	if v.Allowed {
+		return nil
 	}
-	return nil
+	return &Denied{Check: c, Verdict: v, Reason: v.Reason(c.Action)}
+}
+
+// Prepare implements Authorizer.
+func (a RootOnly) Prepare(ctx context.Context, c Check) (Decider, error) {
+	return AuthorizerFunc(a.Authorize).Prepare(ctx, c)
+}
+
+// AuthorizerFunc is an Authorizer that asks a function, once more when the
+// pending keys are known.
+type AuthorizerFunc func(context.Context, Check) error
+
+// Authorize implements Authorizer.
+func (f AuthorizerFunc) Authorize(ctx context.Context, c Check) error { return f(ctx, c) }
+
+// Prepare implements Authorizer.
+func (f AuthorizerFunc) Prepare(ctx context.Context, c Check) (Decider, error) {
+	if err := f(ctx, c); err != nil {
+		return nil, err
+	}
+	return func(more policy.Keys) error { return f(ctx, c.With(more)) }, nil
 }
 
 type principalKey struct{}

@@ -5,28 +5,30 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/seed-78150930/berth/auth"
+	"github.com/seed-78150930/berth/auth/policy"
 )
 
 var root = auth.Principal{
-	Account: "123456789012", ARN: "arn:aws:iam::123456789012:root", UserID: "123456789012", KeyID: "AKIAEXAMPLE", Region: "us-east-1",
+	Account: "123456789012", ARN: "arn:aws:iam::123456789012:root", UserID: "123456789012", KeyID: "AKIAEXAMPLE", Region: "us-east-1", Kind: auth.Root,
 }
 
 func TestIsRoot(t *testing.T) {
 	for _, tt := range []struct {
-		account, arn string
-		want         bool
+		who  auth.Principal
+		want bool
 	}{
-		{"123456789012", "arn:aws:iam::123456789012:root", true},
-		{"123456789012", "arn:aws-cn:iam::123456789012:root", true},
-		{"123456789012", "arn:aws:iam::210987654321:root", false},
-		{"123456789012", "arn:aws:iam::123456789012:user/root", false},
-		{"123456789012", "arn:aws:iam::123456789012:user/x:iam::123456789012:root2", false},
-		{"123456789012", "", false},
-		{"", "arn:aws:iam:::root", false},
+		{auth.Principal{Account: "123456789012", Kind: auth.Root}, true},
+		{auth.Principal{Account: "123456789012", Kind: auth.User, ARN: "arn:aws:iam::123456789012:root"}, false},
+		{auth.Principal{Account: "123456789012", Kind: auth.Role}, false},
+		{auth.Principal{Account: "123456789012"}, false},
+		{auth.Principal{Kind: auth.Root}, false},
+		{auth.Nobody("us-east-1"), false},
 	} {
-		if got := (auth.Principal{Account: tt.account, ARN: tt.arn}).IsRoot(); got != tt.want {
-			t.Errorf("IsRoot of %q in %q = %t", tt.arn, tt.account, got)
+		if got := tt.who.IsRoot(); got != tt.want {
+			t.Errorf("IsRoot of %+v = %t", tt.who, got)
 		}
 	}
 }
@@ -39,7 +41,7 @@ func TestIsZero(t *testing.T) {
 
 func TestRootOnly(t *testing.T) {
 	user := root
-	user.ARN = "arn:aws:iam::123456789012:user/x"
+	user.ARN, user.Kind = "arn:aws:iam::123456789012:user/x", auth.User
 	const action, resource = "ecr:PutImage", "arn:aws:ecr:us-east-1:123456789012:repository/team/app"
 	for _, tt := range []struct {
 		name    string
@@ -53,7 +55,7 @@ func TestRootOnly(t *testing.T) {
 		{"a user", user, root.Account, "User: arn:aws:iam::123456789012:user/x is not authorized to perform: ecr:PutImage on resource: " +
 			resource + " because no identity-based policy allows the ecr:PutImage action"},
 		{"nobody", auth.Principal{}, root.Account, "User:  is not authorized to perform: ecr:PutImage on resource: " +
-			resource + " because no resource-based policy allows the ecr:PutImage action"},
+			resource + " because no identity-based policy allows the ecr:PutImage action"},
 		{"nobody in no account", auth.Principal{}, "", "User:  is not authorized to perform: ecr:PutImage on resource: " +
 			resource + " because no identity-based policy allows the ecr:PutImage action"},
 	} {
@@ -66,7 +68,7 @@ func TestRootOnly(t *testing.T) {
 			continue
 		}
 		var denied *auth.Denied
-		if !errors.As(err, &denied) || denied.Check != check || err.Error() != tt.want {
+		if !errors.As(err, &denied) || !cmp.Equal(denied.Check, check) || err.Error() != tt.want {
 			t.Errorf("%s: %v, want %s", tt.name, err, tt.want)
 		}
 	}
@@ -79,5 +81,29 @@ func TestPrincipalOf(t *testing.T) {
 	}
 	if p := auth.PrincipalOf(auth.WithPrincipal(ctx, root)); p != root {
 		t.Errorf("PrincipalOf = %+v", p)
+	}
+}
+
+func TestPreparedByAFunction(t *testing.T) {
+	var asked []policy.Keys
+	prepared, err := auth.AuthorizerFunc(func(_ context.Context, c auth.Check) error {
+		asked = append(asked, c.Keys)
+		if c.Keys["berth:tagexists"] != nil {
+			return &auth.Denied{Check: c, Reason: "because it is there"}
+		}
+		return nil
+	}).Prepare(context.Background(), auth.Check{Keys: policy.Keys{"a": {"1"}}, Pending: []string{"berth:tagexists"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := prepared(policy.Keys{"berth:imagetag": {"v1"}}); err != nil {
+		t.Error(err)
+	}
+	if err := prepared(policy.Keys{"berth:tagexists": {"true"}}); err == nil {
+		t.Error("allowed")
+	}
+	want := []policy.Keys{{"a": {"1"}}, {"a": {"1"}, "berth:imagetag": {"v1"}}, {"a": {"1"}, "berth:tagexists": {"true"}}}
+	if d := cmp.Diff(want, asked); d != "" {
+		t.Error(d)
 	}
 }

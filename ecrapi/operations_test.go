@@ -98,14 +98,14 @@ type asked []auth.Check
 
 func (a *asked) Authorize(_ context.Context, c auth.Check) error {
 	*a = append(*a, c)
-	return &auth.Denied{Check: c, Reason: "no identity-based policy allows the " + c.Action + " action"}
+	return &auth.Denied{Check: c, Reason: "because no identity-based policy allows the " + c.Action + " action"}
 }
 
 // TestAuthorizationComesBeforeTheStore: every operation asks for its action on
 // its resource, and one that is denied says nothing of what there is.
 func TestAuthorizationComesBeforeTheStore(t *testing.T) {
 	checks := new(asked)
-	b := open(t, func(s *setup) { s.api.Authorizer = checks })
+	b := open(t, func(s *setup) { s.api.Authorizer = auth.AuthorizerFunc(checks.Authorize) })
 	for op := range shape.Operations {
 		*checks = nil
 		resource, action := "*", "ecr:"+op
@@ -137,7 +137,7 @@ func (a *allowed) Authorize(_ context.Context, c auth.Check) error {
 
 func TestOperationsThatAskMoreThanOnce(t *testing.T) {
 	checks := new(allowed)
-	b := open(t, func(s *setup) { s.api.Authorizer = checks })
+	b := open(t, func(s *setup) { s.api.Authorizer = auth.AuthorizerFunc(checks.Authorize) })
 	b.call("CreateRepository", obj{"repositoryName": "app", "tags": arr{obj{"Key": "a", "Value": ""}}})
 	b.same("checks", *checks, arr{"ecr:CreateRepository " + appARN, "ecr:TagResource " + appARN})
 	b.call("CreateRepository", obj{"repositoryName": "bee", "tags": arr{}})
@@ -196,7 +196,7 @@ func (broken) Authorize(context.Context, auth.Check) error {
 }
 
 func TestFaultsAreLoggedAndNotTold(t *testing.T) {
-	b := open(t, func(s *setup) { s.api.Authorizer = broken{} })
+	b := open(t, func(s *setup) { s.api.Authorizer = auth.AuthorizerFunc(broken{}.Authorize) })
 	w := b.send(request{target: targetPrefix + "DescribeRegistry"})
 	out := b.decode(w.Body.Bytes())
 	if w.Code != http.StatusInternalServerError || out["__type"] != "ServerException" || strings.Contains(w.Body.String(), "secret") {

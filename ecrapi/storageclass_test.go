@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-78150930/berth/auth"
 	"github.com/seed-78150930/berth/registry"
 )
 
@@ -127,7 +128,7 @@ func TestArchivedIndexes(t *testing.T) {
 func TestDenialsAreNoted(t *testing.T) {
 	b := open(t, func(s *setup) {
 		s.registry.ReadEvents = true
-		s.api.Authorizer = new(asked)
+		s.api.Authorizer = auth.AuthorizerFunc(new(asked).Authorize)
 	})
 	b.refused("PutImage", obj{"repositoryName": "app", "imageManifest": "{}"}, "AccessDeniedException",
 		"User: arn:aws:iam::000000000000:root is not authorized to perform: ecr:PutImage on resource: "+appARN+

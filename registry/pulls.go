@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -102,7 +103,7 @@ func (s *Service) noteEvent(n noted) {
 // NoteDenied notes that somebody was denied something in a registry, which is an
 // event where Options.ReadEvents says so.
 func (s *Service) NoteDenied(ctx context.Context, id ID, denied *auth.Denied) {
-	text := detail(DenialDetail{denied.Check.Action, denied.Check.Resource, denied.Reason})
+	text := detail(DenialDetail{denied.Check.Action, denied.Check.Resource, strings.TrimPrefix(denied.Reason, "because ")})
 	s.noteEvent(noted{ctx, AccessDenied, id, eventRow{At: s.now().UTC(), Detail: text}})
 }
 

@@ -104,5 +104,6 @@ func root(account, keyID, region string) auth.Principal {
 		UserID:  account,
 		KeyID:   keyID,
 		Region:  region,
+		Kind:    auth.Root,
 	}
 }

@@ -86,7 +86,7 @@ func (f *fixture) verifier(t *testing.T, change func(*credentials.Options)) *cre
 
 func (f *fixture) principal() auth.Principal {
 	return auth.Principal{
-		Account: account, ARN: "arn:aws:iam::" + account + ":root", UserID: account, KeyID: f.key.ID, Region: "us-east-1",
+		Account: account, ARN: "arn:aws:iam::" + account + ":root", UserID: account, KeyID: f.key.ID, Region: "us-east-1", Kind: auth.Root,
 	}
 }
 

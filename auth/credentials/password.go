@@ -44,5 +44,5 @@ func (v *Verifier) Basic(ctx context.Context, user, password string) (auth.Princ
 	if err != nil {
 		return auth.Principal{}, err
 	}
-	return auth.Principal{Account: c.Account, ARN: c.ARN, UserID: c.UserID, KeyID: c.KeyID, Region: c.Region}, nil
+	return auth.Principal{Account: c.Account, ARN: c.ARN, UserID: c.UserID, KeyID: c.KeyID, Region: c.Region, Kind: auth.Root}, nil
 }

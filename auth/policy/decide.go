@@ -7,6 +7,9 @@ type Principal struct {
 	Account string // twelve digits; "" for a service
 	ARN     string
 	Service string // such as "ecr.amazonaws.com"; "" for all others
+	// Federated is the ARN of the provider of a web identity; "" for all others.
+	Federated string
+	Anonymous bool // nobody has been asked who he is
 }
 
 // Request is what is asked.
@@ -14,6 +17,11 @@ type Request struct {
 	Principal Principal
 	Action    string // such as "ecr:PutImage"
 	Resource  string // ARN
+	Keys      Keys
+	// Pending are names of keys, in lower case, that are known only later. A
+	// condition on one of them keeps an Allow and takes a Deny out, so that a first
+	// look refuses nothing that a second one, with all keys, could allow.
+	Pending []string
 }
 
 // Effect is what a policy says to a request.

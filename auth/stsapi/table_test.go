@@ -24,7 +24,7 @@ func TestAuthorize(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	root := auth.Principal{Account: "123456789012", ARN: "arn:aws:iam::123456789012:root"}
+	root := auth.Principal{Account: "123456789012", ARN: "arn:aws:iam::123456789012:root", Kind: auth.Root}
 	user := auth.Principal{Account: "123456789012", ARN: "arn:aws:iam::123456789012:user/x"}
 	guarded := action{permission: "sts:AssumeRole"}
 	if err := api.authorize(context.Background(), root, guarded); err != nil {

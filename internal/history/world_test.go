@@ -153,7 +153,7 @@ func (w *world) request(method, path, mediaType, body string) *http.Request {
 // ask sends a request to the OCI door under a password that is good.
 func (w *world) ask(r *http.Request) answer {
 	if now := time.Now(); now.After(w.renew) {
-		root := auth.Principal{Account: account, ARN: caller, UserID: account, KeyID: w.key.ID, Region: region}
+		root := auth.Principal{Account: account, ARN: caller, UserID: account, KeyID: w.key.ID, Region: region, Kind: auth.Root}
 		password, until, err := w.verifier.Password(root)
 		if err != nil {
 			return answer{body: err.Error()}

@@ -107,6 +107,12 @@ func (n *Names) isProxy(ip netip.Addr) bool {
 	return false
 }
 
+// Client is the address of a request that went through Forwarded, and whether
+// its client spoke TLS. The address is zero where there is none.
+func Client(r *http.Request) (ip netip.Addr, secure bool) {
+	return remoteIP(r.RemoteAddr), scheme(r) == "https"
+}
+
 // remoteIP is the address of a request's RemoteAddr.
 func remoteIP(remote string) netip.Addr {
 	at, err := netip.ParseAddrPort(remote)

@@ -175,7 +175,7 @@ func (a *asking) Authorize(_ context.Context, c auth.Check) error {
 	defer a.mu.Unlock()
 	a.asks = append(a.asks, c.Action+" "+c.Resource)
 	if c.Action == a.deny {
-		return &auth.Denied{Check: c, Reason: "no identity-based policy allows the " + c.Action + " action"}
+		return &auth.Denied{Check: c, Reason: "because no identity-based policy allows the " + c.Action + " action"}
 	}
 	return nil
 }
@@ -222,7 +222,7 @@ func requests(layer, m, path string) []request {
 // when any of it is not.
 func TestActions(t *testing.T) {
 	rules := &asking{}
-	d := open(t, func(s *setup) { s.authorizer = rules })
+	d := open(t, func(s *setup) { s.authorizer = auth.AuthorizerFunc(rules.Authorize) })
 	d.create("team/app")
 	layer := d.push("team/app", "layer").Digest.String()
 	m := d.image("team/app", nil, "layer")
@@ -275,7 +275,7 @@ func (d *door) denied(r request, action string) {
 
 func TestUndecided(t *testing.T) {
 	d := open(t, func(s *setup) {
-		s.authorizer = undecided{"ecr:ListImages": true, "ecr:CreateRepository": true}
+		s.authorizer = auth.AuthorizerFunc(undecided{"ecr:ListImages": true, "ecr:CreateRepository": true}.Authorize)
 	})
 	d.create("team/app")
 	d.unchanged(func() {
@@ -286,7 +286,7 @@ func TestUndecided(t *testing.T) {
 }
 
 func TestWhichRegistry(t *testing.T) {
-	d := open(t, func(s *setup) { s.authorizer = anyone{} })
+	d := open(t, func(s *setup) { s.authorizer = auth.AuthorizerFunc(anyone{}.Authorize) })
 	for _, id := range []registry.ID{{Account: account, Region: region}, {Account: other, Region: region}, {Account: account, Region: "eu-west-1"}} {
 		n, err := registry.ParseName(id, "team/app")
 		must(t, err)

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/seed-78150930/berth/auth"
 	"github.com/seed-78150930/berth/registry"
 )
 
@@ -94,7 +95,7 @@ func TestArchivedLayerByLink(t *testing.T) {
 func TestReadsAreNoted(t *testing.T) {
 	d := open(t, func(o *setup) {
 		o.registry.ReadEvents = true
-		o.authorizer = denying{"ecr:PutImage": true}
+		o.authorizer = auth.AuthorizerFunc(denying{"ecr:PutImage": true}.Authorize)
 	})
 	d.create("team/app")
 	img, err := d.service.PutImage(d.ctx(), name(t, "team/app"), registry.Push{Body: []byte(indexOf(t))})

@@ -166,7 +166,7 @@ func (d *door) passwordOf(account, keyID, region string) string {
 
 func rootOf(account, keyID, region string) auth.Principal {
 	return auth.Principal{
-		Account: account, ARN: "arn:aws:iam::" + account + ":root", UserID: account, KeyID: keyID, Region: region,
+		Account: account, ARN: "arn:aws:iam::" + account + ":root", UserID: account, KeyID: keyID, Region: region, Kind: auth.Root,
 	}
 }
 

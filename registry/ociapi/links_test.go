@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-78150930/berth/auth"
 	"github.com/seed-78150930/berth/auth/credentials"
 )
 
@@ -104,7 +105,7 @@ func TestLayerLinkEnds(t *testing.T) {
 // TestLayerLinkNeedsTheRight that whoever signed it had, as long as it is used.
 func TestLayerLinkNeedsTheRight(t *testing.T) {
 	deny := denying{}
-	d := open(t, func(s *setup) { s.authorizer = deny })
+	d := open(t, func(s *setup) { s.authorizer = auth.AuthorizerFunc(deny.Authorize) })
 	d.create("team/app")
 	link := d.link("team/app", d.push("team/app", "one").Digest.String())
 	want(t, d.do("GET", link, as("")), 200, "")

@@ -10,6 +10,7 @@ import (
 	"github.com/opencontainers/image-spec/specs-go"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/seed-78150930/berth/auth"
 	"github.com/seed-78150930/berth/registry"
 )
 
@@ -356,7 +357,7 @@ func TestCreateOnPush(t *testing.T) {
 	for _, may := range []bool{true, false} {
 		d := open(t, func(s *setup) {
 			s.registry.CreateOnPush = registry.CreateAlways
-			s.authorizer = denying{"ecr:CreateRepository": !may}
+			s.authorizer = auth.AuthorizerFunc(denying{"ecr:CreateRepository": !may}.Authorize)
 		})
 		status := map[bool]int{true: 202, false: 404}[may]
 		if a := d.do("POST", "/v2/new/one/blobs/uploads/"); a.status != status {

@@ -14,7 +14,7 @@ type denying map[string]bool
 
 func (d denying) Authorize(_ context.Context, c auth.Check) error {
 	if d[c.Action] || d[c.Action+" "+c.Resource] {
-		return &auth.Denied{Check: c, Reason: "no identity-based policy allows the " + c.Action + " action"}
+		return &auth.Denied{Check: c, Reason: "because no identity-based policy allows the " + c.Action + " action"}
 	}
 	return nil
 }
@@ -44,7 +44,7 @@ func TestMount(t *testing.T) {
 // upload begins, and the answer does not tell the reason.
 func TestMountWithoutRight(t *testing.T) {
 	deny := denying{}
-	d := open(t, func(s *setup) { s.authorizer = deny })
+	d := open(t, func(s *setup) { s.authorizer = auth.AuthorizerFunc(deny.Authorize) })
 	d.create("team/from", "team/secret", "team/hidden", "team/gone", "team/app")
 	for _, repo := range []string{"secret", "hidden"} {
 		d.push("team/"+repo, "theirs")
@@ -112,7 +112,9 @@ func (u undecided) Authorize(_ context.Context, c auth.Check) error {
 }
 
 func TestMountUndecided(t *testing.T) {
-	d := open(t, func(s *setup) { s.authorizer = undecided{"ecr:GetDownloadUrlForLayer": true} })
+	d := open(t, func(s *setup) {
+		s.authorizer = auth.AuthorizerFunc(undecided{"ecr:GetDownloadUrlForLayer": true}.Authorize)
+	})
 	d.create("team/from", "team/app")
 	dig := d.push("team/from", "shared").Digest.String()
 	want(t, d.do("POST", "/v2/team/app/blobs/uploads/?mount="+dig+"&from=team/from"), 202, "")

@@ -136,7 +136,7 @@ func TestStartUploadRefused(t *testing.T) {
 }
 
 func TestUploadUnknown(t *testing.T) {
-	d := open(t, func(s *setup) { s.authorizer = anyone{} })
+	d := open(t, func(s *setup) { s.authorizer = auth.AuthorizerFunc(anyone{}.Authorize) })
 	d.create("team/app", "team/other")
 	mine := d.start("team/app")
 	id := mine[strings.LastIndex(mine, "/")+1:]

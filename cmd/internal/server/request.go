@@ -9,16 +9,19 @@ import (
 	"net/http"
 	"runtime/debug"
 	"time"
-)
 
-// requestKey is under which a request's context has its id.
-type requestKey struct{}
+	"github.com/seed-78150930/berth/auth"
+	"github.com/seed-78150930/berth/registry/endpoint"
+)
 
 // requestID is the id of the request whose context it is given. The doors put
 // it into their errors.
-func requestID(ctx context.Context) string {
-	id, _ := ctx.Value(requestKey{}).(string)
-	return id
+func requestID(ctx context.Context) string { return auth.RequestOf(ctx).ID }
+
+// withCircumstances is r with what its circumstances tell policies.
+func withCircumstances(r *http.Request, id string) *http.Request {
+	ip, secure := endpoint.Client(r)
+	return r.WithContext(auth.WithRequest(r.Context(), auth.Request{ID: id, SourceIP: ip, Secure: secure, UserAgent: r.UserAgent()}))
 }
 
 // newRequestID is a random UUID (RFC 9562, version 4), the form of AWS's.
@@ -44,7 +47,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, d *doors) {
 	noteBusy(r.Context())
 	began, id, timeouts := time.Now(), newRequestID(), s.config.Load().Timeouts
 	w.Header().Set("x-amzn-RequestId", id)
-	r = d.names.Forwarded(r.WithContext(context.WithValue(r.Context(), requestKey{}, id)))
+	r = withCircumstances(d.names.Forwarded(r), id)
 	body := paceBody(w, r, timeouts.Body)
 	a := newAnswer(w, timeouts.Answer)
 	broken := s.serve(a, r, d)
