@@ -40,6 +40,7 @@ var floors = map[string]floor{
 	"storage/storagetest": {level: 2},
 	"auth":                {level: 2},
 	"auth/accounts":       {level: 2, sideways: []string{"auth"}},
+	"auth/oidc":           {level: 2, sideways: []string{"registry/remote"}},
 	"auth/throttle":       {level: 2},
 	"registry/remote":     {level: 2},
 	"registry/events":     {level: 4},
@@ -131,6 +132,7 @@ var outsiders = map[string]users{
 	"github.com/rogpeppe/go-internal/testscript": {tests: []string{"cmd/berth"}},
 	"golang.org/x/crypto/acme":                   {code: []string{"cmd/internal/certs"}},
 	"golang.org/x/time/rate":                     {code: []string{"auth/throttle"}},
+	"github.com/go-jose/go-jose/v4":              {code: []string{"auth/oidc"}, tests: []string{"auth/stsapi", "cmd/internal/server"}},
 	"golang.org/x/sys":                           {code: []string{"storage/fsblob", "storage/boltindex", "cmd/internal/datadir"}},
 
 	"github.com/aws/aws-sdk-go-v2":                            {code: []string{"cmd/internal/ecrlogin"}},
