@@ -10,20 +10,19 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
 	"sync/atomic"
 	"time"
 
+	"github.com/coreos/go-oidc/v3/oidc"
 	"github.com/go-jose/go-jose/v4"
 )
 
 // Bounds on what issuers are asked and may answer.
 const (
-	keepKeys     = time.Hour
-	fetchTime    = 10 * time.Second
-	maxDiscovery = 64 << 10
-	maxKeySet    = 512 << 10
-	maxKeys      = 100
+	keepKeys  = time.Hour
+	fetchTime = 10 * time.Second
+	maxAnswer = 512 << 10
+	maxKeys   = 100
 	// maxFetches is how often in a minute an issuer is asked, whatever strangers
 	// bring.
 	maxFetches = 10
@@ -49,6 +48,34 @@ type issuer struct {
 
 // key is a public key of an issuer.
 type key struct{ jose.JSONWebKey }
+
+// keySet is an issuer's keys for one token. It implements oidc.KeySet.
+type keySet struct {
+	of        *issuer
+	unreached error // why the keys could not be had, which package oidc does not pass on
+}
+
+// VerifySignature checks the signature by the keys that are kept or, where none of
+// them is the token's, by those that the issuer has now.
+func (s *keySet) VerifySignature(ctx context.Context, token string) ([]byte, error) {
+	signed, err := parse(token)
+	if err != nil {
+		return nil, err
+	}
+	header := signed.Signatures[0].Header
+	keys, err := s.of.keys(ctx, header.KeyID)
+	if err != nil {
+		s.unreached = err
+		return nil, err
+	}
+	var fitting oidc.StaticKeySet
+	for _, k := range keys {
+		if k.fits(header) {
+			fitting.PublicKeys = append(fitting.PublicKeys, k.Key)
+		}
+	}
+	return fitting.VerifySignature(ctx, token)
+}
 
 // fits says whether a key can be the one of a token's header.
 func (k key) fits(h jose.Header) bool {
@@ -117,44 +144,55 @@ func (s *issuer) mayFetch(now time.Time) bool {
 func (s *issuer) fetch(ctx context.Context) ([]key, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTime)
 	defer cancel()
-	text, err := s.of.get(ctx, strings.TrimSuffix(s.url, "/")+"/.well-known/openid-configuration", maxDiscovery)
+	about, err := oidc.NewProvider(oidc.ClientContext(ctx, s.of.client), s.url)
 	if err != nil {
 		return nil, err
 	}
-	var about map[string]any
-	if err := json.Unmarshal(text, &about); err != nil {
-		return nil, errors.New("its configuration is no JSON object")
+	var at struct {
+		Keys string `json:"jwks_uri"`
 	}
-	if about["issuer"] != s.url {
-		return nil, errors.New("its configuration names another issuer")
+	if err := about.Claims(&at); err != nil {
+		return nil, err
 	}
-	from, _ := about["jwks_uri"].(string)
-	if text, err = s.of.get(ctx, from, maxKeySet); err != nil {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, at.Keys, nil)
+	if err != nil {
+		return nil, err
+	}
+	w, err := s.of.client.Do(r)
+	if err != nil {
+		return nil, err
+	}
+	defer w.Body.Close()
+	text, err := io.ReadAll(w.Body)
+	if err != nil {
 		return nil, err
 	}
 	return readKeys(text)
 }
 
-// get fetches a document. Its errors do not show it.
-func (v *Verifier) get(ctx context.Context, url string, limit int64) ([]byte, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+// bounded is a client whose answers are good and short, or errors.
+func bounded(c *http.Client) *http.Client {
+	next := c.Transport
+	if next == nil {
+		next = http.DefaultTransport
+	}
+	return &http.Client{Transport: short{next}, CheckRedirect: c.CheckRedirect, Timeout: c.Timeout}
+}
+
+type short struct{ next http.RoundTripper }
+
+// RoundTrip implements http.RoundTripper.
+func (s short) RoundTrip(r *http.Request) (*http.Response, error) {
+	w, err := s.next.RoundTrip(r)
 	if err != nil {
 		return nil, err
 	}
-	r.Header.Set("Accept", "application/json")
-	w, err := v.client.Do(r)
-	if err != nil {
-		return nil, err
-	}
-	defer w.Body.Close()
 	if w.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s answers %d", url, w.StatusCode)
+		w.Body.Close()
+		return nil, fmt.Errorf("it answers %d", w.StatusCode)
 	}
-	text, err := io.ReadAll(io.LimitReader(w.Body, limit+1))
-	if err == nil && int64(len(text)) > limit {
-		err = fmt.Errorf("%s answers more than %d bytes", url, limit)
-	}
-	return text, err
+	w.Body = http.MaxBytesReader(nil, w.Body, maxAnswer)
+	return w, nil
 }
 
 // readKeys reads a key set (RFC 7517, section 5), without the keys that are not

@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/coreos/go-oidc/v3/oidc"
 	"github.com/go-jose/go-jose/v4"
 )
 
@@ -36,8 +37,8 @@ const MaxToken = 20_000
 const Leeway = time.Minute
 
 // algorithms are those of public keys (RFC 7518, section 3.1; RFC 8037).
-var algorithms = []jose.SignatureAlgorithm{
-	jose.RS256, jose.RS384, jose.RS512, jose.PS256, jose.PS384, jose.PS512, jose.ES256, jose.ES384, jose.ES512, jose.EdDSA,
+var algorithms = []string{
+	oidc.RS256, oidc.RS384, oidc.RS512, oidc.PS256, oidc.PS384, oidc.PS512, oidc.ES256, oidc.ES384, oidc.ES512, oidc.EdDSA,
 }
 
 // Provider is an issuer that is trusted, and for what.
@@ -50,7 +51,7 @@ type Provider struct {
 // Options say what a Verifier stands on.
 type Options struct {
 	// Client fetches keys. It must be one that cannot be sent to where only this
-	// machine may go.
+	// machine may go. Redirects are not followed.
 	Client *http.Client
 	Now    func() time.Time // nil means time.Now
 	// Unreachable is told why the keys of an issuer could not be had, which the
@@ -80,65 +81,76 @@ func New(o Options) (*Verifier, error) {
 	if o.Unreachable == nil {
 		o.Unreachable = func(context.Context, string, error) {}
 	}
-	return &Verifier{client: o.Client, now: o.Now, unreachable: o.Unreachable, issuers: map[string]*issuer{}}, nil
+	return &Verifier{client: bounded(o.Client), now: o.Now, unreachable: o.Unreachable, issuers: map[string]*issuer{}}, nil
 }
 
 // Issuer is who a token says that it is from. It proves nothing. The error is an
 // ErrInvalid.
 func Issuer(token string) (string, error) {
-	_, c, err := read(token)
+	c, err := read(token)
 	return c.Issuer, err
 }
 
 // Verify checks a token that is to be p's. The error is one of the four, or that of
 // ctx.
 func (v *Verifier) Verify(ctx context.Context, token string, p Provider) (Claims, error) {
-	signed, c, err := read(token)
+	c, err := read(token)
 	if err != nil {
 		return Claims{}, err
 	}
-	if c.Issuer != p.URL || p.URL == "" {
+	if c.Issuer != p.URL || p.URL == "" { // before anybody is asked for keys
 		return Claims{}, fmt.Errorf("%w: it is of another issuer", ErrRejected)
 	}
-	if err := c.check(p.ClientIDs, v.now()); err != nil { // before anybody is asked for keys
+	if err := v.verify(ctx, token, p.URL); err != nil {
 		return Claims{}, err
 	}
-	if err := v.verify(ctx, signed, p.URL); err != nil {
+	if err := c.check(p.ClientIDs, v.now()); err != nil {
 		return Claims{}, err
 	}
 	return c, nil
 }
 
-// read takes a token apart. Nothing in it is proven yet.
-func read(token string) (*jose.JSONWebSignature, Claims, error) {
-	if len(token) > MaxToken {
-		return nil, Claims{}, fmt.Errorf("%w: it is too long", ErrInvalid)
+// verify checks signature, issuer and end.
+func (v *Verifier) verify(ctx context.Context, token, url string) error {
+	keys := &keySet{of: v.issuer(url)}
+	_, err := oidc.NewVerifier(url, keys, &oidc.Config{
+		SupportedSigningAlgs: algorithms, SkipClientIDCheck: true,
+		Now: func() time.Time { return v.now().Add(-Leeway) },
+	}).Verify(ctx, token)
+	var expired *oidc.TokenExpiredError
+	switch {
+	case keys.unreached != nil:
+		return keys.unreached
+	case errors.As(err, &expired):
+		return fmt.Errorf("%w at %s", ErrExpired, expired.Expiry.UTC().Format(time.RFC3339))
+	case err != nil:
+		return fmt.Errorf("%w: no key of its issuer made its signature, or it is malformed", ErrInvalid)
 	}
-	signed, err := jose.ParseSignedCompact(token, algorithms)
-	if err != nil || len(signed.Signatures) != 1 {
-		return nil, Claims{}, fmt.Errorf("%w: it is no signed JWT with an algorithm of public keys", ErrInvalid)
-	}
-	c, err := readClaims(signed.UnsafePayloadWithoutVerification())
-	return signed, c, err
+	return nil
 }
 
-// verify checks the signature by the issuer's keys, those that are kept or, where
-// none of them is the token's, those that it has now.
-func (v *Verifier) verify(ctx context.Context, signed *jose.JSONWebSignature, url string) error {
-	of := v.issuer(url)
-	header := signed.Signatures[0].Header
-	keys, err := of.keys(ctx, header.KeyID)
+// read takes a token apart. Nothing in it is proven yet.
+func read(token string) (Claims, error) {
+	if len(token) > MaxToken {
+		return Claims{}, fmt.Errorf("%w: it is too long", ErrInvalid)
+	}
+	signed, err := parse(token)
 	if err != nil {
-		return err
+		return Claims{}, err
 	}
-	for _, k := range keys {
-		if k.fits(header) {
-			if _, err := signed.Verify(k.Key); err == nil {
-				return nil
-			}
-		}
+	return readClaims(signed.UnsafePayloadWithoutVerification())
+}
+
+func parse(token string) (*jose.JSONWebSignature, error) {
+	algs := make([]jose.SignatureAlgorithm, len(algorithms))
+	for i, a := range algorithms {
+		algs[i] = jose.SignatureAlgorithm(a)
 	}
-	return fmt.Errorf("%w: no key of its issuer made its signature", ErrInvalid)
+	signed, err := jose.ParseSignedCompact(token, algs)
+	if err != nil || len(signed.Signatures) != 1 {
+		return nil, fmt.Errorf("%w: it is no signed JWT with an algorithm of public keys", ErrInvalid)
+	}
+	return signed, nil
 }
 
 // maxIssuers is how many issuers' keys are kept.
