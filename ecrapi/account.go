@@ -12,8 +12,8 @@ import (
 // getAuthorizationToken issues a registry password. It is bound to the caller
 // and the region; naming registries only changes where it is said to be used
 // (ECR reference, operations.md section 2).
-func (a *API) getAuthorizationToken(_ context.Context, c *call, in *shape.GetAuthorizationTokenRequest) (*shape.GetAuthorizationTokenResponse, error) {
-	password, expires, err := a.credentials.Password(c.by)
+func (a *API) getAuthorizationToken(ctx context.Context, c *call, in *shape.GetAuthorizationTokenRequest) (*shape.GetAuthorizationTokenResponse, error) {
+	password, expires, err := a.credentials.Password(ctx, c.by)
 	if err != nil {
 		return nil, fmt.Errorf("issue password: %w", err)
 	}

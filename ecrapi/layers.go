@@ -186,7 +186,7 @@ func (a *API) getDownloadURLForLayer(ctx context.Context, c *call, in *shape.Get
 			"The layer with digest '%s' is not accessible in the repository with name '%s' in the registry with id '%s' because no image uses it",
 			d, c.repo, c.id.Account)
 	}
-	link, err := a.link(c, d)
+	link, err := a.link(ctx, c, d)
 	if err != nil {
 		return nil, err
 	}
@@ -194,8 +194,8 @@ func (a *API) getDownloadURLForLayer(ctx context.Context, c *call, in *shape.Get
 }
 
 // link is a URL that opens a layer to whoever has it.
-func (a *API) link(c *call, d digest.Digest) (string, error) {
-	query, err := a.credentials.SignLink(c.by, credentials.Link{
+func (a *API) link(ctx context.Context, c *call, d digest.Digest) (string, error) {
+	query, err := a.credentials.SignLink(ctx, c.by, credentials.Link{
 		Account: c.id.Account, Region: c.id.Region, Repository: c.repo.String(), Digest: d.String(),
 	}, a.now().Add(linkLife))
 	if err != nil {

@@ -1,17 +1,26 @@
-// Package accounts keeps access keys. Those that the server makes are rows in
-// the index, their secrets sealed under a key that lies elsewhere; those that
-// are given from outside, the environment's root pair and the keys of a
-// development server, are held in memory and never written down.
+// Package accounts keeps who there is: users, groups and roles with their policies,
+// managed policies, providers of web identities; and what they show: access keys,
+// robot keys, people's passwords, and a list of the registry passwords that were
+// made of them.
 //
-// An account exists once it has a key. For now every key is its account's
-// root's.
+// All are rows in the index, the secrets of access keys sealed under a key that lies
+// elsewhere, those of robot keys and people hashed. Keys that are given from outside,
+// the environment's root pair and those of a development server, are held in memory
+// and never written down; so are the identities of accounts that a file declares.
+//
+// An account exists once it has a key. A key is its account's root's or a user's.
+// What changes is in force for the next request: each one reads the account's
+// generation, which counts changes, and only what has changed is parsed again.
 package accounts
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"regexp"
+	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed-78150930/berth/storage"
@@ -30,10 +39,20 @@ type Key struct {
 	ID          string
 	Secret      Secret // zero in lists
 	Account     string
+	User        string    // whose it is, "" for the account's root
 	Description string    // who asked for it, "" for a person
 	CreatedAt   time.Time // zero for a static key
+	UsedAt      time.Time // when it was last used, some minutes late; zero for never
 	Active      bool      // an inactive key verifies nothing
 	Static      bool      // given from outside, not kept
+	// Mark is what a credential that derives from the key should note, and compare
+	// when it is shown: it changes when the key or its user is revoked, and when a
+	// static key is given another secret under the same id. It tells nothing of the
+	// secret.
+	Mark string
+	// Owner is the user whose key it is, zero for root's. It is there in what Key
+	// returns, and not in lists.
+	Owner User
 }
 
 // Options say where keys are.
@@ -45,6 +64,8 @@ type Options struct {
 	Now        func() time.Time // nil means time.Now
 	// Static are keys given from outside, such as the environment's root pair.
 	Static []Static
+	// Partition is that of the ARNs which are shown; "" means "aws".
+	Partition string
 	// Dev accepts the keys of a development server, which everybody knows:
 	// test/test, testing/testing, and any twelve digits with the secret
 	// "test". With it every account exists.
@@ -58,14 +79,23 @@ type Store struct {
 	now    func() time.Time
 	static map[string]Static
 	dev    bool
+
+	partition string
+	declared  atomic.Pointer[declaration]
+	cache     cache
+	used      used
 }
 
 // keyRow is a stored key, under its id.
 type keyRow struct {
 	Account     string    `json:"account"`
+	User        string    `json:"user,omitempty"`
+	UserID      string    `json:"userId,omitempty"`
 	Description string    `json:"description,omitempty"`
 	CreatedAt   time.Time `json:"createdAt"`
+	UsedAt      time.Time `json:"usedAt,omitzero"`
 	Inactive    bool      `json:"inactive,omitempty"`
+	Epoch       int       `json:"epoch,omitempty"` // counts revocations
 	Sealed      []byte    `json:"sealed"`
 }
 
@@ -82,7 +112,8 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{index: o.Index, seal: seal, now: o.Now, static: map[string]Static{}, dev: o.Dev}
+	s := &Store{index: o.Index, seal: seal, now: o.Now, static: map[string]Static{}, dev: o.Dev, partition: cmp.Or(o.Partition, "aws")}
+	s.declared.Store(&declaration{})
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -117,17 +148,24 @@ func (s *Store) checkSeal(ctx context.Context) error {
 	})
 }
 
-// Key returns an access key with its secret, active or not, or ErrNoKey.
+// Key returns an access key with its secret, active or not, or ErrNoKey. One whose
+// user is gone or disabled is inactive.
 func (s *Store) Key(ctx context.Context, id string) (Key, error) {
 	if k, ok := s.staticKey(id); ok {
-		return k.key(), nil
+		key := k.key()
+		key.Mark = s.staticMark(k)
+		return key, nil
 	}
 	if !keySyntax.MatchString(id) {
 		return Key{}, ErrNoKey
 	}
 	var row keyRow
-	err := s.index.View(ctx, func(r storage.Reader) (err error) {
-		row, err = keyRows.Get(r, id)
+	var k Key
+	err := s.view(ctx, func(b book) (err error) {
+		if row, err = keyRows.Get(b.r, id); err != nil {
+			return err
+		}
+		k, err = s.owned(b, id, row)
 		return err
 	})
 	if errors.Is(err, storage.ErrNotFound) {
@@ -136,31 +174,52 @@ func (s *Store) Key(ctx context.Context, id string) (Key, error) {
 	if err != nil {
 		return Key{}, fmt.Errorf("read access key: %w", err)
 	}
-	return s.open(id, row)
-}
-
-// open makes a Key of a row, with its secret.
-func (s *Store) open(id string, row keyRow) (Key, error) {
-	secret, err := s.seal.open(id, row.Sealed)
-	if err != nil {
+	if k.Secret, err = s.seal.open(id, row.Sealed); err != nil {
 		return Key{}, err
 	}
-	k := row.key(id)
-	k.Secret = secret
 	return k, nil
+}
+
+// owned makes a Key of a row, with its owner.
+func (s *Store) owned(b book, id string, row keyRow) (Key, error) {
+	k := row.key(id)
+	if row.User == "" {
+		k.Mark = row.mark("")
+		return k, nil
+	}
+	user, err := b.user(row.Account, row.User)
+	if err != nil && !errors.Is(err, ErrNoUser) {
+		return Key{}, err
+	}
+	k.Owner = s.asUser(row.Account, row.User, user)
+	k.Active = k.Active && err == nil && user.ID == row.UserID && !user.Disabled
+	k.Mark = row.mark(user.mark())
+	return k, nil
+}
+
+// mark is "" for a key of root's that was never revoked, as it was before keys could
+// be.
+func (row keyRow) mark(user string) string {
+	if row.Epoch == 0 && user == "" {
+		return ""
+	}
+	return strconv.Itoa(row.Epoch) + "." + user
 }
 
 // key is the row without its secret.
 func (row keyRow) key(id string) Key {
-	return Key{ID: id, Account: row.Account, Description: row.Description, CreatedAt: row.CreatedAt, Active: !row.Inactive}
+	return Key{
+		ID: id, Account: row.Account, User: row.User, Description: row.Description, CreatedAt: row.CreatedAt, UsedAt: row.UsedAt,
+		Active: !row.Inactive,
+	}
 }
 
-// HasAccount says whether an account exists: whether it has a key.
+// HasAccount says whether an account exists: whether it has a key or is declared.
 func (s *Store) HasAccount(ctx context.Context, account string) (bool, error) {
 	if !isAccount(account) {
 		return false, nil
 	}
-	if s.hasStatic(account) {
+	if s.hasStatic(account) || s.declared.Load().has(account) {
 		return true, nil
 	}
 	var first string

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/seed-78150930/berth/storage"
 	"github.com/seed-78150930/berth/storage/table"
@@ -19,17 +18,34 @@ const (
 	PrefixSession = "ASIA"
 )
 
-// Create makes a key for an account, which exists from then on. The result is
+// maxKeys is how many access keys a user has at most (IAM user guide, "IAM and AWS
+// STS quotas").
+const maxKeys = 2
+
+// Create makes a key for an account's root, which exists from then on. The result is
 // the one place that shows the secret.
 func (s *Store) Create(ctx context.Context, account string) (Key, error) {
-	k, _, err := s.create(ctx, account, "", func(storage.Reader) (string, error) { return "", nil })
+	k, _, err := s.create(ctx, keyRow{Account: account}, func(storage.Reader) (string, error) { return "", nil })
+	return k, err
+}
+
+// CreateFor makes a key for a user, who has two at most. The error may be ErrNoUser or
+// ErrLimit.
+func (s *Store) CreateFor(ctx context.Context, account, user string) (Key, error) {
+	k, _, err := s.create(ctx, keyRow{Account: account, User: user}, func(r storage.Reader) (string, error) {
+		ids, err := keysOf(r, account, user)
+		if err == nil && len(ids) >= maxKeys {
+			err = fmt.Errorf("%w: a user has %d access keys at most", ErrLimit, maxKeys)
+		}
+		return "", err
+	})
 	return k, err
 }
 
 // Ensure returns an account's key with a description, with its secret, and
 // makes it if there is none that is active.
 func (s *Store) Ensure(ctx context.Context, account, description string) (k Key, made bool, err error) {
-	k, found, err := s.create(ctx, account, description, func(r storage.Reader) (string, error) {
+	k, found, err := s.create(ctx, keyRow{Account: account, Description: description}, func(r storage.Reader) (string, error) {
 		return findDescription(r, account, description)
 	})
 	if err != nil || found == "" {
@@ -45,7 +61,7 @@ func (s *Store) EnsureRoot(ctx context.Context, account string) (k Key, made boo
 	if s.hasStatic(account) {
 		return Key{}, false, nil
 	}
-	k, found, err := s.create(ctx, account, "", func(r storage.Reader) (string, error) {
+	k, found, err := s.create(ctx, keyRow{Account: account}, func(r storage.Reader) (string, error) {
 		return firstStored(r, account)
 	})
 	return k, err == nil && found == "", err
@@ -53,16 +69,16 @@ func (s *Store) EnsureRoot(ctx context.Context, account string) (k Key, made boo
 
 // create makes a key, unless find names one that serves: then it returns that
 // one's id alone. Both happen in one transaction.
-func (s *Store) create(ctx context.Context, account, description string, find func(storage.Reader) (string, error)) (k Key, found string, err error) {
-	if !isAccount(account) {
+func (s *Store) create(ctx context.Context, row keyRow, find func(storage.Reader) (string, error)) (k Key, found string, err error) {
+	if !isAccount(row.Account) {
 		return Key{}, "", ErrBadAccount
 	}
 	id, secret := NewPair(PrefixKey)
-	row := keyRow{
-		Account: account, Description: description,
-		CreatedAt: s.now().UTC().Truncate(time.Second), Sealed: s.seal.seal(id, secret),
-	}
+	row.CreatedAt, row.Sealed = s.today(), s.seal.seal(id, secret)
 	err = s.index.Update(ctx, func(tx storage.Tx) (err error) {
+		if row.UserID, err = s.book(tx).ownerID(row.Account, row.User); err != nil {
+			return err
+		}
 		if found, err = find(tx); err != nil || found != "" {
 			return err
 		}
@@ -77,6 +93,15 @@ func (s *Store) create(ctx context.Context, account, description string, find fu
 	k = row.key(id)
 	k.Secret = secret
 	return k, "", nil
+}
+
+// ownerID is the id of a user; root has none.
+func (b book) ownerID(account, user string) (string, error) {
+	if user == "" {
+		return "", nil
+	}
+	row, err := b.user(account, user)
+	return row.ID, err
 }
 
 func put(tx storage.Tx, id string, row keyRow) error {
@@ -106,7 +131,7 @@ func findDescription(r storage.Reader, account, description string) (string, err
 		if err != nil {
 			return "", err
 		}
-		if row.Description == description && !row.Inactive {
+		if row.Description == description && row.User == "" && !row.Inactive {
 			return strings.Clone(f.Key[1]), nil // keys are lent
 		}
 	}
@@ -145,24 +170,35 @@ func (s *Store) List(ctx context.Context) ([]Key, error) {
 // Delete removes a stored key, and with it all that derives from it. The error
 // is ErrNoKey, ErrStatic or a fault.
 func (s *Store) Delete(ctx context.Context, id string) error {
-	return s.change(ctx, id, func(tx storage.Tx, row keyRow) error {
-		if err := accountRows.Delete(tx, row.Account, id); err != nil {
-			return err
-		}
-		return keyRows.Delete(tx, id)
+	return s.changeKey(ctx, id, func(tx storage.Tx, row keyRow) error { return dropKey(tx, row.Account, id) })
+}
+
+func dropKey(tx storage.Tx, account, id string) error {
+	if err := accountRows.Delete(tx, account, id); err != nil {
+		return err
+	}
+	return keyRows.Delete(tx, id)
+}
+
+// RevokeKey ends all that derives from a stored key, which itself stays. The error
+// is ErrNoKey, ErrStatic or a fault.
+func (s *Store) RevokeKey(ctx context.Context, id string) error {
+	return s.changeKey(ctx, id, func(tx storage.Tx, row keyRow) error {
+		row.Epoch++
+		return keyRows.Put(tx, row, id)
 	})
 }
 
 // SetActive makes a stored key verify or no longer verify. The error is
 // ErrNoKey, ErrStatic or a fault.
 func (s *Store) SetActive(ctx context.Context, id string, active bool) error {
-	return s.change(ctx, id, func(tx storage.Tx, row keyRow) error {
+	return s.changeKey(ctx, id, func(tx storage.Tx, row keyRow) error {
 		row.Inactive = !active
 		return keyRows.Put(tx, row, id)
 	})
 }
 
-func (s *Store) change(ctx context.Context, id string, fn func(storage.Tx, keyRow) error) error {
+func (s *Store) changeKey(ctx context.Context, id string, fn func(storage.Tx, keyRow) error) error {
 	if _, ok := s.staticKey(id); ok {
 		return ErrStatic
 	}

@@ -71,15 +71,8 @@ func (s *Store) hasStatic(account string) bool {
 	return false
 }
 
-// Mark is what a credential that derives from a key should note, and compare
-// when it is shown: it changes when a static key is given another secret under
-// the same id. It tells nothing of the secret. The mark of a stored key, whose
-// id is never used again, is "".
-func (s *Store) Mark(id string) string {
-	k, ok := s.staticKey(id)
-	if !ok {
-		return ""
-	}
+// staticMark changes when a static key is given another secret under the same id.
+func (s *Store) staticMark(k Static) string {
 	h := hmac.New(sha256.New, s.seal.markKey)
 	h.Write([]byte(k.ID + "\x00" + k.Secret.Reveal()))
 	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:16])

@@ -90,20 +90,38 @@ func (v *Verifier) liveParent(ctx context.Context, id, account, mark string) (ac
 	if err != nil {
 		return accounts.Key{}, err
 	}
-	if key.Account != account || v.accounts.Mark(id) != mark {
+	if key.Account != account || key.Mark != mark {
 		return accounts.Key{}, errDead
 	}
 	return key, nil
 }
 
-// root is the root of an account, who used its key in region.
-func root(account, keyID, region string) auth.Principal {
-	return auth.Principal{
-		Account: account,
-		ARN:     "arn:" + endpoint.Partition(region) + ":iam::" + account + ":root",
-		UserID:  account,
-		KeyID:   keyID,
+// owner is whose a key is, who used it in region: the root of its account or a
+// user.
+func owner(key accounts.Key, region string) auth.Principal {
+	p := auth.Principal{
+		Account: key.Account,
+		ARN:     "arn:" + endpoint.Partition(region) + ":iam::" + key.Account + ":root",
+		UserID:  key.Account,
+		KeyID:   key.ID,
 		Region:  region,
 		Kind:    auth.Root,
+	}
+	if key.User != "" {
+		return user(key.Owner, key.ID, region)
+	}
+	return p
+}
+
+// user is a user who showed something of a key, or of none, in region.
+func user(u accounts.User, keyID, region string) auth.Principal {
+	return auth.Principal{
+		Account: u.Account,
+		ARN:     "arn:" + endpoint.Partition(region) + ":iam::" + u.Account + ":user" + u.Path + u.Name,
+		UserID:  u.ID,
+		KeyID:   keyID,
+		Region:  region,
+		Kind:    auth.User,
+		Name:    u.Name,
 	}
 }

@@ -261,7 +261,7 @@ func TestOtherServiceHasItsCause(t *testing.T) {
 
 func TestFaultsAreNoRefusals(t *testing.T) {
 	f := setUp(t)
-	password, _, err := f.Password(f.principal())
+	password, _, err := f.Password(context.Background(), f.principal())
 	if err != nil {
 		t.Fatal(err)
 	}

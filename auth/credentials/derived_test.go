@@ -18,7 +18,7 @@ import (
 // session issues a temporary key.
 func (f *fixture) session(t *testing.T, life time.Duration) sigv4test.Key {
 	t.Helper()
-	s, err := f.GetSessionToken(f.principal(), life)
+	s, err := f.GetSessionToken(context.Background(), f.principal(), life)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,11 +62,11 @@ func TestBadSessions(t *testing.T) {
 	f := setUp(t)
 	good, other := f.session(t, time.Hour), f.session(t, time.Hour)
 	stranger := f.verifier(t, func(o *credentials.Options) { o.TokenKeys = [][]byte{key32(9)} })
-	theirs, err := stranger.GetSessionToken(f.principal(), time.Hour)
+	theirs, err := stranger.GetSessionToken(context.Background(), f.principal(), time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
-	password, _, err := f.Password(f.principal())
+	password, _, err := f.Password(context.Background(), f.principal())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +98,7 @@ func TestBadSessions(t *testing.T) {
 func TestSessionDurations(t *testing.T) {
 	f := setUp(t)
 	for seconds, ok := range map[int]bool{0: true, 899: false, 900: true, 129600: true, 129601: false, -1: false} {
-		s, err := f.GetSessionToken(f.principal(), time.Duration(seconds)*time.Second)
+		s, err := f.GetSessionToken(context.Background(), f.principal(), time.Duration(seconds)*time.Second)
 		if !ok {
 			wantError(t, err, credentials.ValidationError, 400)
 			continue
@@ -115,7 +115,7 @@ func TestSessionDurations(t *testing.T) {
 func TestPassword(t *testing.T) {
 	f := setUp(t)
 	ctx := context.Background()
-	password, expires, err := f.Password(f.principal())
+	password, expires, err := f.Password(context.Background(), f.principal())
 	if err != nil || strings.Contains(password, ":") || len(password) >= 2048 || !expires.Equal(start.Add(12*time.Hour)) {
 		t.Fatalf("password of %d characters, expires %s, %v", len(password), expires, err)
 	}
@@ -143,7 +143,7 @@ func TestPassword(t *testing.T) {
 	bad("the key itself", f.key.ID, f.key.Secret)
 	bad("a session token", "AWS", f.session(t, time.Hour).Token)
 	stranger := f.verifier(t, func(o *credentials.Options) { o.TokenKeys = [][]byte{key32(9)} })
-	theirs, _, err := stranger.Password(f.principal())
+	theirs, _, err := stranger.Password(context.Background(), f.principal())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +164,7 @@ func TestPassword(t *testing.T) {
 func TestPasswordDiesWithItsKey(t *testing.T) {
 	f := setUp(t)
 	ctx := context.Background()
-	password, _, err := f.Password(f.principal())
+	password, _, err := f.Password(context.Background(), f.principal())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -204,11 +204,11 @@ func TestRootPairChanges(t *testing.T) {
 	use("first-secret", account)
 	p := f.principal()
 	p.KeyID = "admin"
-	password, _, err := f.Password(p)
+	password, _, err := f.Password(context.Background(), p)
 	if err != nil {
 		t.Fatal(err)
 	}
-	query, err := f.SignLink(p, link, f.now.Add(time.Hour))
+	query, err := f.SignLink(context.Background(), p, link, f.now.Add(time.Hour))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -216,7 +216,7 @@ func TestRootPairChanges(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := f.GetSessionToken(p, time.Hour)
+	s, err := f.GetSessionToken(context.Background(), p, time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -249,7 +249,7 @@ var link = credentials.Link{Account: account, Region: "us-east-1", Repository: "
 
 func sign(t *testing.T, f *fixture, l credentials.Link, expires time.Time) url.Values {
 	t.Helper()
-	query, err := f.SignLink(f.principal(), l, expires)
+	query, err := f.SignLink(context.Background(), f.principal(), l, expires)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -295,7 +295,7 @@ func TestLink(t *testing.T) {
 		refused(name, l, query)
 	}
 	e, s := query.Get("expires"), query.Get("signature")
-	password, _, err := f.Password(f.principal())
+	password, _, err := f.Password(context.Background(), f.principal())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -333,7 +333,7 @@ func TestNobodySignsLinks(t *testing.T) {
 	f := setUp(t)
 	p := f.principal()
 	p.KeyID = ""
-	if query, err := f.SignLink(p, link, f.now.Add(time.Hour)); err == nil {
+	if query, err := f.SignLink(context.Background(), p, link, f.now.Add(time.Hour)); err == nil {
 		t.Errorf("query %q", query)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/seed-78150930/berth/auth"
+	"github.com/seed-78150930/berth/auth/accounts"
 	"github.com/seed-78150930/berth/auth/token"
 )
 
@@ -28,13 +29,17 @@ const (
 
 // SignLink returns the query ("expires=…&signature=…") that opens l for anyone
 // until expires, as long as the principal's key is alive.
-func (v *Verifier) SignLink(p auth.Principal, l Link, expires time.Time) (query string, err error) {
+func (v *Verifier) SignLink(ctx context.Context, p auth.Principal, l Link, expires time.Time) (query string, err error) {
 	if p.KeyID == "" {
 		return "", errors.New("credentials: a link must be signed by somebody")
 	}
+	key, err := v.liveKey(ctx, p.KeyID)
+	if err != nil {
+		return "", refuseDead(err)
+	}
 	return url.Values{
 		linkExpires:   {strconv.FormatInt(expires.Unix(), 10)},
-		linkSignature: {v.tokens.SignLink(v.tokenLink(l, p.KeyID, expires))},
+		linkSignature: {v.tokens.SignLink(tokenLink(l, key, expires))},
 	}.Encode(), nil
 }
 
@@ -49,12 +54,6 @@ func (v *Verifier) VerifyLink(ctx context.Context, l Link, query map[string][]st
 		return auth.Principal{}, refuseLink("The link is not valid.")
 	}
 	keyID, err := v.tokens.LinkKey(signature)
-	if err == nil {
-		err = v.tokens.VerifyLink(v.tokenLink(l, keyID, expires), signature)
-	}
-	if errors.Is(err, token.ErrExpired) {
-		return auth.Principal{}, refuseLink("The link has expired.")
-	}
 	if err != nil {
 		return auth.Principal{}, refuseLink("The link is not valid.")
 	}
@@ -65,12 +64,19 @@ func (v *Verifier) VerifyLink(ctx context.Context, l Link, query map[string][]st
 	if err != nil {
 		return auth.Principal{}, err
 	}
-	return root(key.Account, key.ID, l.Region), nil
+	err = v.tokens.VerifyLink(tokenLink(l, key, expires), signature)
+	if errors.Is(err, token.ErrExpired) {
+		return auth.Principal{}, refuseLink("The link has expired.")
+	}
+	if err != nil {
+		return auth.Principal{}, refuseLink("The link is not valid.")
+	}
+	return owner(key, l.Region), nil
 }
 
-func (v *Verifier) tokenLink(l Link, keyID string, expires time.Time) token.Link {
+func tokenLink(l Link, key accounts.Key, expires time.Time) token.Link {
 	return token.Link{
-		KeyID: keyID, Mark: v.accounts.Mark(keyID),
+		KeyID: key.ID, Mark: key.Mark,
 		Account: l.Account, Region: l.Region, Repository: l.Repository, Digest: l.Digest, Expires: expires,
 	}
 }

@@ -14,9 +14,13 @@ const User = "AWS"
 
 // Password issues a registry password for a principal: opaque, without a
 // colon, for twelve hours, in the principal's region.
-func (v *Verifier) Password(p auth.Principal) (password string, expires time.Time, err error) {
+func (v *Verifier) Password(ctx context.Context, p auth.Principal) (password string, expires time.Time, err error) {
+	key, err := v.liveKey(ctx, p.KeyID)
+	if err != nil {
+		return "", time.Time{}, refuseDead(err)
+	}
 	return v.tokens.Password(token.Claims{
-		KeyID: p.KeyID, Mark: v.accounts.Mark(p.KeyID),
+		KeyID: p.KeyID, Mark: key.Mark,
 		Account: p.Account, Region: p.Region, ARN: p.ARN, UserID: p.UserID,
 	})
 }
@@ -37,12 +41,12 @@ func (v *Verifier) Basic(ctx context.Context, user, password string) (auth.Princ
 	if err != nil || user != User {
 		return auth.Principal{}, ErrBadPassword
 	}
-	_, err = v.liveParent(ctx, c.KeyID, c.Account, c.Mark)
+	key, err := v.liveParent(ctx, c.KeyID, c.Account, c.Mark)
 	if errors.Is(err, errDead) {
 		return auth.Principal{}, ErrBadPassword
 	}
 	if err != nil {
 		return auth.Principal{}, err
 	}
-	return auth.Principal{Account: c.Account, ARN: c.ARN, UserID: c.UserID, KeyID: c.KeyID, Region: c.Region, Kind: auth.Root}, nil
+	return owner(key, c.Region), nil
 }

@@ -14,9 +14,8 @@ import (
 
 // signer is who claims to have signed a request.
 type signer struct {
-	account string
-	keyID   string // the long-lived key
-	secret  accounts.Secret
+	key    accounts.Key // the long-lived one
+	secret accounts.Secret
 }
 
 // Signed verifies the SigV4 signature of r for service ("ecr" or "sts"):
@@ -41,7 +40,8 @@ func (v *Verifier) Signed(r *http.Request, service string, limit int64) (auth.Pr
 		body.Close()
 		return auth.Principal{}, nil, refuseSignature(err)
 	}
-	return root(by.account, by.keyID, claim.Region), body, nil
+	v.accounts.NoteUse(by.key.ID)
+	return owner(by.key, claim.Region), body, nil
 }
 
 // claim checks all of a signature that can be checked without the body.
@@ -72,7 +72,7 @@ func (v *Verifier) signer(ctx context.Context, claim *sigv4.Signature) (signer, 
 	if err != nil {
 		return signer{}, refuseDead(err)
 	}
-	return signer{key.Account, key.ID, key.Secret}, nil
+	return signer{key, key.Secret}, nil
 }
 
 // temporarySigner takes the key from the session token. It also refuses a
@@ -93,7 +93,7 @@ func (v *Verifier) temporarySigner(ctx context.Context, claim *sigv4.Signature) 
 	if err != nil {
 		return signer{}, refuseDead(err)
 	}
-	return signer{parent.Account, parent.ID, accounts.NewSecret(s.Secret)}, nil
+	return signer{parent, accounts.NewSecret(s.Secret)}, nil
 }
 
 // Temporary says whether r was signed with a temporary key. It may be asked
@@ -124,17 +124,21 @@ type Session struct {
 //
 // A principal who used a temporary key must not be given another, or one that
 // was stolen would never end: see [Temporary].
-func (v *Verifier) GetSessionToken(p auth.Principal, duration time.Duration) (Session, error) {
+func (v *Verifier) GetSessionToken(ctx context.Context, p auth.Principal, duration time.Duration) (Session, error) {
 	if duration == 0 {
 		duration = DefaultSession
 	}
 	if duration < MinSession || duration > MaxSession {
 		return Session{}, refuse(ValidationError, "DurationSeconds must be from %d to %d", MinSession/time.Second, MaxSession/time.Second)
 	}
+	parent, err := v.liveKey(ctx, p.KeyID)
+	if err != nil {
+		return Session{}, refuseDead(err)
+	}
 	id, secret := accounts.NewPair(accounts.PrefixSession)
 	sealed, expires, err := v.tokens.SealSession(token.Session{
 		KeyID: id, Secret: secret.Reveal(),
-		Parent: p.KeyID, ParentMark: v.accounts.Mark(p.KeyID), Account: p.Account,
+		Parent: p.KeyID, ParentMark: parent.Mark, Account: p.Account,
 	}, duration)
 	if err != nil {
 		return Session{}, err

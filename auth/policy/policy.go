@@ -68,6 +68,7 @@ type grammar struct {
 	partition     string
 	needsResource bool
 	early         bool // the actions are those of V1
+	others        bool // actions of other services may stand there, and principals of providers
 }
 
 // parse reads a document. A text that is none is invalid whatever is wrong; an

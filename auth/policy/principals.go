@@ -10,10 +10,11 @@ import (
 
 // principals are whom a statement speaks of.
 type principals struct {
-	everyone bool
-	accounts []string // ids: everyone in the account
-	arns     []string
-	services []string
+	everyone  bool
+	accounts  []string // ids: everyone in the account
+	arns      []string
+	services  []string
+	federated []string // ARNs of providers
 }
 
 var (
@@ -43,13 +44,20 @@ func (r *reader) principals(o *jsondoc.Object, name string) *principals {
 		r.fail()
 		return nil
 	}
-	r.members(kinds, "AWS", "Service")
+	known := []string{"AWS", "Service"}
+	if r.others {
+		known = append(known, "Federated")
+	}
+	r.members(kinds, known...)
 	p := &principals{}
 	if kinds.Has("AWS") {
 		for _, who := range r.oneOrMore(kinds.Values["AWS"]) {
 			r.principal(p, who)
 		}
 		kinds.Values["AWS"] = r.withRoots(kinds.Values["AWS"])
+	}
+	if kinds.Has("Federated") {
+		p.federated = r.oneOrMore(kinds.Values["Federated"])
 	}
 	if kinds.Has("Service") {
 		p.services = r.oneOrMore(kinds.Values["Service"])
@@ -98,6 +106,9 @@ func (r *reader) withRoots(v any) any {
 func (p *principals) have(who Principal) bool {
 	if who.Service != "" {
 		return p.everyone || slices.Contains(p.services, who.Service)
+	}
+	if who.Federated != "" {
+		return p.everyone || slices.Contains(p.federated, who.Federated)
 	}
 	return p.everyone || slices.Contains(p.accounts, who.Account) ||
 		slices.ContainsFunc(p.arns, func(arn string) bool { return arn == who.ARN || assumes(who.ARN, arn) })

@@ -79,8 +79,14 @@ func (r *reader) knowsAction(pattern string) bool {
 	if r.early {
 		return slices.ContainsFunc(earlyActions, func(a string) bool { return strings.EqualFold(a, pattern) })
 	}
+	if r.others && otherAction.MatchString(pattern) {
+		return true
+	}
 	return slices.ContainsFunc(Actions, func(a string) bool { return matchFold(pattern, a) })
 }
+
+// otherAction is the form of actions of other services.
+var otherAction = regexp.MustCompile(`^(\*|[a-z0-9-]+:[A-Za-z0-9*?]+)$`)
 
 // resourceSyntax is the ARN of repositories, wildcards and all.
 var resourceSyntax = regexp.MustCompile(`^(\*|arn:[^:]+:ecr:[^:]*:[^:]*:repository/.+)$`)
@@ -91,7 +97,7 @@ func (r *reader) resourceList(o *jsondoc.Object, name string) []string {
 	}
 	list := r.oneOrMore(o.Values[name])
 	for _, pattern := range list {
-		if !resourceSyntax.MatchString(pattern) {
+		if !resourceSyntax.MatchString(pattern) && !(r.others && strings.HasPrefix(pattern, "arn:")) {
 			r.fail()
 		}
 	}

@@ -56,7 +56,7 @@ func (a *API) getSessionToken(c call) (answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := a.credentials.GetSessionToken(c.by, duration)
+	s, err := a.credentials.GetSessionToken(c.ctx, c.by, duration)
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package stsapi
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 
 // call is a request that has been verified.
 type call struct {
+	ctx       context.Context
 	by        auth.Principal
 	temporary bool // signed with a temporary key
 	params    url.Values
@@ -47,7 +49,7 @@ func (a *API) admit(r *http.Request) (call, action, error) {
 		return call{}, action{}, err
 	}
 	act, err := a.action(params)
-	return call{by: p, temporary: credentials.Temporary(r), params: params}, act, cmp.Or(err, elsewhere)
+	return call{ctx: r.Context(), by: p, temporary: credentials.Temporary(r), params: params}, act, cmp.Or(err, elsewhere)
 }
 
 // allParams adds the parameters of a form to those of the query string.

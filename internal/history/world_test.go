@@ -154,7 +154,7 @@ func (w *world) request(method, path, mediaType, body string) *http.Request {
 func (w *world) ask(r *http.Request) answer {
 	if now := time.Now(); now.After(w.renew) {
 		root := auth.Principal{Account: account, ARN: caller, UserID: account, KeyID: w.key.ID, Region: region, Kind: auth.Root}
-		password, until, err := w.verifier.Password(root)
+		password, until, err := w.verifier.Password(context.Background(), root)
 		if err != nil {
 			return answer{body: err.Error()}
 		}

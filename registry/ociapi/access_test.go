@@ -54,7 +54,7 @@ func TestBadCredentials(t *testing.T) {
 	basic := func(s string) option { return with("Authorization", "Basic "+s) }
 	encoded := func(s string) option { return basic(base64.StdEncoding.EncodeToString([]byte(s))) }
 	foreign := open(t)
-	theirs, _, err := mustVerifier(t, foreign.keys, 3).Password(rootOf(account, foreign.key.ID, region))
+	theirs, _, err := mustVerifier(t, foreign.keys, 3).Password(context.Background(), rootOf(account, foreign.key.ID, region))
 	must(t, err)
 	tests := map[string][]option{
 		"empty":            {with("Authorization", "")},

@@ -159,7 +159,7 @@ func (d *door) advance(by time.Duration) {
 // passwordOf issues a registry password of a key's root.
 func (d *door) passwordOf(account, keyID, region string) string {
 	d.t.Helper()
-	p, _, err := d.verifier.Password(rootOf(account, keyID, region))
+	p, _, err := d.verifier.Password(context.Background(), rootOf(account, keyID, region))
 	must(d.t, err)
 	return p
 }

@@ -12,7 +12,7 @@ import (
 // link signs a link to a layer for an hour.
 func (d *door) link(repo, dig string) string {
 	d.t.Helper()
-	query, err := d.verifier.SignLink(rootOf(account, d.key.ID, region), credentials.Link{
+	query, err := d.verifier.SignLink(d.t.Context(), rootOf(account, d.key.ID, region), credentials.Link{
 		Account: account, Region: region, Repository: repo, Digest: dig,
 	}, d.clock().Add(time.Hour))
 	must(d.t, err)

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 
 	"github.com/seed-78150930/berth/auth"
+	"github.com/seed-78150930/berth/auth/accounts"
 	"github.com/seed-78150930/berth/registry"
 	"github.com/seed-78150930/berth/storage"
 	"github.com/seed-78150930/berth/storage/memory"
@@ -175,11 +176,11 @@ func TestUploadUnknown(t *testing.T) {
 // colleague issues a password of another identity of the same account.
 func (d *door) colleague() string {
 	d.t.Helper()
-	p := rootOf(account, d.key.ID, region)
-	p.ARN, p.UserID = "arn:aws:iam::"+account+":user/colleague", "AIDACOLLEAGUE"
-	password, _, err := d.verifier.Password(p)
+	_, err := d.keys.CreateUser(d.t.Context(), account, accounts.NewUser{Name: "colleague"})
 	must(d.t, err)
-	return password
+	key, err := d.keys.CreateFor(d.t.Context(), account, "colleague")
+	must(d.t, err)
+	return d.passwordOf(account, key.ID, region)
 }
 
 func TestContentRange(t *testing.T) {
