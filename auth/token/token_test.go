@@ -2,6 +2,7 @@ package token_test
 
 import (
 	"bytes"
+	"crypto/rand"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -129,6 +130,53 @@ func TestSessionSaysWhatItWasMadeOf(t *testing.T) {
 	if err != nil || got.KeyID != session.KeyID || got.Secret != session.Secret || got.Parent != session.Parent ||
 		got.ParentMark != session.ParentMark || got.Account != session.Account {
 		t.Errorf("OpenSession = %v, %v", got, err)
+	}
+}
+
+func TestSessionCarriesPolicies(t *testing.T) {
+	r := newRing(t, &clock{start}, master(1))
+	want := session
+	want.Roles = []token.Role{{Account: "123456789012", Name: "build", Mark: "AROA1.0"}, {Account: "210987654321", Name: "deploy", Mark: "AROA2.3"}}
+	want.Name, want.SourceIdentity, want.Provider, want.Subject = "run", "jo", "issuer.example", "repo:team/app"
+	want.Carried = token.Carried{
+		Policies: []string{strings.Repeat(`{"Effect":"Allow","Action":"ecr:PutImage"},`, 47)}, PolicyARNs: []string{"arn:aws:iam::aws:policy/x"},
+		Tags: map[string]string{"team": "red"}, Transitive: []string{"team"},
+	}
+	s, expires, err := r.SealSession(want, time.Hour)
+	if err != nil || len(s) > 1<<10 {
+		t.Fatalf("token of %d characters, %v", len(s), err)
+	}
+	want.Issued, want.Expires = start.Unix(), expires.Unix()
+	got, err := r.OpenSession(s)
+	if d := cmp.Diff(want, got, cmp.Transformer("all", func(s token.Session) map[string]any {
+		return map[string]any{"key": s.KeyID, "roles": s.Roles, "name": s.Name, "carried": s.Carried, "source": s.SourceIdentity, "provider": s.Provider, "subject": s.Subject, "times": []int64{s.Issued, s.Expires}}
+	})); err != nil || d != "" {
+		t.Errorf("%v (-want +got):\n%s", err, d)
+	}
+}
+
+func TestLongestSession(t *testing.T) {
+	r := newRing(t, &clock{start}, master(1))
+	noise := make([]byte, 16<<10)
+	rand.Read(noise)
+	long := func(n int) token.Session {
+		s := session
+		s.Policies = []string{base64.StdEncoding.EncodeToString(noise[:n])}
+		return s
+	}
+	fits := long(token.MaxPacked - 200)
+	if n, err := fits.Packed(); err != nil || n > token.MaxPacked || n < token.MaxPacked-400 {
+		t.Errorf("packed to %d, %v", n, err)
+	}
+	fits.Name, fits.SourceIdentity, fits.Subject = strings.Repeat("n", 64), strings.Repeat("i", 64), strings.Repeat("s", 255)
+	if s, _, err := r.SealSession(fits, time.Hour); err != nil || len(s) > 8<<10 {
+		t.Errorf("token of %d characters, %v", len(s), err)
+	}
+	if s, _, err := r.SealSession(long(8<<10), time.Hour); !errors.Is(err, token.ErrTooLong) {
+		t.Errorf("token of %d characters, %v", len(s), err)
+	}
+	if n, err := (token.Carried{}).Packed(); n != 0 || err != nil {
+		t.Errorf("nothing is packed to %d, %v", n, err)
 	}
 }
 
