@@ -78,8 +78,9 @@ func locksOut(ctx context.Context, p *policy.Document, name Name) bool {
 	by := auth.PrincipalOf(ctx)
 	d := p.Decide(policy.Request{
 		Principal: policy.Principal{Account: by.Account, ARN: by.ARN}, Action: "ecr:SetRepositoryPolicy", Resource: name.ARN(),
+		Pending: []string{policy.Any},
 	})
-	return d.Effect == policy.Denied && !d.Conditional
+	return d.Effect == policy.Denied
 }
 
 // RepositoryPolicy is the policy of a repository. Refusals: RepositoryNotFound,

@@ -70,3 +70,13 @@ var Actions = []string{
 	"ecr:UploadLayerPart",
 	"ecr:ValidatePullThroughCacheRule",
 }
+
+// TrustActions are the actions of STS that trust policies speak of.
+var TrustActions = []string{
+	"sts:AssumeRole",
+	"sts:AssumeRoleWithSAML",
+	"sts:AssumeRoleWithWebIdentity",
+	"sts:SetContext",
+	"sts:SetSourceIdentity",
+	"sts:TagSession",
+}

@@ -1,13 +1,12 @@
 package policy
 
-import "strings"
-
 // Principal is who asks.
 type Principal struct {
 	Account string // twelve digits; "" for a service
 	ARN     string
 	Service string // such as "ecr.amazonaws.com"; "" for all others
-	// Federated is the ARN of the provider of a web identity; "" for all others.
+	// Federated is the provider of a web identity, by the ARN or name that trust
+	// policies have for it; "" for all others.
 	Federated string
 	Anonymous bool // nobody has been asked who he is
 }
@@ -15,12 +14,13 @@ type Principal struct {
 // Request is what is asked.
 type Request struct {
 	Principal Principal
-	Action    string // such as "ecr:PutImage"
+	Action    string // such as "ecr:PutImage", in any case
 	Resource  string // ARN
 	Keys      Keys
-	// Pending are names of keys, in lower case, that are known only later. A
+	// Pending are names of keys, in lower case, that are known only later, or Any. A
 	// condition on one of them keeps an Allow and takes a Deny out, so that a first
-	// look refuses nothing that a second one, with all keys, could allow.
+	// look refuses nothing that a second one, with all keys, could allow. A key that
+	// is also in Keys is known.
 	Pending []string
 }
 
@@ -37,81 +37,86 @@ const (
 
 // Decision is an effect and the statement that has it.
 type Decision struct {
-	Effect      Effect
-	Statement   int    // its place, from 0; -1 for NoMatch
-	Sid         string // "" if it has none
-	Conditional bool   // a denial that hangs on a condition, which nobody has looked at
+	Effect    Effect
+	Statement int    // its place, from 0; -1 for NoMatch
+	Sid       string // "" if it has none
 }
 
 // Decide says what a policy says to a request: a statement that denies goes before
-// all that allow, and one that denies whatever comes before those with conditions.
-func (d *Document) Decide(q Request) Decision {
-	found := Decision{Effect: NoMatch, Statement: -1}
-	for i, s := range d.statements {
-		if s.allows && s.conditional || !s.meets(q) {
+// all that allow, and of two that say the same the first counts. It is as little as
+// one policy tells; [Evaluate] decides.
+func (d *Document) Decide(r Request) Decision {
+	q := ask(&r)
+	if i := d.denies(&q); i >= 0 {
+		return Decision{Denied, i, d.statements[i].sid}
+	}
+	if i, _ := d.allows(&q, throughAccount); i >= 0 {
+		return Decision{Allowed, i, d.statements[i].sid}
+	}
+	return Decision{Effect: NoMatch, Statement: -1}
+}
+
+// denies is the first statement that denies, or -1.
+func (d *Document) denies(q *query) int {
+	for i := range d.denials {
+		e := &d.denials[i]
+		if q.number >= 0 && !e.actions.has(q.number) {
 			continue
 		}
-		if says := s.decision(i); says.goesBefore(found) {
-			found = says
+		if known, _ := d.statements[e.at].meets(q); known == yes {
+			return e.at
 		}
 	}
-	return found
+	return -1
 }
 
-func (s statement) decision(i int) Decision {
-	effect := Denied
-	if s.allows {
-		effect = Allowed
-	}
-	return Decision{Effect: effect, Statement: i, Sid: s.sid, Conditional: s.conditional}
-}
-
-// goesBefore says whether a decision counts more than one that was found earlier.
-func (d Decision) goesBefore(earlier Decision) bool {
-	return d.Effect > earlier.Effect || d.Effect == Denied && !d.Conditional && earlier.Conditional
-}
-
-func (s statement) meets(q Request) bool {
-	if s.principals != nil && !s.principals.have(q.Principal) || s.notPrincipals != nil && s.notPrincipals.have(q.Principal) {
-		return false
-	}
-	if s.actions != nil && !anyMatch(s.actions, q.Action, matchFold) || s.notActions != nil && anyMatch(s.notActions, q.Action, matchFold) {
-		return false
-	}
-	return (s.resources == nil || anyMatch(s.resources, q.Resource, match)) && (s.notResources == nil || !anyMatch(s.notResources, q.Resource, match))
-}
-
-func anyMatch(patterns []string, s string, match func(pattern, s string) bool) bool {
-	for _, p := range patterns {
-		if match(p, s) {
-			return true
+// allows is the statement that allows in the most direct way, the first of these,
+// or -1. It looks no further than for one that is direct enough.
+func (d *Document) allows(q *query, enough grant) (at int, best grant) {
+	at = -1
+	for i := range d.grants {
+		e := &d.grants[i]
+		if q.number >= 0 && !e.actions.has(q.number) {
+			continue
+		}
+		known, how := d.statements[e.at].meets(q)
+		if known == no || how <= best {
+			continue
+		}
+		if at, best = e.at, how; best >= enough {
+			break
 		}
 	}
-	return false
+	return at, best
 }
 
-// matchFold is match without regard to case, as for actions.
-func matchFold(pattern, s string) bool { return match(strings.ToLower(pattern), strings.ToLower(s)) }
-
-// match holds the whole of s against a pattern in which a star stands for any run
-// of characters and a question mark for any one. It takes at most pattern times
-// text: what the last star stands for is all that is ever taken back.
-func match(pattern, s string) bool {
-	p, i, star, mark := 0, 0, -1, 0
-	for i < len(s) {
-		switch {
-		case p < len(pattern) && pattern[p] == '*':
-			star, mark = p, i
-			p++
-		case p < len(pattern) && (pattern[p] == '?' || pattern[p] == s[i]):
-			p++
-			i++
-		case star >= 0:
-			mark++
-			p, i = star+1, mark
-		default:
-			return false
-		}
+// meets says whether a statement speaks of a request, and how directly of who asks.
+// The action has been looked at if it is a known one.
+func (s *statement) meets(q *query) (truth, grant) {
+	how := s.reach(&q.Principal)
+	if how == nobody || q.number < 0 && !s.actions.have(q.action) {
+		return no, nobody
 	}
-	return strings.Trim(pattern[p:], "*") == ""
+	known := s.resources.have(q)
+	for i := range s.conditions {
+		if known == no {
+			break
+		}
+		known = min(known, s.conditions[i].holds(q))
+	}
+	return known, how
+}
+
+// reach says how a statement names a principal. One without principals, as in a
+// policy of an identity, is about whoever has it.
+func (s *statement) reach(who *Principal) grant {
+	switch {
+	case s.principals != nil:
+		return s.principals.grant(who)
+	case s.notPrincipals == nil:
+		return direct
+	case s.notPrincipals.grant(who) > nobody || s.allows && who.Anonymous:
+		return nobody
+	}
+	return throughRole
 }

@@ -1,9 +1,5 @@
 package policy
 
-// Keys are the condition keys of a request and their values, by name in lower case
-// ("aws:sourceip"). A key that is not there is absent.
-type Keys map[string][]string
-
 // Attached is a policy where it is in force.
 type Attached struct {
 	// Name says where: the ARN of a managed policy, or words such as "registry
@@ -58,53 +54,115 @@ func (v Verdict) Reason(action string) string {
 	return "because no " + string(v.Kind) + " allows the " + action + " action"
 }
 
-// Evaluate decides a request (ECR reference, policies.md section 1).
+// Evaluate decides a request (ECR reference, policies.md section 1; IAM user guide,
+// "Policy evaluation logic"):
+//
+//   - A statement that denies goes before all that allow, whatever policy it is in.
+//   - The root of the resource's account may do what nothing denies.
+//   - In the same account a policy of the identity or of the resource is enough.
+//     Boundary and session policies limit what the identity's give. They also limit
+//     what the resource's gives to the role of a session; what it gives to the user
+//     or session itself, or to everyone, they limit only by a denial.
+//   - A resource's policy that names its own account hands the decision to that
+//     account: it gives nobody anything that no policy of his own gives. ("AWS JSON
+//     policy elements: Principal": naming an account delegates to it.)
+//   - From another account both have to allow, the identity's within its limits. A
+//     root has all that its account can give it.
+//   - Who has no identity, which is anonymous callers, services and, in trust
+//     policies, web identities, needs the resource's policy and no other. Anonymous
+//     callers are meant only by a principal that is everyone.
+//   - What nothing allows is denied.
 func Evaluate(p Policies, r Request) Verdict {
-	for _, of := range []struct {
+	q := ask(&r)
+	if v := p.denial(&q); v.Explicit {
+		return v
+	}
+	if p.Root && p.SameAccount {
+		return p.limited(Verdict{Allowed: true, Statement: -1}, &q)
+	}
+	resource, how := resourceGrant(p.Resource, &q)
+	switch {
+	case r.Principal.Anonymous || r.Principal.Service != "" || r.Principal.Federated != "":
+		return resource
+	case p.SameAccount && how == direct:
+		return resource
+	case p.SameAccount && how == throughRole:
+		return p.limited(resource, &q)
+	}
+	identity := p.limited(p.identity(&q), &q)
+	if p.SameAccount || !identity.Allowed {
+		return identity
+	}
+	return resource
+}
+
+// denial is the verdict of the first statement that denies, of the resource's
+// policies first.
+func (p *Policies) denial(q *query) Verdict {
+	for _, of := range [...]struct {
 		kind Kind
 		list []Attached
 	}{{ResourceBased, p.Resource}, {IdentityBased, p.Identity}, {PermissionsBoundary, p.Boundary}, {SessionPolicy, p.Session}} {
-		if v := firstWith(Denied, of.kind, of.list, r); v.Explicit {
-			return v
+		for i := range of.list {
+			if at := of.list[i].Document.denies(q); at >= 0 {
+				v := of.list[i].verdict(of.kind, at)
+				v.Explicit = true
+				return v
+			}
 		}
 	}
-	if p.Root && p.SameAccount {
-		return Verdict{Allowed: true, Statement: -1}
-	}
-	resource := firstWith(Allowed, ResourceBased, p.Resource, r)
-	if p.SameAccount && resource.Allowed {
-		return resource
-	}
-	if p.Root {
-		return resource
-	}
-	identity := firstWith(Allowed, IdentityBased, p.Identity, r)
-	if !identity.Allowed {
-		return identity
-	}
-	if p.HasBoundary {
-		if v := firstWith(Allowed, PermissionsBoundary, p.Boundary, r); !v.Allowed {
-			return v
-		}
-	}
-	if p.HasSession {
-		if v := firstWith(Allowed, SessionPolicy, p.Session, r); !v.Allowed {
-			return v
-		}
-	}
-	if !p.SameAccount {
-		return resource
-	}
-	return identity
+	return Verdict{}
 }
 
-// firstWith is the verdict of the first policy that has an effect; if none has,
-// one that does not allow.
-func firstWith(effect Effect, kind Kind, list []Attached, r Request) Verdict {
-	for _, a := range list {
-		d := a.Document.Decide(r)
-		if d.Effect == effect {
-			return Verdict{effect == Allowed, effect == Denied, kind, a.Name, d.Statement, d.Sid}
+// verdict names a statement as the one that decided.
+func (a *Attached) verdict(kind Kind, at int) Verdict {
+	return Verdict{Kind: kind, Policy: a.Name, Statement: at, Sid: a.Document.statements[at].sid}
+}
+
+// resourceGrant is the verdict of the statement that allows in the most direct way.
+func resourceGrant(list []Attached, q *query) (found Verdict, best grant) {
+	found = Verdict{Kind: ResourceBased, Statement: -1}
+	for i := range list {
+		at, how := list[i].Document.allows(q, direct)
+		if how > best {
+			found, best = list[i].verdict(ResourceBased, at), how
+			found.Allowed = true
+		}
+	}
+	return found, best
+}
+
+// identity is the verdict of who asks' own policies, without limits.
+func (p *Policies) identity(q *query) Verdict {
+	if p.Root {
+		return Verdict{Allowed: true, Statement: -1}
+	}
+	return allowance(IdentityBased, p.Identity, q)
+}
+
+// limited is what boundary and session policies leave of an allowance.
+func (p *Policies) limited(v Verdict, q *query) Verdict {
+	if v.Allowed && p.HasBoundary {
+		if limit := allowance(PermissionsBoundary, p.Boundary, q); !limit.Allowed {
+			return limit
+		}
+	}
+	if v.Allowed && p.HasSession {
+		if limit := allowance(SessionPolicy, p.Session, q); !limit.Allowed {
+			return limit
+		}
+	}
+	return v
+}
+
+// allowance is the verdict of the first policy that allows; if none does, one that
+// says which kind is missing.
+func allowance(kind Kind, list []Attached, q *query) Verdict {
+	for i := range list {
+		if at, _ := list[i].Document.allows(q, throughAccount); at >= 0 {
+			v := list[i].verdict(kind, at)
+			v.Allowed = true
+			return v
 		}
 	}
 	return Verdict{Kind: kind, Statement: -1}

@@ -178,8 +178,8 @@ func TestDecide(t *testing.T) {
 		{"a resource", []string{allow(`"*"`, `"ecr:*"`, `,"Resource":"arn:aws:ecr:*:*:repository/team/*"`)}, user(them, "eve"), "ecr:PutImage", policy.Allowed},
 		{"another resource", []string{allow(`"*"`, `"ecr:*"`, `,"Resource":"arn:aws:ecr:*:*:repository/prod/*"`)}, user(them, "eve"), "ecr:PutImage", policy.NoMatch},
 		{"not that resource", []string{allow(`"*"`, `"ecr:*"`, `,"NotResource":"arn:aws:ecr:*:*:repository/team/*"`)}, user(them, "eve"), "ecr:PutImage", policy.NoMatch},
-		{"a condition allows nothing yet", []string{allow(`"*"`, `"ecr:*"`, `,"Condition":{"Bool":{"aws:SecureTransport":"true"}}`)}, user(them, "eve"), "ecr:PutImage", policy.NoMatch},
-		{"a condition denies", []string{deny.Replace(allow(`"*"`, `"ecr:*"`, `,"Condition":{"Bool":{"aws:SecureTransport":"true"}}`))}, user(them, "eve"), "ecr:PutImage", policy.Denied},
+		{"a condition on an absent key allows nothing", []string{allow(`"*"`, `"ecr:*"`, `,"Condition":{"Bool":{"aws:SecureTransport":"true"}}`)}, user(them, "eve"), "ecr:PutImage", policy.NoMatch},
+		{"nor does it deny", []string{deny.Replace(allow(`"*"`, `"ecr:*"`, `,"Condition":{"Bool":{"aws:SecureTransport":"true"}}`))}, user(them, "eve"), "ecr:PutImage", policy.NoMatch},
 		{"an empty condition is none", []string{allow(`"*"`, `"ecr:*"`, `,"Condition":{}`)}, user(them, "eve"), "ecr:PutImage", policy.Allowed},
 	}
 	for _, tt := range tests {
@@ -202,22 +202,22 @@ func TestDecisionNamesItsStatement(t *testing.T) {
 	}
 }
 
-// A denial whose condition nobody has looked at says so, and gives way to one
-// that has none.
-func TestDenialUnderACondition(t *testing.T) {
+// With all keys pending a denial under a condition does not count, and an
+// allowance under one does.
+func TestAllKeysPending(t *testing.T) {
 	const under = `{"Sid":"tls","Effect":"Deny","Principal":"*","Action":"ecr:*","Condition":{"Bool":{"aws:SecureTransport":"false"}}}`
 	const outright = `{"Sid":"no","Effect":"Deny","Principal":"*","Action":"ecr:Put*"}`
-	allow := `{` + pull + `}`
+	const allow = `{"Effect":"Allow","Principal":"*","Action":"ecr:*","Condition":{"Bool":{"aws:SecureTransport":"true"}}}`
 	for _, tt := range []struct {
 		statements []string
 		want       policy.Decision
 	}{
-		{[]string{allow, under}, policy.Decision{Effect: policy.Denied, Statement: 1, Sid: "tls", Conditional: true}},
+		{[]string{under}, policy.Decision{Effect: policy.NoMatch, Statement: -1}},
+		{[]string{under, allow}, policy.Decision{Effect: policy.Allowed, Statement: 1}},
 		{[]string{under, allow, outright}, policy.Decision{Effect: policy.Denied, Statement: 2, Sid: "no"}},
-		{[]string{outright, under}, policy.Decision{Effect: policy.Denied, Statement: 0, Sid: "no"}},
 	} {
 		d := repository(t, `{"Statement":[`+strings.Join(tt.statements, ",")+`]}`)
-		if got := d.Decide(policy.Request{Action: "ecr:PutImage"}); got != tt.want {
+		if got := d.Decide(policy.Request{Action: "ecr:PutImage", Pending: []string{policy.Any}}); got != tt.want {
 			t.Errorf("%v: %+v, want %+v", tt.statements, got, tt.want)
 		}
 	}

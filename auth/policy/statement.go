@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"encoding/json"
 	"regexp"
 	"slices"
 	"strings"
@@ -9,153 +8,197 @@ import (
 	"github.com/seed-78150930/berth/jsondoc"
 )
 
-// statement is one statement of a policy. Of each pair of lists the one that
-// begins with not turns the meaning round.
+// statement is one statement of a policy, compiled.
 type statement struct {
 	sid                       string
 	allows                    bool
-	principals, notPrincipals *principals // one is nil
-	actions, notActions       []string    // patterns; one is nil
-	resources, notResources   []string    // patterns; both nil: whatever the policy is at
-	conditional               bool
+	principals, notPrincipals *principals // at most one is there
+	actions                   actions
+	resources                 resources
+	conditions                []test
+}
+
+// actions are what Action or NotAction says.
+type actions struct {
+	patterns []glob // in lower case
+	not      bool
+}
+
+// have says whether the actions are about one in lower case.
+func (a *actions) have(lower string) bool { return anyMatch(a.patterns, lower) != a.not }
+
+func (a *actions) known() actionSet {
+	var set actionSet
+	for n := range knownActions {
+		if a.have(knownActions[n].lower) {
+			set.add(n)
+		}
+	}
+	return set
+}
+
+// resources are what Resource or NotResource says. Without patterns they are
+// whatever the policy is at.
+type resources struct {
+	patterns []template
+	not      bool
+}
+
+// have holds the resource of a request against them. A pattern with a variable
+// without a value is about no resource.
+func (r *resources) have(q *query) truth {
+	if r.patterns == nil {
+		return yes
+	}
+	met := no
+	for i := range r.patterns {
+		if met = max(met, r.patterns[i].matches(q.Resource, q)); met == yes {
+			break
+		}
+	}
+	if r.not {
+		return met.not()
+	}
+	return met
 }
 
 func (r *reader) statement(v any) (s statement) {
 	o, ok := v.(*jsondoc.Object)
 	if !ok {
-		r.fail()
+		r.fail("", "must be an object")
 		return s
 	}
 	r.members(o, "Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition")
-	s.sid = r.optionalText(o, "Sid")
+	s.sid = r.sid(o)
 	s.allows = o.Values["Effect"] == "Allow"
 	if !s.allows && o.Values["Effect"] != "Deny" {
-		r.fail()
+		r.fail("Effect", "Missing required field Effect, which is Allow or Deny")
 	}
-	if r.either(o, "Principal", "NotPrincipal", true) {
+	if r.either(o, "Principal", r.principal) != "" {
 		s.principals, s.notPrincipals = r.principals(o, "Principal"), r.principals(o, "NotPrincipal")
 	}
-	if r.either(o, "Action", "NotAction", true) {
-		s.actions, s.notActions = r.actionList(o, "Action"), r.actionList(o, "NotAction")
-		if r.early && s.notActions != nil { // which means nearly all of the others
-			r.fail()
+	if name := r.either(o, "Action", needed); name != "" {
+		s.actions = actions{foldGlobs(r.actionList(o, name)), name == "NotAction"}
+		if r.early && s.actions.not { // which means nearly all of the others
+			r.fail(name, "must not be there")
 		}
 	}
-	if r.either(o, "Resource", "NotResource", r.needsResource) {
-		s.resources, s.notResources = r.resourceList(o, "Resource"), r.resourceList(o, "NotResource")
+	if name := r.either(o, "Resource", r.resource); name != "" {
+		s.resources = resources{r.resourceList(o, name), name == "NotResource"}
 	}
 	if o.Has("Condition") {
-		s.conditional = r.condition(o.Values["Condition"])
+		s.conditions = r.conditions(o.Values["Condition"])
 	}
 	return s
 }
 
-// either says whether an object has one of two members. Both are wrong, and none
-// is where one is needed.
-func (r *reader) either(o *jsondoc.Object, one, other string, needed bool) bool {
-	if o.Has(one) && o.Has(other) || needed && !o.Has(one) && !o.Has(other) {
-		r.fail()
-		return false
+// either is the name under which an object has a member that may be turned round
+// by Not, "" if it has none. Both are wrong.
+func (r *reader) either(o *jsondoc.Object, name string, need need) string {
+	given, turned := o.Has(name), o.Has("Not"+name)
+	switch {
+	case given && turned:
+		r.fail(name, "must not be there with Not"+name)
+	case (given || turned) && need == forbidden:
+		r.fail(name, forbiddenWords[name])
+	case !given && !turned && need == needed:
+		r.fail(name, missingWords[name])
+	case given:
+		return name
+	case turned:
+		return "Not" + name
 	}
-	return o.Has(one) || o.Has(other)
+	return ""
 }
+
+// What IAM says of members that must be there or must not.
+var (
+	missingWords = map[string]string{
+		"Principal": "Missing required field Principal",
+		"Action":    "Policy statement must contain actions.",
+		"Resource":  "Policy statement must contain resources.",
+	}
+	forbiddenWords = map[string]string{
+		"Principal": "Policy document should not specify a principal.",
+		"Resource":  "Has prohibited field Resource",
+	}
+)
 
 func (r *reader) actionList(o *jsondoc.Object, name string) []string {
-	if !o.Has(name) {
-		return nil
-	}
-	list := r.oneOrMore(o.Values[name])
-	for _, pattern := range list {
-		if !r.knowsAction(pattern) {
-			r.fail()
+	list := r.oneOrMore(name, o.Values[name])
+	for i, pattern := range list {
+		if wrong := r.action(pattern); wrong != "" {
+			r.fail(item(name, o.Values[name], i), wrong)
 		}
 	}
 	return list
 }
 
-// knowsAction says whether a pattern means any action of ECR's that the policy may
-// speak of. In V1 it must mean none but those.
-func (r *reader) knowsAction(pattern string) bool {
-	if r.early {
-		return slices.ContainsFunc(earlyActions, func(a string) bool { return strings.EqualFold(a, pattern) })
+// resourceList compiles patterns of resources.
+func (r *reader) resourceList(o *jsondoc.Object, name string) []template {
+	all := []template{}
+	for i, pattern := range r.oneOrMore(name, o.Values[name]) {
+		t, ok := newTemplate(pattern, true, r.variables)
+		switch {
+		case !r.resourceForm.MatchString(pattern):
+			r.fail(item(name, o.Values[name], i), "Resource "+quote(pattern)+` must be in ARN format or "*".`)
+		case !ok || r.variables && variableEarly(pattern):
+			r.fail(item(name, o.Values[name], i), "Invalid policy variable in resource "+quote(pattern))
+		}
+		all = append(all, t)
 	}
-	if r.others && otherAction.MatchString(pattern) {
-		return true
-	}
-	return slices.ContainsFunc(Actions, func(a string) bool { return matchFold(pattern, a) })
+	return all
 }
 
-// otherAction is the form of actions of other services.
-var otherAction = regexp.MustCompile(`^(\*|[a-z0-9-]+:[A-Za-z0-9*?]+)$`)
-
-// resourceSyntax is the ARN of repositories, wildcards and all.
-var resourceSyntax = regexp.MustCompile(`^(\*|arn:[^:]+:ecr:[^:]*:[^:]*:repository/.+)$`)
-
-func (r *reader) resourceList(o *jsondoc.Object, name string) []string {
-	if !o.Has(name) {
-		return nil
-	}
-	list := r.oneOrMore(o.Values[name])
-	for _, pattern := range list {
-		if !resourceSyntax.MatchString(pattern) && !(r.others && strings.HasPrefix(pattern, "arn:")) {
-			r.fail()
-		}
-	}
-	return list
+// variableEarly says whether a variable stands before the resource portion of an
+// ARN, where none may be (IAM user guide, "Where you can use policy variables").
+func variableEarly(arn string) bool {
+	before, _, found := strings.Cut(arn, "${")
+	return found && strings.Count(before, ":") < arnSegments-1
 }
 
-// operators are the condition operators of IAM, without IfExists behind and the
-// quantifiers before them.
-var operators = []string{
-	"StringEquals", "StringNotEquals", "StringEqualsIgnoreCase", "StringNotEqualsIgnoreCase", "StringLike", "StringNotLike",
-	"NumericEquals", "NumericNotEquals", "NumericLessThan", "NumericLessThanEquals", "NumericGreaterThan", "NumericGreaterThanEquals",
-	"DateEquals", "DateNotEquals", "DateLessThan", "DateLessThanEquals", "DateGreaterThan", "DateGreaterThanEquals",
-	"Bool", "BinaryEquals", "IpAddress", "NotIpAddress", "ArnEquals", "ArnNotEquals", "ArnLike", "ArnNotLike",
+var (
+	// ecrResources is the ARN of repositories, wildcards and all.
+	ecrResources = regexp.MustCompile(`^(\*|arn:[^:]+:ecr:[^:]*:[^:]*:repository/.+)$`)
+	// anyResources is an ARN, which may end in a star earlier than after five colons.
+	anyResources = regexp.MustCompile(`(?s)^(\*|arn:([^:]*:){4}.+|arn:.*\*)$`)
+	// anyAction is an action of any service.
+	anyAction = regexp.MustCompile(`^(\*|([a-zA-Z0-9-]+|\*):[a-zA-Z0-9*?]+)$`)
+	// plainSid is what IAM takes for a Sid.
+	plainSid = regexp.MustCompile(`^[0-9A-Za-z]*$`)
+)
+
+// ecrAction says what is wrong with a pattern of a repository policy or of a
+// registry policy, "" if it means an action of ECR's. In V1 it must mean none but
+// those.
+func ecrAction(early bool) func(string) string {
+	return func(pattern string) string {
+		known := slices.ContainsFunc(Actions, func(a string) bool { return matchFold(pattern, a) })
+		if early {
+			known = slices.ContainsFunc(earlyActions, func(a string) bool { return strings.EqualFold(a, pattern) })
+		}
+		if !known {
+			return "not an action of ECR that this policy may speak of"
+		}
+		return ""
+	}
 }
 
-func knowsOperator(name string) bool {
-	if name == "Null" {
-		return true
+func identityAction(pattern string) string {
+	if !anyAction.MatchString(pattern) {
+		return "Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc."
 	}
-	for _, quantifier := range []string{"ForAllValues:", "ForAnyValue:"} {
-		if rest, ok := strings.CutPrefix(name, quantifier); ok {
-			name = rest
-			break
-		}
-	}
-	return slices.Contains(operators, strings.TrimSuffix(name, "IfExists"))
+	return ""
 }
 
-// condition checks the form of a condition, and says whether there is any.
-func (r *reader) condition(v any) bool {
-	o, ok := v.(*jsondoc.Object)
-	if !ok {
-		r.fail()
-		return true
+func trustAction(pattern string) string {
+	if !slices.ContainsFunc(TrustActions, func(a string) bool { return strings.Contains(pattern, ":") && matchFold(pattern, a) }) {
+		return "AssumeRole policy may only specify STS AssumeRole actions."
 	}
-	for _, name := range o.Names {
-		keys, ok := o.Values[name].(*jsondoc.Object)
-		if !ok || !knowsOperator(name) {
-			r.fail()
-			continue
-		}
-		for _, key := range keys.Names {
-			r.conditionValues(keys.Values[key])
-		}
-	}
-	return len(o.Names) > 0
+	return ""
 }
 
-func (r *reader) conditionValues(v any) {
-	list, ok := v.([]any)
-	if !ok {
-		list = []any{v}
-	}
-	for _, v := range list {
-		switch v.(type) {
-		case string, bool, json.Number:
-		default:
-			r.fail()
-		}
-	}
+// matchFold holds an action against a pattern, in any case.
+func matchFold(pattern, action string) bool {
+	return anyMatch(foldGlobs([]string{pattern}), strings.ToLower(action))
 }

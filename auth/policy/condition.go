@@ -1,0 +1,180 @@
+package policy
+
+import (
+	"encoding/json"
+	"strings"
+
+	"github.com/seed-78150930/berth/jsondoc"
+)
+
+// quantifier says how the values of a key in a request are taken together.
+type quantifier int
+
+const (
+	// single is for keys with one value. With several, an operator holds for any of
+	// them and a negated one for all, so that a negation is the opposite of what it
+	// negates.
+	single quantifier = iota
+	forAll
+	forAny
+)
+
+// test is one key of a condition, which holds or does not.
+type test struct {
+	key        string // in lower case
+	operator   string // as it was written
+	quantifier quantifier
+	ifExists   bool
+	negated    bool
+	null       bool // asks whether the key is absent
+	wanted     []matcher
+}
+
+// holds tells a test's outcome (IAM user guide, "Condition operators" and
+// "Multivalued context keys"). A key that is not there meets negated operators,
+// ForAllValues and IfExists, and nothing else.
+func (t *test) holds(q *query) truth {
+	values, known := q.values(t.key)
+	if !known {
+		return maybe
+	}
+	if t.null {
+		return t.value(absence(values), q)
+	}
+	if t.quantifier != single && isNullSet(values) {
+		values = nil
+	}
+	if len(values) == 0 {
+		return truthOf(t.ifExists || t.quantifier == forAll || t.quantifier == single && t.negated)
+	}
+	return t.together(values, q)
+}
+
+// isNullSet says whether there is nothing in a list but an empty text, which
+// quantifiers take for nothing.
+func isNullSet(values []string) bool { return len(values) == 1 && values[0] == "" }
+
+func absence(values []string) string {
+	if len(values) == 0 {
+		return "true"
+	}
+	return "false"
+}
+
+func (t *test) together(values []string, q *query) truth {
+	if t.quantifier == forAll || t.quantifier == single && t.negated {
+		all := yes
+		for _, v := range values {
+			all = min(all, t.value(v, q))
+		}
+		return all
+	}
+	some := no
+	for _, v := range values {
+		some = max(some, t.value(v, q))
+	}
+	return some
+}
+
+// value says whether one value of a request is what the test wants: one of its
+// own, or none of them for a negated operator.
+func (t *test) value(v string, q *query) truth {
+	met := no
+	for _, w := range t.wanted {
+		if met = max(met, w.matches(v, q)); met == yes {
+			break
+		}
+	}
+	if t.negated {
+		return met.not()
+	}
+	return met
+}
+
+// conditions reads a Condition: every test of every operator must hold.
+func (r *reader) conditions(v any) []test {
+	o, ok := v.(*jsondoc.Object)
+	if !ok {
+		r.fail("Condition", "must be an object")
+		return nil
+	}
+	var all []test
+	for _, name := range o.Names {
+		form, known := operatorOf(name)
+		keys, ok := o.Values[name].(*jsondoc.Object)
+		switch {
+		case !known:
+			r.fail("Condition", "Invalid condition operator: "+quote(name))
+		case !ok:
+			r.fail("Condition."+name, "must be an object of condition keys")
+		default:
+			for _, key := range keys.Names {
+				all = append(all, r.test(form, key, keys.Values[key]))
+			}
+		}
+	}
+	return all
+}
+
+// form is an operator with all that its name says.
+type form struct {
+	test
+	compile func(value string, variables bool) matcher
+}
+
+func operatorOf(name string) (form, bool) {
+	f := form{test: test{operator: name}}
+	if name == "Null" {
+		f.null, f.compile = true, boolean
+		return f, true
+	}
+	rest, all := strings.CutPrefix(name, "ForAllValues:")
+	if all {
+		f.quantifier = forAll
+	} else if other, some := strings.CutPrefix(name, "ForAnyValue:"); some {
+		f.quantifier, rest = forAny, other
+	}
+	rest, f.ifExists = strings.CutSuffix(rest, "IfExists")
+	op, known := operators[rest]
+	f.negated, f.compile = op.negated, op.compile
+	return f, known
+}
+
+// test reads a key of an operator and what it is held against.
+func (r *reader) test(f form, key string, v any) test {
+	t := f.test
+	t.key = strings.ToLower(key)
+	list, ok := v.([]any)
+	if !ok {
+		list = []any{v}
+	}
+	for _, v := range list {
+		text, ok := conditionText(v)
+		m := matcher(nil)
+		if ok {
+			m = f.compile(text, r.variables)
+		}
+		if m == nil {
+			r.fail("Condition."+f.operator+"."+key, "Invalid value for the operator: "+quote(text))
+			continue
+		}
+		t.wanted = append(t.wanted, m)
+	}
+	return t
+}
+
+// conditionText is a value as a text, which numbers and booleans may be written as.
+func conditionText(v any) (string, bool) {
+	switch v := v.(type) {
+	case string:
+		return v, true
+	case json.Number:
+		return v.String(), true
+	case bool:
+		if v {
+			return "true", true
+		}
+		return "false", true
+	}
+	return "", false
+}

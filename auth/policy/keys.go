@@ -1,0 +1,55 @@
+package policy
+
+// Keys are the condition keys of a request and their values, by name in lower case
+// ("aws:sourceip"). A key that is not there is absent.
+type Keys map[string][]string
+
+// KnownKeys are the condition keys that Berth sends with requests, as they are
+// usually written. A name that ends in a slash stands for all that begin with it:
+// the rest is the key of a tag. Those of a web identity ("token.example.com:sub")
+// have the name of its issuer and are not here.
+//
+// The last four are Berth's own. They come with each call that can move a tag, once
+// for each tag that it moves, and so are the same for a push by either door, a copy
+// or a retag:
+//
+//   - berth:ImageTag: the tag
+//   - berth:ImageDigest: the digest that it will have
+//   - berth:MediaType: the media type of that manifest
+//   - berth:TagExists: "true" if the tag is there already, on whatever image
+var KnownKeys = []string{
+	"aws:CurrentTime",
+	"aws:EpochTime",
+	"aws:FederatedProvider",
+	"aws:MultiFactorAuthAge",
+	"aws:MultiFactorAuthPresent",
+	"aws:PrincipalAccount",
+	"aws:PrincipalArn",
+	"aws:PrincipalIsAWSService",
+	"aws:PrincipalServiceName",
+	"aws:PrincipalTag/",
+	"aws:PrincipalType",
+	"aws:RequestTag/",
+	"aws:RequestedRegion",
+	"aws:ResourceAccount",
+	"aws:ResourceTag/",
+	"aws:SecureTransport",
+	"aws:SourceAccount",
+	"aws:SourceArn",
+	"aws:SourceIdentity",
+	"aws:SourceIp",
+	"aws:TagKeys",
+	"aws:TokenIssueTime",
+	"aws:UserAgent",
+	"aws:userid",
+	"aws:username",
+	"ecr:ResourceTag/",
+	"sts:ExternalId",
+	"sts:RoleSessionName",
+	"sts:SourceIdentity",
+	"sts:TransitiveTagKeys",
+	"berth:ImageTag",
+	"berth:ImageDigest",
+	"berth:MediaType",
+	"berth:TagExists",
+}
