@@ -1,10 +1,14 @@
 package ecrapi
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"reflect"
 	"strings"
 
 	"github.com/seed-78150930/berth/auth"
+	"github.com/seed-78150930/berth/auth/policy"
 	"github.com/seed-78150930/berth/ecrapi/shape"
 	"github.com/seed-78150930/berth/registry"
 	"github.com/seed-78150930/berth/registry/endpoint"
@@ -19,6 +23,8 @@ type call struct {
 	// repo is the repository that the request is about; zero for operations on
 	// a registry or on several repositories.
 	repo registry.Name
+	// may decides on the tags that the request moves, one for each of its images.
+	may []registry.May
 }
 
 // resource says which resources a request is about, as ARNs, and notes the
@@ -54,7 +60,7 @@ func onRepository(c *call, in any) (arns []string, err error) {
 }
 
 // onRepositories is the resource of DescribeRepositories: each repository that
-// is named or, where none is, all.
+// is named. Where none is, each that could be shown is asked for by itself.
 func onRepositories(c *call, in any) (arns []string, err error) {
 	if err := c.inRegistry(text(in, "RegistryID")); err != nil {
 		return nil, err
@@ -65,9 +71,6 @@ func onRepositories(c *call, in any) (arns []string, err error) {
 			return nil, err
 		}
 		arns = append(arns, name.ARN())
-	}
-	if arns == nil {
-		arns = []string{c.id.ARN("*")}
 	}
 	return arns, nil
 }
@@ -91,6 +94,59 @@ func onARN(c *call, in any) (arns []string, err error) {
 		return nil, errARN
 	}
 	return []string{arn}, nil
+}
+
+// check is the question whether the caller may do an action to a resource.
+func (c *call) check(action, resource string) auth.Check {
+	return auth.Check{Principal: c.by, Action: action, Resource: resource, Account: c.id.Account}
+}
+
+// permit asks for all that a request needs before anything is looked at, and
+// notes in the call what is left to be asked later.
+func (a *API) permit(ctx context.Context, c *call, op operation, in any, resources []string) error {
+	var keys policy.Keys
+	if op.keys != nil {
+		keys = op.keys(in)
+	}
+	for _, action := range op.actions(in) {
+		for _, resource := range resources {
+			check := c.check(action, resource)
+			check.Keys = keys
+			if err := a.permitOne(ctx, c, op, in, check); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (a *API) permitOne(ctx context.Context, c *call, op operation, in any, check auth.Check) error {
+	if op.moves == nil {
+		return a.authorizer.Authorize(ctx, check)
+	}
+	asked := map[string]registry.May{} // most identifiers of a list ask the same
+	for _, tags := range op.moves(in) {
+		of := fmt.Sprintf("%q", tags)
+		may, ok := asked[of]
+		if !ok {
+			var err error
+			if may, err = registry.MayMove(ctx, a.authorizer, check, tags...); err != nil {
+				return err
+			}
+			asked[of] = may
+		}
+		c.may = append(c.may, may)
+	}
+	return nil
+}
+
+// noteDenied has a denial told, and returns it.
+func (a *API) noteDenied(ctx context.Context, c *call, err error) error {
+	var denied *auth.Denied
+	if errors.As(err, &denied) {
+		a.registry.NoteDenied(ctx, c.id, denied)
+	}
+	return err
 }
 
 var errARN = invalid("resourceArn", "Invalid ARN")

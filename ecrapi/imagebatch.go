@@ -56,22 +56,45 @@ func (a *API) getImage(ctx context.Context, c *call, n imageName, accepted []str
 	return c.image(img, n.tag, manifest), nil
 }
 
+// removedTags are the tags that a removal names, by identifier: its tag or, where it
+// has a digest, nil, because all tags of the image go.
+func removedTags(in any) (tags [][]string) {
+	for _, n := range imageNames(in.(*shape.BatchDeleteImageRequest).ImageIDs) {
+		if n.digest == "" {
+			tags = append(tags, []string{n.tag})
+		} else {
+			tags = append(tags, nil)
+		}
+	}
+	return tags
+}
+
+// removal is an identifier with what decides on the tags that go with it.
+type removal struct {
+	imageName
+	may registry.May
+}
+
 // batchDeleteImage removes images one by one; what worked stays done when
 // others fail. An image that a list needs is tried again after the others, so
-// that lists go first wherever in the request they are.
+// that lists go first wherever in the request they are. Whoever may not remove one
+// of them removes none.
 func (a *API) batchDeleteImage(ctx context.Context, c *call, in *shape.BatchDeleteImageRequest) (*shape.BatchDeleteImageResponse, error) {
 	if _, err := a.registry.Repository(ctx, c.repo); err != nil {
 		return nil, err
 	}
+	waiting, err := a.removals(ctx, c, in)
+	if err != nil {
+		return nil, err
+	}
 	out := &shape.BatchDeleteImageResponse{ImageIDs: []shape.ImageIdentifier{}, Failures: []shape.ImageFailure{}}
-	waiting := imageNames(in.ImageIDs)
 	for progress := true; progress; {
-		var blocked []imageName
+		var blocked []removal
 		var why []shape.ImageFailure
 		progress = false
 		for _, n := range waiting {
 			gone, err := a.deleteImage(ctx, c, n)
-			f := imageFailure(n, err)
+			f := imageFailure(n.imageName, err)
 			switch {
 			case err == nil:
 				progress = true
@@ -91,19 +114,32 @@ func (a *API) batchDeleteImage(ctx context.Context, c *call, in *shape.BatchDele
 	return out, nil
 }
 
+// removals are what a request would remove, all of which the caller may.
+func (a *API) removals(ctx context.Context, c *call, in *shape.BatchDeleteImageRequest) (list []removal, err error) {
+	for i, n := range imageNames(in.ImageIDs) {
+		if ref, err := n.ref(); err == nil {
+			if err := a.registry.MayRemove(ctx, c.repo, ref, c.may[i]); err != nil {
+				return nil, err
+			}
+		}
+		list = append(list, removal{n, c.may[i]})
+	}
+	return list, nil
+}
+
 // deleteImage removes a tag, and with the last one the image; or an image with
 // all its tags, if it is named by its digest.
-func (a *API) deleteImage(ctx context.Context, c *call, n imageName) ([]shape.ImageIdentifier, error) {
+func (a *API) deleteImage(ctx context.Context, c *call, n removal) ([]shape.ImageIdentifier, error) {
 	ref, err := n.ref()
 	if err != nil {
 		return nil, err
 	}
 	var gone []registry.Ref
 	if n.digest != "" {
-		gone, err = a.registry.DeleteImage(ctx, c.repo, ref)
+		gone, err = a.registry.DeleteImage(ctx, c.repo, ref, n.may)
 	} else {
 		gone = make([]registry.Ref, 1)
-		gone[0], err = a.registry.Untag(ctx, c.repo, ref.Tag, registry.RemoveLast)
+		gone[0], err = a.registry.Untag(ctx, c.repo, ref.Tag, registry.RemoveLast, n.may)
 	}
 	if err != nil {
 		return nil, err

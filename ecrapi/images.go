@@ -11,10 +11,19 @@ import (
 	"github.com/seed-78150930/berth/registry/digest"
 )
 
+// pushedTags are the tags that a push names. Without imageTag the manifest may have one
+// of its own.
+func pushedTags(in any) [][]string {
+	if tag := in.(*shape.PutImageRequest).ImageTag; tag != nil {
+		return [][]string{{*tag}}
+	}
+	return [][]string{nil}
+}
+
 func (a *API) putImage(ctx context.Context, c *call, in *shape.PutImageRequest) (*shape.PutImageResponse, error) {
 	// MayCreate is left out: ECR creates on push at its Docker endpoint alone
 	// (ECR reference, registry-http.md section 3).
-	push := registry.Push{MediaType: value(in.ImageManifestMediaType), Body: []byte(*in.ImageManifest), OwnTag: true}
+	push := registry.Push{MediaType: value(in.ImageManifestMediaType), Body: []byte(*in.ImageManifest), OwnTag: true, May: c.may[0]}
 	var err error
 	if in.ImageTag != nil {
 		// The model lets through what no client could pull (see registry.ParseTag).

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/seed-78150930/berth/auth/credentials"
+	"github.com/seed-78150930/berth/auth/policy"
 	"github.com/seed-78150930/berth/ecrapi/shape"
 )
 
@@ -16,8 +17,13 @@ type operation struct {
 	read   func(*credentials.Body) (in any, err error)
 	on     resource
 	more   func(in any) []string // further actions that the request needs; nil for none
-	do     func(a *API, ctx context.Context, c *call, in any) (out any, err error)
-	state  State
+	// keys are the condition keys of a request; nil for none.
+	keys func(in any) policy.Keys
+	// moves are the images that a request moves tags of, each with the tags that it
+	// names, as for registry.MayMove; nil for operations that move none.
+	moves func(in any) [][]string
+	do    func(a *API, ctx context.Context, c *call, in any) (out any, err error)
+	state State
 }
 
 // State says how much of an operation this version has.
@@ -110,7 +116,7 @@ const (
 // operations are all operations of the model, with the IAM action and the
 // resource that each is authorised for.
 var operations = map[string]operation{
-	"CreateRepository":      op("ecr:CreateRepository", onRepository, (*API).createRepository).with(tagging),
+	"CreateRepository":      op("ecr:CreateRepository", onRepository, (*API).createRepository).with(tagging).withKeys(createKeys),
 	"DescribeRepositories":  op("ecr:DescribeRepositories", onRepositories, (*API).describeRepositories),
 	"DeleteRepository":      op("ecr:DeleteRepository", onRepository, (*API).deleteRepository),
 	"PutImageTagMutability": op("ecr:PutImageTagMutability", onRepository, (*API).putImageTagMutability),
@@ -118,12 +124,12 @@ var operations = map[string]operation{
 		(*API).putImageScanningConfiguration),
 
 	"ListTagsForResource": op("ecr:ListTagsForResource", onARN, (*API).listTagsForResource),
-	"TagResource":         op("ecr:TagResource", onARN, (*API).tagResource),
-	"UntagResource":       op("ecr:UntagResource", onARN, (*API).untagResource),
+	"TagResource":         op("ecr:TagResource", onARN, (*API).tagResource).withKeys(tagKeys),
+	"UntagResource":       op("ecr:UntagResource", onARN, (*API).untagResource).withKeys(untagKeys),
 
-	"PutImage":           op("ecr:PutImage", onRepository, (*API).putImage).withLimit(maxManifestBody),
+	"PutImage":           op("ecr:PutImage", onRepository, (*API).putImage).withLimit(maxManifestBody).withMoves(pushedTags),
 	"BatchGetImage":      op("ecr:BatchGetImage", onRepository, (*API).batchGetImage),
-	"BatchDeleteImage":   op("ecr:BatchDeleteImage", onRepository, (*API).batchDeleteImage),
+	"BatchDeleteImage":   op("ecr:BatchDeleteImage", onRepository, (*API).batchDeleteImage).withMoves(removedTags),
 	"DescribeImages":     op("ecr:DescribeImages", onRepository, (*API).describeImages),
 	"ListImages":         op("ecr:ListImages", onRepository, (*API).listImages),
 	"ListImageReferrers": op("ecr:BatchGetImage", onRepository, (*API).listImageReferrers),
@@ -184,6 +190,18 @@ var operations = map[string]operation{
 	"RegisterPullTimeUpdateExclusion":   op("ecr:RegisterPullTimeUpdateExclusion", onRegistry, (*API).registerPullTimeUpdateExclusion),
 	"DeregisterPullTimeUpdateExclusion": op("ecr:DeregisterPullTimeUpdateExclusion", onRegistry, (*API).deregisterPullTimeUpdateExclusion),
 	"ListPullTimeUpdateExclusions":      op("ecr:ListPullTimeUpdateExclusions", onRegistry, (*API).listPullTimeUpdateExclusions),
+}
+
+// withKeys is o with condition keys, by request.
+func (o operation) withKeys(keys func(in any) policy.Keys) operation {
+	o.keys = keys
+	return o
+}
+
+// withMoves is o, which moves tags.
+func (o operation) withMoves(moves func(in any) [][]string) operation {
+	o.moves = moves
+	return o
 }
 
 // models says whether the model lists an exception for an operation.

@@ -39,7 +39,11 @@ func (a *API) describeRepositories(ctx context.Context, c *call, in *shape.Descr
 	if err != nil {
 		return nil, err
 	}
-	page, more, err := a.registry.Repositories(ctx, c.id, after, pageSize(in.MaxResults, 100))
+	sight, err := registry.SightFor(ctx, a.authorizer, c.check("ecr:DescribeRepositories", c.id.ARN("*")))
+	if err != nil {
+		return nil, err
+	}
+	page, more, err := a.registry.Repositories(ctx, c.id, after, pageSize(in.MaxResults, 100), sight)
 	if err != nil {
 		return nil, err
 	}

@@ -142,15 +142,6 @@ func (a *API) answer(r *http.Request, c *call) (out any, err error) {
 	return a.run(auth.WithPrincipal(r.Context(), by), c, op, body)
 }
 
-// denied notes a denial.
-func (a *API) denied(ctx context.Context, c *call, err error) error {
-	var denied *auth.Denied
-	if errors.As(err, &denied) {
-		a.registry.NoteDenied(ctx, c.id, denied)
-	}
-	return err
-}
-
 // region is the one whose registries a request means: that of the host name if
 // it has one, else that of the signature, which has been checked.
 func (a *API) region(site endpoint.Site, by auth.Principal) (string, error) {
@@ -176,16 +167,12 @@ func (a *API) run(ctx context.Context, c *call, op operation, body *credentials.
 	if err != nil {
 		return nil, err
 	}
-	for _, action := range op.actions(in) {
-		for _, resource := range resources {
-			check := auth.Check{Principal: c.by, Action: action, Resource: resource, Account: c.id.Account}
-			if err := a.authorizer.Authorize(ctx, check); err != nil {
-				return nil, a.denied(ctx, c, err)
-			}
-		}
+	if err := a.permit(ctx, c, op, in, resources); err != nil {
+		return nil, a.noteDenied(ctx, c, err)
 	}
 	if err := a.throttle.Take(c.by.Account, c.by.Region, "ecr:"+c.op); err != nil {
 		return nil, err
 	}
-	return op.do(a, ctx, c, in)
+	out, err := op.do(a, ctx, c, in)
+	return out, a.noteDenied(ctx, c, err)
 }

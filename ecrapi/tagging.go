@@ -2,7 +2,9 @@ package ecrapi
 
 import (
 	"context"
+	"strings"
 
+	"github.com/seed-78150930/berth/auth/policy"
 	"github.com/seed-78150930/berth/ecrapi/shape"
 	"github.com/seed-78150930/berth/ecrapi/wording"
 	"github.com/seed-78150930/berth/registry"
@@ -15,6 +17,32 @@ func tagging(in any) []string {
 		return nil
 	}
 	return []string{"ecr:TagResource"}
+}
+
+// createKeys, tagKeys and untagKeys are the condition keys of requests about
+// resource tags (ECR reference, policies.md section 1).
+func createKeys(in any) policy.Keys { return requestTags(in.(*shape.CreateRepositoryRequest).Tags) }
+
+func tagKeys(in any) policy.Keys { return requestTags(in.(*shape.TagResourceRequest).Tags) }
+
+func untagKeys(in any) policy.Keys {
+	return policy.Keys{"aws:tagkeys": in.(*shape.UntagResourceRequest).TagKeys}
+}
+
+// requestTags are the condition keys of tags that a request brings. Keys of tags are
+// told apart by case, names of condition keys are not (IAM user guide, "AWS global
+// condition context keys"), so one may have several values.
+func requestTags(tags []shape.Tag) policy.Keys {
+	if len(tags) == 0 {
+		return nil
+	}
+	keys := policy.Keys{}
+	for _, t := range tags {
+		name := "aws:requesttag/" + strings.ToLower(*t.Key)
+		keys[name] = append(keys[name], *t.Value)
+		keys["aws:tagkeys"] = append(keys["aws:tagkeys"], *t.Key)
+	}
+	return keys
 }
 
 func (a *API) listTagsForResource(ctx context.Context, c *call, _ *shape.ListTagsForResourceRequest) (*shape.ListTagsForResourceResponse, error) {

@@ -254,7 +254,8 @@ func (m Mount) takes(rd storage.Reader, l Layer, from, to repository) (bool, err
 const maxSources = 100
 
 // Mount gives the repository a layer that another one holds. LayerNotFound
-// says that there is none that the caller may read, and not why.
+// says that there is none that the caller may read, and not why: whether he may is
+// asked, and what is there looked at, whatever the other says.
 // Refusals: RepositoryNotFound, LayerNotFound.
 func (s *Service) Mount(ctx context.Context, name Name, d digest.Digest, m Mount) (l Layer, err error) {
 	from, err := s.source(ctx, name, d, m)
@@ -293,17 +294,25 @@ func (s *Service) Mount(ctx context.Context, name Name, d digest.Digest, m Mount
 	return l, err
 }
 
-// source is the repository to mount a layer from, which the caller may read.
+// source is the repository to mount a layer from: one that holds it, which the
+// caller may read.
 func (s *Service) source(ctx context.Context, name Name, d digest.Digest, m Mount) (Name, error) {
-	candidates := []Name{m.From}
-	if m.From.IsZero() && m.AsECR {
-		return Name{}, layerNotFound(name, d)
-	}
-	if m.From.IsZero() {
-		var err error
-		if candidates, err = s.holdersOf(ctx, name.id, d); err != nil {
+	if !m.From.IsZero() {
+		_, err := s.ReadableLayer(ctx, m.From, d)
+		if err != nil && CodeOf(err) == "" {
 			return Name{}, err
 		}
+		if may := m.MayRead(ctx, m.From); may && err == nil {
+			return m.From, nil
+		}
+		return Name{}, layerNotFound(name, d)
+	}
+	if m.AsECR {
+		return Name{}, layerNotFound(name, d)
+	}
+	candidates, err := s.holdersOf(ctx, name.id, d)
+	if err != nil {
+		return Name{}, err
 	}
 	for _, c := range candidates {
 		if m.MayRead(ctx, c) {

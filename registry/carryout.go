@@ -52,7 +52,7 @@ func (s *Service) carryOut(ctx context.Context, tx storage.Tx, repo repository, 
 		return changed, nil
 	}
 	if d.Action == lifecycle.Expire {
-		_, err = s.remove(ctx, tx, repo, img)
+		_, err = s.remove(ctx, tx, repo, img, nil)
 	} else {
 		err = s.archive(ctx, tx, &repo, &img)
 	}

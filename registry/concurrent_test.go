@@ -91,12 +91,12 @@ func (w *worker) deleteImage(t *testing.T) error {
 	if err != nil || len(page) == 0 {
 		return err
 	}
-	_, err = w.s.DeleteImage(alice(t), n, registry.Ref{Digest: page[w.rand.IntN(len(page))].Digest})
+	_, err = w.s.DeleteImage(alice(t), n, registry.Ref{Digest: page[w.rand.IntN(len(page))].Digest}, nil)
 	return err
 }
 
 func (w *worker) untag(t *testing.T) error {
-	_, err := w.s.Untag(alice(t), w.name(), tag(t, w.tagName()), registry.LastTag(w.rand.IntN(2)))
+	_, err := w.s.Untag(alice(t), w.name(), tag(t, w.tagName()), registry.LastTag(w.rand.IntN(2)), nil)
 	return err
 }
 

@@ -24,12 +24,12 @@ func TestEvents(t *testing.T) {
 	put(t, s, n, "a", one) // says nothing
 	put(t, s, n, "b", one)
 	put(t, s, n, "a", other)
-	_, err := s.Untag(by(t, "bob"), n, tag(t, "a"), registry.KeepImage)
+	_, err := s.Untag(by(t, "bob"), n, tag(t, "a"), registry.KeepImage, nil)
 	must(t, err)
 	put(t, s, n, "c", one)
-	_, err = s.DeleteImage(by(t, "bob"), n, registry.Ref{Digest: d})
+	_, err = s.DeleteImage(by(t, "bob"), n, registry.Ref{Digest: d}, nil)
 	must(t, err)
-	_, err = s.DeleteImage(by(t, "bob"), n, registry.Ref{Digest: d2})
+	_, err = s.DeleteImage(by(t, "bob"), n, registry.Ref{Digest: d2}, nil)
 	must(t, err)
 	must(t, s.DeleteLayer(alice(t), n, sha256Of([]byte("{}"))))
 	_, err = s.DeleteRepository(t.Context(), n, false) // the server itself
@@ -86,7 +86,7 @@ func TestRefusalsAreNoEvents(t *testing.T) {
 	refused := map[string]error{"create": nil, "move a tag": nil, "delete a child": nil, "delete a used layer": nil, "delete all": nil}
 	_, refused["create"] = s.CreateRepository(alice(t), n, registry.Settings{})
 	_, refused["move a tag"] = s.PutImage(alice(t), n, registry.Push{Tags: []registry.Tag{tag(t, "1")}, Body: indexOf(t)})
-	_, refused["delete a child"] = s.DeleteImage(alice(t), n, registry.Ref{Digest: img.Digest})
+	_, refused["delete a child"] = s.DeleteImage(alice(t), n, registry.Ref{Digest: img.Digest}, nil)
 	refused["delete a used layer"] = s.DeleteLayer(alice(t), n, sha256Of([]byte("one")))
 	_, refused["delete all"] = s.DeleteRepository(alice(t), n, false)
 	for what, err := range refused {

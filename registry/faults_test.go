@@ -378,7 +378,7 @@ func (x *subjects) reading() []operation {
 		}},
 		{"AwaitReplicas", func(ctx context.Context, s *registry.Service) error { return s.AwaitReplicas(ctx, 0) }},
 		{"Repositories", func(ctx context.Context, s *registry.Service) error {
-			_, _, err := s.Repositories(ctx, here, "", 9)
+			_, _, err := s.Repositories(ctx, here, "", 9, registry.Sight{})
 			return err
 		}},
 		{"Events", func(ctx context.Context, s *registry.Service) error { _, err := s.Events(ctx, 0, 9); return err }},
@@ -388,13 +388,13 @@ func (x *subjects) reading() []operation {
 func (x *subjects) removing() []operation {
 	remove := func(body []byte) func(context.Context, *registry.Service) error {
 		return func(ctx context.Context, s *registry.Service) error {
-			_, err := s.DeleteImage(ctx, x.name, registry.Ref{Digest: sha256Of(body)})
+			_, err := s.DeleteImage(ctx, x.name, registry.Ref{Digest: sha256Of(body)}, nil)
 			return err
 		}
 	}
 	return []operation{
 		{"Untag", func(ctx context.Context, s *registry.Service) error {
-			_, err := s.Untag(ctx, x.name, x.latest, registry.KeepImage)
+			_, err := s.Untag(ctx, x.name, x.latest, registry.KeepImage, nil)
 			return err
 		}},
 		{"DeleteImage, an index of an index", remove(x.outer)},

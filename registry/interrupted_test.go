@@ -186,7 +186,7 @@ func TestLifecycleChecksAgain(t *testing.T) {
 			put(t, s, n, "keep", body)
 		}, true, "img expire by 1: ImageChanged"},
 		{"a tag less", func(t *testing.T, s *registry.Service, n registry.Name, img registry.Image) {
-			_, err := s.Untag(alice(t), n, tag(t, "tmp"), registry.KeepImage)
+			_, err := s.Untag(alice(t), n, tag(t, "tmp"), registry.KeepImage, nil)
 			must(t, err)
 		}, true, "img expire by 1: ImageChanged"},
 		{"an index", func(t *testing.T, s *registry.Service, n registry.Name, img registry.Image) {

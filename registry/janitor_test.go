@@ -49,7 +49,7 @@ func TestRunDeletesWhatNobodyHolds(t *testing.T) {
 				send(t, s, other, id, "two")
 				return s.CancelUpload(alice(t), other, id)
 			}, 2},
-			{"delete the last image", func() error { _, err := s.DeleteImage(alice(t), other, tagged(t, "1")); return err }, 2},
+			{"delete the last image", func() error { _, err := s.DeleteImage(alice(t), other, tagged(t, "1"), nil); return err }, 2},
 			{"delete a layer", func() error { return s.DeleteLayer(alice(t), other, sha256Of([]byte("one"))) }, 1},
 			{"delete the other repository", func() error { _, err := s.DeleteRepository(alice(t), other, false); return err }, 0},
 		}

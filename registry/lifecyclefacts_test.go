@@ -39,7 +39,7 @@ func TestLifecycleFactsAreOfOneMoment(t *testing.T) {
 		added = put(t, s, n, "added", imageOf(t, v1.Manifest{Config: config, Annotations: map[string]string{"n": "added"}}))
 		multi = put(t, s, n, "multi", indexOf(t, list[1]))
 		gone = list[2]
-		_, err = s.DeleteImage(alice(t), n, registry.Ref{Digest: gone.Digest})
+		_, err = s.DeleteImage(alice(t), n, registry.Ref{Digest: gone.Digest}, nil)
 		must(t, err)
 	})
 	got, err := s.LifecycleFacts(alice(t), n)

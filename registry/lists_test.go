@@ -135,7 +135,7 @@ func TestListsWhileOthersWrite(t *testing.T) {
 				body := append(indexOf(t), bytes.Repeat([]byte("\n"), round)...)
 				put(t, s, n, fmt.Sprintf("other%d", round), body)
 				if round == 2 { // also one that may be what the list stands at
-					_, err := s.DeleteImage(alice(t), n, registry.Ref{Digest: images[3].Digest})
+					_, err := s.DeleteImage(alice(t), n, registry.Ref{Digest: images[3].Digest}, nil)
 					must(t, err)
 				}
 				return read(after)
@@ -160,7 +160,7 @@ func TestAPlaceThatIsGone(t *testing.T) {
 	busiest := images[3] // has three tags
 	_, next, err := s.ImageIDs(alice(t), n, registry.ImageFilter{}, "", slices.Index(whole, busiest.Digest.String()+" v3.0")+1)
 	must(t, err)
-	_, err = s.DeleteImage(alice(t), n, registry.Ref{Digest: busiest.Digest})
+	_, err = s.DeleteImage(alice(t), n, registry.Ref{Digest: busiest.Digest}, nil)
 	must(t, err)
 	rest, _, err := idReader(t, s, n, "", 100)(next)
 	must(t, err)

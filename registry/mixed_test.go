@@ -65,7 +65,7 @@ func TestAlgorithmsInOneImage(t *testing.T) {
 	if got := readLayer(t, s, other, long); got != "long" {
 		t.Errorf("the mounted layer reads %q", got)
 	}
-	_, err = s.DeleteImage(alice(t), n, registry.Ref{Digest: img.Digest})
+	_, err = s.DeleteImage(alice(t), n, registry.Ref{Digest: img.Digest}, nil)
 	wantCode(t, "delete a child", err, registry.ImageReferenced)
 
 	subject := subjectOf(img)
@@ -77,7 +77,7 @@ func TestAlgorithmsInOneImage(t *testing.T) {
 		}
 	}
 	for _, d := range []digest.Digest{index.Digest, img.Digest} {
-		_, err = s.DeleteImage(alice(t), n, registry.Ref{Digest: d})
+		_, err = s.DeleteImage(alice(t), n, registry.Ref{Digest: d}, nil)
 		must(t, err)
 	}
 	wantCode(t, "the config, which the referrers use", s.DeleteLayer(alice(t), n, sha512Of([]byte("{}"))), registry.LayerReferenced)

@@ -223,7 +223,7 @@ func TestPullsOfImagesThatWent(t *testing.T) {
 		img := addImage(t, s, n, "1.0", "one")
 		_, body, err := s.Manifest(alice(t), n, tagged(t, "1.0"))
 		must(t, err)
-		_, err = s.DeleteImage(alice(t), n, registry.Ref{Digest: img.Digest})
+		_, err = s.DeleteImage(alice(t), n, registry.Ref{Digest: img.Digest}, nil)
 		must(t, err)
 		time.Sleep(time.Second)
 		put(t, s, n, "1.0", body)

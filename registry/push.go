@@ -24,6 +24,8 @@ type Push struct {
 	// MayCreate says that the caller may create the repository if it is
 	// missing; it is created only where the server's CreateOnPush says so too.
 	MayCreate bool
+	// May is asked for each tag of the push, or once where it has none.
+	May May
 }
 
 // Pushed is the outcome of a push.
@@ -44,7 +46,8 @@ type Pushed struct {
 // Refusals: RepositoryNotFound, ManifestInvalid, ManifestNotJSON,
 // ManifestTooLarge, MediaTypeUnsupported, MediaTypeMissing,
 // ImageDigestMismatch, LayersMissing, ChildrenMissing, TagImmutable,
-// TooManyTags, TooManyImages, TooManyLayers; TagInvalid with OwnTag.
+// TooManyTags, TooManyImages, TooManyLayers; TagInvalid with OwnTag; and what
+// Push.May says.
 func (s *Service) PutImage(ctx context.Context, name Name, p Push) (Pushed, error) {
 	m, d, err := s.readPush(name, p)
 	if err == nil && p.OwnTag {
@@ -135,6 +138,9 @@ type pushing struct {
 }
 
 func (s *Service) put(ctx context.Context, tx storage.Tx, p pushing) (Pushed, error) {
+	if err := p.mayPush(tx); err != nil {
+		return Pushed{}, err
+	}
 	img, there, err := s.storeImage(tx, &p)
 	if err != nil {
 		return Pushed{}, err

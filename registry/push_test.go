@@ -215,15 +215,15 @@ func TestUnknownTypesKeepWhatTheyName(t *testing.T) {
 	wantCode(t, "delete the layer that is there", err, registry.LayerReferenced)
 
 	put(t, s, n, "things", of("manifests", absent, v1.Descriptor{MediaType: child.MediaType, Digest: child.Digest.OCI(), Size: child.ManifestSize}))
-	_, err = s.DeleteImage(alice(t), n, registry.Ref{Digest: child.Digest})
+	_, err = s.DeleteImage(alice(t), n, registry.Ref{Digest: child.Digest}, nil)
 	wantCode(t, "delete the image that is there", err, registry.ImageReferenced)
 
 	for _, name := range []string{"thing", "things"} {
-		_, err := s.DeleteImage(alice(t), n, tagged(t, name))
+		_, err := s.DeleteImage(alice(t), n, tagged(t, name), nil)
 		must(t, err)
 	}
 	must(t, s.DeleteLayer(alice(t), n, sha256Of([]byte("one"))))
-	_, err = s.DeleteImage(alice(t), n, registry.Ref{Digest: child.Digest})
+	_, err = s.DeleteImage(alice(t), n, registry.Ref{Digest: child.Digest}, nil)
 	must(t, err)
 }
 
@@ -392,7 +392,7 @@ func TestImageLimits(t *testing.T) {
 		t.Errorf("the refusal speaks of %d", e.Limit)
 	}
 	must(t, push("", body))
-	_, err := s.DeleteImage(alice(t), n, registry.Ref{Digest: sha256Of(body)})
+	_, err := s.DeleteImage(alice(t), n, registry.Ref{Digest: sha256Of(body)}, nil)
 	must(t, err)
 	longest := append(bytes.Clone(body), strings.Repeat(" ", 200-len(body))...)
 	must(t, push("d", longest))
@@ -417,7 +417,7 @@ func TestLargeManifests(t *testing.T) {
 		if err != nil || !bytes.Equal(got, body) || img.ManifestSize != int64(size) {
 			t.Errorf("%d bytes came back as %d, %v", size, len(got), err)
 		}
-		_, err = s.DeleteImage(alice(t), n, tagged(t, "large"))
+		_, err = s.DeleteImage(alice(t), n, tagged(t, "large"), nil)
 		must(t, err)
 	}
 }
@@ -444,6 +444,6 @@ func TestDeepIndexes(t *testing.T) {
 		left, right = put(t, s, n, "", body), put(t, s, n, "", append(bytes.Clone(body), '\n'))
 	}
 	put(t, s, n, "top", indexOf(t, left, right))
-	_, err := s.DeleteImage(alice(t), n, registry.Ref{Digest: left.Digest})
+	_, err := s.DeleteImage(alice(t), n, registry.Ref{Digest: left.Digest}, nil)
 	wantCode(t, "delete a child", err, registry.ImageReferenced)
 }

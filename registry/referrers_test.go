@@ -52,7 +52,7 @@ func TestReferrers(t *testing.T) {
 	if sbom.Subject != img.Digest {
 		t.Errorf("the subject is %s, want %s", sbom.Subject, img.Digest)
 	}
-	_, err = s.DeleteImage(alice(t), n, registry.Ref{Digest: sbom.Digest})
+	_, err = s.DeleteImage(alice(t), n, registry.Ref{Digest: sbom.Digest}, nil)
 	must(t, err)
 	if page, _, err := s.Referrers(alice(t), n, img.Digest, registry.ReferrerFilter{}, "", 10); err != nil || len(page) > 0 {
 		t.Errorf("after it is deleted: %v, %v", page, err)
@@ -79,7 +79,7 @@ func TestReferrersOfWhatIsNotThere(t *testing.T) {
 	one(other, d, digest.Digest{})
 	img := put(t, s, n, "", indexOf(t)) // now it comes
 	one(n, d, sbom.Digest)
-	_, err := s.DeleteImage(alice(t), n, registry.Ref{Digest: img.Digest})
+	_, err := s.DeleteImage(alice(t), n, registry.Ref{Digest: img.Digest}, nil)
 	must(t, err)
 	one(n, d, sbom.Digest)
 }

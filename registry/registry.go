@@ -165,6 +165,7 @@ type Service struct {
 	news           news
 	seen           seen
 	manySeen       chan struct{} // much of it waits to be written
+	compiled       compiled
 }
 
 // New opens the domain over an index and a store of blobs.
@@ -179,6 +180,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	s := &Service{
 		index: o.Index, blobs: o.Blobs, now: o.Now, log: o.Log,
 		sessions: newSessions(), wake: make(chan struct{}, 1), previewsWanted: make(chan struct{}, 1), manySeen: make(chan struct{}, 1),
+		compiled: newCompiled(),
 	}
 	s.Configure(o)
 	if err := s.countUploads(ctx); err != nil {

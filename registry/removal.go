@@ -8,11 +8,11 @@ import (
 	"github.com/seed-78150930/berth/storage/table"
 )
 
-// DeleteImage removes the image that ref names with all its tags, and returns
-// what it removed: one Ref for each tag, or one without a tag. What the image
-// referred to stays. Refusals: RepositoryNotFound, ImageNotFound, TagMismatch,
-// ImageReferenced.
-func (s *Service) DeleteImage(ctx context.Context, name Name, ref Ref) (gone []Ref, err error) {
+// DeleteImage removes the image that ref names with all its tags, each of which may
+// is asked for, and returns what it removed: one Ref for each tag, or one without a
+// tag. What the image referred to stays. Refusals: RepositoryNotFound,
+// ImageNotFound, TagMismatch, ImageReferenced, and what may says.
+func (s *Service) DeleteImage(ctx context.Context, name Name, ref Ref, may May) (gone []Ref, err error) {
 	err = s.update(ctx, func(tx storage.Tx) error {
 		repo, err := find(tx, name)
 		if err != nil {
@@ -22,10 +22,30 @@ func (s *Service) DeleteImage(ctx context.Context, name Name, ref Ref) (gone []R
 		if err != nil {
 			return err
 		}
-		gone, err = s.remove(ctx, tx, repo, img)
+		gone, err = s.remove(ctx, tx, repo, img, may)
 		return err
 	})
 	return gone, err
+}
+
+// MayRemove asks may, ahead of DeleteImage or of Untag for what is named by a tag
+// alone, for the tags that would go. What is not there is asked for nothing, and
+// is no error.
+func (s *Service) MayRemove(ctx context.Context, name Name, ref Ref, may May) error {
+	err := s.onImage(ctx, name, ref, func(rd storage.Reader, repo repository, img stored) error {
+		if ref.Digest.IsZero() {
+			return may.mayLose(img, []Tag{ref.Tag})
+		}
+		named, err := repo.tagsOf(rd, img.digest, "", 0)
+		if err != nil {
+			return err
+		}
+		return may.mayLose(img, named)
+	})
+	if CodeOf(err) != "" {
+		return nil
+	}
+	return err
 }
 
 // LastTag says what becomes of an image whose last tag is removed.
@@ -37,10 +57,11 @@ const (
 	RemoveLast                // ECR's: it goes too
 )
 
-// Untag removes a tag and returns what it named. With RemoveLast the image
-// goes with its last tag. Refusals: RepositoryNotFound, ImageNotFound;
-// ImageReferenced where the image would go and an index needs it.
-func (s *Service) Untag(ctx context.Context, name Name, tag Tag, last LastTag) (gone Ref, err error) {
+// Untag removes a tag, which may is asked for, and returns what it named. With
+// RemoveLast the image goes with its last tag. Refusals: RepositoryNotFound,
+// ImageNotFound, and what may says; ImageReferenced where the image would go and an
+// index needs it.
+func (s *Service) Untag(ctx context.Context, name Name, tag Tag, last LastTag, may May) (gone Ref, err error) {
 	err = s.update(ctx, func(tx storage.Tx) error {
 		repo, err := find(tx, name)
 		if err != nil {
@@ -52,7 +73,10 @@ func (s *Service) Untag(ctx context.Context, name Name, tag Tag, last LastTag) (
 		}
 		gone = Ref{tag, img.digest}
 		if last == RemoveLast && img.row.Tags == 1 {
-			_, err = s.remove(ctx, tx, repo, img)
+			_, err = s.remove(ctx, tx, repo, img, may)
+			return err
+		}
+		if err := may.mayLose(img, []Tag{tag}); err != nil {
 			return err
 		}
 		return s.untag(ctx, tx, repo, tag, img)
@@ -78,14 +102,17 @@ func (r repository) deleteTag(tx storage.Tx, tag Tag, d digest.Digest) error {
 	return imageTags.Delete(tx, r.key(d.String(), tag.s)...)
 }
 
-// remove takes an image with all that is its own out of the repository, unless
-// an index needs it.
-func (s *Service) remove(ctx context.Context, tx storage.Tx, repo repository, img stored) (gone []Ref, err error) {
-	if err := repo.checkUnreferenced(tx, img.digest); err != nil {
-		return nil, err
-	}
+// remove takes an image with all that is its own out of the repository, if it may
+// lose its tags and no index needs it.
+func (s *Service) remove(ctx context.Context, tx storage.Tx, repo repository, img stored, may May) (gone []Ref, err error) {
 	named, err := repo.tagsOf(tx, img.digest, "", 0)
 	if err != nil {
+		return nil, err
+	}
+	if err := may.mayLose(img, named); err != nil {
+		return nil, err
+	}
+	if err := repo.checkUnreferenced(tx, img.digest); err != nil {
 		return nil, err
 	}
 	for _, tag := range named {

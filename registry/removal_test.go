@@ -32,12 +32,12 @@ func TestDeleteImage(t *testing.T) {
 		}},
 	}
 	for _, tt := range tests {
-		gone, err := s.DeleteImage(alice(t), n, tt.ref)
+		gone, err := s.DeleteImage(alice(t), n, tt.ref, nil)
 		must(t, err)
 		if diff := cmp.Diff(tt.gone, gone, asTheyAre); diff != "" {
 			t.Errorf("%s: removed (-want +got):\n%s", tt.what, diff)
 		}
-		_, err = s.DeleteImage(alice(t), n, tt.ref)
+		_, err = s.DeleteImage(alice(t), n, tt.ref, nil)
 		wantCode(t, "delete again", err, registry.ImageNotFound)
 	}
 	if got := tagNames(t, s, n); len(got) > 0 {
@@ -54,9 +54,9 @@ func TestDeleteImageByTag(t *testing.T) {
 	s := open(t, registry.Options{})
 	n := create(t, s, "team/app")
 	one, two := addImage(t, s, n, "1", "one"), addImage(t, s, n, "2", "two")
-	_, err := s.DeleteImage(alice(t), n, registry.Ref{Tag: tag(t, "1"), Digest: two.Digest})
+	_, err := s.DeleteImage(alice(t), n, registry.Ref{Tag: tag(t, "1"), Digest: two.Digest}, nil)
 	wantCode(t, "delete by tag and another digest", err, registry.TagMismatch)
-	_, err = s.DeleteImage(alice(t), n, tagged(t, "1"))
+	_, err = s.DeleteImage(alice(t), n, tagged(t, "1"), nil)
 	must(t, err)
 	_, err = s.Image(alice(t), n, registry.Ref{Digest: one.Digest})
 	wantCode(t, "find it by digest", err, registry.ImageNotFound)
@@ -85,7 +85,7 @@ func TestUntag(t *testing.T) {
 			for _, name := range tt.tags {
 				img = put(t, s, n, name, indexOf(t))
 			}
-			gone, err := s.Untag(alice(t), n, tag(t, "1"), tt.last)
+			gone, err := s.Untag(alice(t), n, tag(t, "1"), tt.last, nil)
 			if err != nil || gone != (registry.Ref{Tag: tag(t, "1"), Digest: img.Digest}) {
 				t.Errorf("removed %v, %v", gone, err)
 			}
@@ -96,7 +96,7 @@ func TestUntag(t *testing.T) {
 			if got := tagNames(t, s, n); len(got) != len(tt.tags)-1 {
 				t.Errorf("tags %v are left", got)
 			}
-			_, err = s.Untag(alice(t), n, tag(t, "1"), tt.last)
+			_, err = s.Untag(alice(t), n, tag(t, "1"), tt.last, nil)
 			wantCode(t, "untag again", err, registry.ImageNotFound)
 		})
 	}
@@ -109,24 +109,24 @@ func TestChildrenOfAnIndexStay(t *testing.T) {
 	ref := registry.Ref{Digest: child.Digest}
 	first, second := put(t, s, n, "1", indexOf(t, child)), put(t, s, n, "2", indexOf(t, child, child))
 	removals := map[string]func() error{
-		"delete by digest": func() error { _, err := s.DeleteImage(alice(t), n, ref); return err },
-		"delete by tag":    func() error { _, err := s.DeleteImage(alice(t), n, tagged(t, "child")); return err },
-		"remove last tag":  func() error { _, err := s.Untag(alice(t), n, tag(t, "child"), registry.RemoveLast); return err },
+		"delete by digest": func() error { _, err := s.DeleteImage(alice(t), n, ref, nil); return err },
+		"delete by tag":    func() error { _, err := s.DeleteImage(alice(t), n, tagged(t, "child"), nil); return err },
+		"remove last tag":  func() error { _, err := s.Untag(alice(t), n, tag(t, "child"), registry.RemoveLast, nil); return err },
 	}
 	for what, remove := range removals {
 		if e := wantCode(t, what, remove(), registry.ImageReferenced); len(e.Digests) != 2 {
 			t.Errorf("%s: the refusal names %v, want both indexes", what, e.Digests)
 		}
 	}
-	_, err := s.Untag(alice(t), n, tag(t, "child"), registry.KeepImage) // a tag is no image
+	_, err := s.Untag(alice(t), n, tag(t, "child"), registry.KeepImage, nil) // a tag is no image
 	must(t, err)
 	for _, index := range []registry.Image{first, second} {
-		_, err := s.DeleteImage(alice(t), n, ref)
+		_, err := s.DeleteImage(alice(t), n, ref, nil)
 		wantCode(t, "delete with an index left", err, registry.ImageReferenced)
-		_, err = s.DeleteImage(alice(t), n, registry.Ref{Digest: index.Digest})
+		_, err = s.DeleteImage(alice(t), n, registry.Ref{Digest: index.Digest}, nil)
 		must(t, err)
 	}
-	_, err = s.DeleteImage(alice(t), n, ref)
+	_, err = s.DeleteImage(alice(t), n, ref, nil)
 	must(t, err)
 }
 
@@ -139,7 +139,7 @@ func TestManyIndexesAreNotAllNamed(t *testing.T) {
 		put(t, s, n, "", body)
 		body = append(body, ' ')
 	}
-	_, err := s.DeleteImage(alice(t), n, registry.Ref{Digest: child.Digest})
+	_, err := s.DeleteImage(alice(t), n, registry.Ref{Digest: child.Digest}, nil)
 	if e := wantCode(t, "delete", err, registry.ImageReferenced); len(e.Digests) != 10 {
 		t.Errorf("the refusal names %d indexes, want 10", len(e.Digests))
 	}
@@ -158,7 +158,7 @@ func TestUsedLayersStay(t *testing.T) {
 		if err != nil || !found.Referenced || len(e.Digests) == 0 {
 			t.Errorf("layer %+v, %v, used by %v; want it used", found, err, e.Digests)
 		}
-		_, err = s.DeleteImage(alice(t), n, registry.Ref{Digest: img.Digest})
+		_, err = s.DeleteImage(alice(t), n, registry.Ref{Digest: img.Digest}, nil)
 		must(t, err)
 	}
 	found, err := s.Layer(alice(t), n, d)
@@ -173,7 +173,7 @@ func TestDeleteByTheOtherAlgorithm(t *testing.T) {
 	n := create(t, s, "team/app")
 	body := indexOf(t)
 	short := put(t, s, n, "1", body)
-	_, err := s.DeleteImage(alice(t), n, registry.Ref{Digest: digest.FromBytes(digest.SHA512, body)})
+	_, err := s.DeleteImage(alice(t), n, registry.Ref{Digest: digest.FromBytes(digest.SHA512, body)}, nil)
 	wantCode(t, "delete under a digest that it was not pushed by", err, registry.ImageNotFound)
 	if got := tagNames(t, s, n); got["1"] != short.Digest {
 		t.Errorf("tags %v", got)
@@ -203,7 +203,7 @@ func TestImageOfOldRules(t *testing.T) {
 		t.Errorf("referrers %+v, %v", page, err)
 	}
 	wantCode(t, "delete its layer", s.DeleteLayer(alice(t), n, sha256Of([]byte("two"))), registry.LayerReferenced)
-	_, err = s.DeleteImage(alice(t), n, old)
+	_, err = s.DeleteImage(alice(t), n, old, nil)
 	must(t, err)
 	must(t, s.DeleteLayer(alice(t), n, sha256Of([]byte("two"))))
 }

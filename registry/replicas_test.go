@@ -128,7 +128,7 @@ func manifestOf(t testing.TB, s *registry.Service, n registry.Name, d digest.Dig
 
 func repositoryNames(t testing.TB, s *registry.Service, id registry.ID) (names []string) {
 	t.Helper()
-	page, _, err := s.Repositories(alice(t), id, "", 1000)
+	page, _, err := s.Repositories(alice(t), id, "", 1000, registry.Sight{})
 	must(t, err)
 	for _, r := range page {
 		names = append(names, r.Name.String())
@@ -194,7 +194,7 @@ func TestReplicationOfMovingTags(t *testing.T) {
 	two := addImage(t, s, n, "latest", "two")
 	put(t, s, n, "latest", manifestOf(t, s, n, one.Digest))
 	put(t, s, n, "2", manifestOf(t, s, n, two.Digest))
-	_, err := s.Untag(alice(t), n, tag(t, "2"), registry.KeepImage) // is not replicated
+	_, err := s.Untag(alice(t), n, tag(t, "2"), registry.KeepImage, nil) // is not replicated
 	must(t, err)
 	bringAll(t, s)
 	want := map[string]digest.Digest{"latest": one.Digest, "2": two.Digest}
@@ -282,7 +282,7 @@ func TestReplicationByTemplate(t *testing.T) {
 func TestReplicationOfWhatIsGone(t *testing.T) {
 	for what, remove := range map[string]func(*registry.Service, registry.Name, registry.Ref) error{
 		"image": func(s *registry.Service, n registry.Name, ref registry.Ref) error {
-			_, err := s.DeleteImage(alice(t), n, ref)
+			_, err := s.DeleteImage(alice(t), n, ref, nil)
 			return err
 		},
 		"repository": func(s *registry.Service, n registry.Name, _ registry.Ref) error {

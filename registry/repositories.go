@@ -179,19 +179,6 @@ func (s *Service) Repository(ctx context.Context, name Name) (Repository, error)
 	return repo.public(), nil
 }
 
-// Repositories lists the repositories of a registry in byte order of name,
-// those after the given name ("" for the first page), at most limit. more says
-// that there are others behind the last one. Refusal: PageInvalid.
-func (s *Service) Repositories(ctx context.Context, id ID, after string, limit int) (page []Repository, more bool, err error) {
-	err = s.view(ctx, func(r storage.Reader) error {
-		page, more, err = pageOf(repositories.Scan(r, id.selectAfter(after, limit)), limit, func(f table.Found[repositoryRow]) Repository {
-			return repository{Name{id, f.Key[2]}, f.Row}.public()
-		})
-		return err
-	})
-	return page, more, err
-}
-
 // pageOf is what the first rows of a scan say, at most limit, and whether there are
 // more.
 func pageOf[Row, T any](rows iter.Seq2[table.Found[Row], error], limit int, of func(table.Found[Row]) T) (page []T, more bool, err error) {

@@ -66,7 +66,7 @@ func TestRegistriesAreApart(t *testing.T) {
 		n := nameIn(t, id, "team/app")
 		_, err := s.Repository(alice(t), n)
 		wantCode(t, "find in "+id.Region, err, registry.RepositoryNotFound)
-		page, more, err := s.Repositories(alice(t), id, "", 10)
+		page, more, err := s.Repositories(alice(t), id, "", 10, registry.Sight{})
 		if err != nil || len(page) > 0 || more {
 			t.Errorf("registry %v lists %v, %v, %v; want nothing", id, page, more, err)
 		}
@@ -94,8 +94,8 @@ func missing(t *testing.T, s *registry.Service, n registry.Name) map[string]erro
 	_, _, calls["ImageIDs"] = s.ImageIDs(ctx, n, registry.ImageFilter{}, "", 1)
 	_, _, calls["Tags"] = s.Tags(ctx, n, "", 1)
 	_, _, calls["Referrers"] = s.Referrers(ctx, n, d, registry.ReferrerFilter{}, "", 1)
-	_, calls["DeleteImage"] = s.DeleteImage(ctx, n, ref)
-	_, calls["Untag"] = s.Untag(ctx, n, ref.Tag, registry.KeepImage)
+	_, calls["DeleteImage"] = s.DeleteImage(ctx, n, ref, nil)
+	_, calls["Untag"] = s.Untag(ctx, n, ref.Tag, registry.KeepImage, nil)
 	_, calls["Layer"] = s.Layer(ctx, n, d)
 	_, _, calls["OpenLayer"] = s.OpenLayer(ctx, n, d)
 	calls["DeleteLayer"] = s.DeleteLayer(ctx, n, d)
@@ -121,7 +121,7 @@ func TestMissingRepository(t *testing.T) {
 func listNames(t *testing.T, s *registry.Service, limit int) (names []string) {
 	t.Helper()
 	for after := ""; ; {
-		page, more, err := s.Repositories(alice(t), here, after, limit)
+		page, more, err := s.Repositories(alice(t), here, after, limit, registry.Sight{})
 		must(t, err)
 		if len(page) > limit || more && len(page) < limit {
 			t.Fatalf("page of %d holds %d, more is %v", limit, len(page), more)
@@ -147,11 +147,11 @@ func TestRepositoriesPaging(t *testing.T) {
 			t.Errorf("pages of %d (-want +got):\n%s", limit, diff)
 		}
 	}
-	page, more, err := s.Repositories(alice(t), here, "ab/zz", 2) // names nothing itself
+	page, more, err := s.Repositories(alice(t), here, "ab/zz", 2, registry.Sight{}) // names nothing itself
 	if err != nil || !more || page[0].Name.String() != "ab0" {
 		t.Errorf("after a name that is not there: %v, %v, %v", page, more, err)
 	}
-	_, _, err = s.Repositories(alice(t), here, "a\x00b", 2)
+	_, _, err = s.Repositories(alice(t), here, "a\x00b", 2, registry.Sight{})
 	wantCode(t, "after a zero byte", err, registry.PageInvalid)
 }
 
@@ -260,7 +260,7 @@ func TestDeleteRepository(t *testing.T) {
 	img := addImage(t, s, n, "", "one")
 	_, err := s.DeleteRepository(alice(t), n, false)
 	wantCode(t, "delete with an untagged image", err, registry.RepositoryNotEmpty)
-	_, err = s.DeleteImage(alice(t), n, registry.Ref{Digest: img.Digest})
+	_, err = s.DeleteImage(alice(t), n, registry.Ref{Digest: img.Digest}, nil)
 	must(t, err)
 	gone, err := s.DeleteRepository(alice(t), n, false)
 	if err != nil || gone.Name != n || gone.CreatedAt.IsZero() {

@@ -285,7 +285,7 @@ func TestReferrersStayWithTheirSubject(t *testing.T) {
 			if diff := cmp.Diff([]string{"img", "signature"}, left(t, s, n, all)); diff != "" {
 				t.Errorf("%s: left (-want +got):\n%s", action, diff)
 			}
-			_, err = s.DeleteImage(alice(t), n, tagged(t, "multi"))
+			_, err = s.DeleteImage(alice(t), n, tagged(t, "multi"), nil)
 			must(t, err)
 		}
 		time.Sleep(day)

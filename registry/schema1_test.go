@@ -51,7 +51,7 @@ func TestSchema1(t *testing.T) {
 		}
 	}
 	wantCode(t, "a layer in use", s.DeleteLayer(alice(t), n, sha256Of([]byte("empty"))), registry.LayerReferenced)
-	_, err := s.DeleteImage(alice(t), n, registry.Ref{Digest: img.Digest})
+	_, err := s.DeleteImage(alice(t), n, registry.Ref{Digest: img.Digest}, nil)
 	must(t, err)
 	must(t, s.DeleteLayer(alice(t), n, sha256Of([]byte("empty"))))
 

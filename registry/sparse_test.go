@@ -45,11 +45,11 @@ func TestSparseIndexesAreAccepted(t *testing.T) {
 	addConfig(t, s, n)
 	addLayer(t, s, n, "elsewhere")
 	put(t, s, n, "", absent)
-	_, err = s.DeleteImage(alice(t), n, child)
+	_, err = s.DeleteImage(alice(t), n, child, nil)
 	wantCode(t, "delete the child that came later", err, registry.ImageReferenced)
-	_, err = s.DeleteImage(alice(t), n, registry.Ref{Digest: img.Digest})
+	_, err = s.DeleteImage(alice(t), n, registry.Ref{Digest: img.Digest}, nil)
 	must(t, err)
-	_, err = s.DeleteImage(alice(t), n, child)
+	_, err = s.DeleteImage(alice(t), n, child, nil)
 	must(t, err)
 }
 
@@ -58,7 +58,7 @@ func TestSparseIndexIsDeletedWithoutItsChild(t *testing.T) {
 	n := create(t, s, "team/app")
 	index, _ := indexWithout(t, s, n)
 	img := put(t, s, n, "all", index)
-	_, err := s.DeleteImage(alice(t), n, registry.Ref{Digest: img.Digest})
+	_, err := s.DeleteImage(alice(t), n, registry.Ref{Digest: img.Digest}, nil)
 	must(t, err)
 }
 
@@ -85,7 +85,7 @@ func TestSparseIndexesByConfigure(t *testing.T) {
 	if outer.Size != done.Image.Size || hollow.Size != 0 {
 		t.Errorf("around it one of %d bytes, of nothing one of %d", outer.Size, hollow.Size)
 	}
-	_, err = s.DeleteImage(alice(t), n, registry.Ref{Digest: absent.Digest})
+	_, err = s.DeleteImage(alice(t), n, registry.Ref{Digest: absent.Digest}, nil)
 	wantCode(t, "delete what is not there", err, registry.ImageNotFound)
 
 	s.Configure(registry.Options{})
@@ -99,7 +99,7 @@ func TestSparseIndexesByConfigure(t *testing.T) {
 		t.Errorf("pulled %q, %v", got, err)
 	}
 	for _, name := range []string{"outer", "all", "hollow"} {
-		_, err := s.DeleteImage(alice(t), n, tagged(t, name))
+		_, err := s.DeleteImage(alice(t), n, tagged(t, name), nil)
 		must(t, err)
 	}
 }

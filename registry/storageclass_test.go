@@ -160,7 +160,7 @@ func TestPushRestores(t *testing.T) {
 		t.Errorf("restored without a wait it is %s", got)
 	}
 	setClass(t, s, n, img, registry.ArchiveClass)
-	_, err = s.DeleteImage(alice(t), n, tagged(t, "1.0"))
+	_, err = s.DeleteImage(alice(t), n, tagged(t, "1.0"), nil)
 	must(t, err)
 }
 
@@ -243,7 +243,7 @@ func TestRestoreOvertaken(t *testing.T) {
 			setClass(t, s, n, img, registry.ArchiveClass)
 			setClass(t, s, n, img, registry.StandardClass)
 		}
-		_, err = s.DeleteImage(alice(t), n, registry.Ref{Digest: gone.Digest})
+		_, err = s.DeleteImage(alice(t), n, registry.Ref{Digest: gone.Digest}, nil)
 		must(t, err)
 		time.Sleep(30 * time.Minute)
 		put(t, s, n, "1.0", body)
@@ -290,7 +290,7 @@ func TestSharedLayersInTheArchive(t *testing.T) {
 		t.Errorf("the refusal names %d images, want 10", len(e.Digests))
 	}
 	for _, img := range all {
-		_, err := s.DeleteImage(alice(t), n, registry.Ref{Digest: img.Digest})
+		_, err := s.DeleteImage(alice(t), n, registry.Ref{Digest: img.Digest}, nil)
 		must(t, err)
 	}
 	must(t, s.DeleteLayer(alice(t), n, d))

@@ -26,6 +26,8 @@ type target struct {
 	query  url.Values
 	// absolute: addresses are, even where the Host header is not known.
 	absolute bool
+	// may decides on the tags that the request moves, where it moves any.
+	may registry.May
 }
 
 // url is the address of something below the repository, in the form in which
@@ -148,19 +150,46 @@ func (s *Server) locate(site endpoint.Site, by auth.Principal, path string) (id 
 	return id, prefix, rest, err
 }
 
+// check is the question whether the caller may do an action to the target.
+func (t target) check(action string) auth.Check {
+	resource := t.id.ARN("*")
+	if !t.name.IsZero() {
+		resource = t.name.ARN()
+	}
+	return auth.Check{Principal: t.by, Action: action, Resource: resource, Account: t.id.Account}
+}
+
+// permit asks for what an operation needs before it is begun, and returns the target
+// with what is left to be asked later.
+func (s *Server) permit(r *http.Request, to target, op operation, actions []string) (_ target, err error) {
+	ctx := r.Context()
+	switch op.asks {
+	case bySight:
+		return to, nil
+	case whenMoved:
+		to.may, err = registry.MayMove(ctx, s.authorizer, to.check(actions[0]), to.namedTags(r.Method)...)
+		return to, err
+	}
+	return to, s.authorize(ctx, to, actions...)
+}
+
 // authorize asks for each action whether the caller may do it to the target.
 func (s *Server) authorize(ctx context.Context, to target, actions ...string) error {
-	resource := to.id.ARN("*")
-	if !to.name.IsZero() {
-		resource = to.name.ARN()
-	}
 	for _, action := range actions {
-		c := auth.Check{Principal: to.by, Action: action, Resource: resource, Account: to.id.Account}
-		if err := s.authorizer.Authorize(ctx, c); err != nil {
+		if err := s.authorizer.Authorize(ctx, to.check(action)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// noteDenied has a denial told, and returns it.
+func (s *Server) noteDenied(ctx context.Context, to target, err error) error {
+	var denied *auth.Denied
+	if errors.As(err, &denied) {
+		s.registry.NoteDenied(ctx, to.id, denied)
+	}
+	return err
 }
 
 // may says whether the caller may do all actions to the target. The error is

@@ -149,7 +149,7 @@ func TestRequestSeeds(t *testing.T) {
 // and has all that it refers to.
 func (p prepared) whole() {
 	p.t.Helper()
-	repos, more, err := p.service.Repositories(p.ctx(), here, "", 100)
+	repos, more, err := p.service.Repositories(p.ctx(), here, "", 100, registry.Sight{})
 	must(p.t, err)
 	if more {
 		p.t.Error("a request made a hundred repositories")

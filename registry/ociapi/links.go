@@ -43,7 +43,7 @@ func (s *Server) serveLink(w http.ResponseWriter, r *http.Request) error {
 	to := target{by: by, id: name.ID(), name: name, ref: d.String()}
 	r = r.WithContext(auth.WithPrincipal(r.Context(), by))
 	if err := s.authorize(r.Context(), to, getLayer); err != nil {
-		return err
+		return s.noteDenied(r.Context(), to, err)
 	}
 	if r.Method == http.MethodHead {
 		return s.headBlob(w, r, to)

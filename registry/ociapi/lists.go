@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"github.com/seed-78150930/berth/registry"
 )
 
 // list is a list as JSON: an object whose last member, an array of strings,
@@ -40,15 +42,19 @@ func (s *Server) listTags(w http.ResponseWriter, r *http.Request, to target) err
 	})
 }
 
-// listRepositories lists names as the client could use them: with the registry
-// before them where the path has it.
+// listRepositories lists what the caller may see by the names that the client could
+// use: with the registry before them where the path has it.
 func (s *Server) listRepositories(w http.ResponseWriter, r *http.Request, to target) error {
+	sight, err := registry.SightFor(r.Context(), s.authorizer, to.check(describeRepositories))
+	if err != nil {
+		return err
+	}
 	return s.writeList(w, r, to, list{
 		head: `{"repositories":`,
 		path: to.address("/v2/" + to.prefix + catalogPath),
 		page: func(after string, limit int) (entries []string, next string, err error) {
 			after = strings.TrimPrefix(after, to.prefix)
-			page, more, err := s.registry.Repositories(r.Context(), to.id, after, limit)
+			page, more, err := s.registry.Repositories(r.Context(), to.id, after, limit, sight)
 			for _, repo := range page {
 				entries = append(entries, to.prefix+repo.Name.String())
 			}

@@ -93,7 +93,7 @@ func (s *Server) putManifest(w http.ResponseWriter, r *http.Request, to target) 
 		return err
 	}
 	got, err := s.registry.PutImage(r.Context(), to.name, registry.Push{
-		Tags: tags, Want: ref.Digest, MediaType: r.Header.Get("Content-Type"), Body: body, MayCreate: create,
+		Tags: tags, Want: ref.Digest, MediaType: r.Header.Get("Content-Type"), Body: body, MayCreate: create, May: to.may,
 	})
 	if err != nil {
 		return err
@@ -140,6 +140,21 @@ func (t target) pushTags(ref registry.Ref) (tags []registry.Tag, err error) {
 	return tags, nil
 }
 
+// namedTags are the tags that a request to a manifest names, as they stand there, "" for
+// none; nil where it takes an image with whatever tags it has.
+func (t target) namedTags(method string) []string {
+	byTag := !strings.ContainsAny(t.ref, ":@")
+	switch {
+	case byTag:
+		return []string{t.ref}
+	case method == http.MethodDelete:
+		return nil
+	case len(t.query["tag"]) > 0:
+		return t.query["tag"][:min(len(t.query["tag"]), maxPushTags)]
+	}
+	return []string{""}
+}
+
 // readManifest reads a body of as many bytes as a manifest may have.
 func (s *Server) readManifest(r *http.Request) ([]byte, error) {
 	limit := s.registry.Limits().Manifest
@@ -171,9 +186,9 @@ func (s *Server) deleteManifest(w http.ResponseWriter, r *http.Request, to targe
 		return err
 	}
 	if ref.Tag.IsZero() {
-		_, err = s.registry.DeleteImage(r.Context(), to.name, ref)
+		_, err = s.registry.DeleteImage(r.Context(), to.name, ref, to.may)
 	} else {
-		_, err = s.registry.Untag(r.Context(), to.name, ref.Tag, s.lastTag())
+		_, err = s.registry.Untag(r.Context(), to.name, ref.Tag, s.lastTag(), to.may)
 	}
 	if err != nil {
 		return err

@@ -44,15 +44,20 @@ func (s *Server) mountSource(to target) (from registry.Name, ok bool, err error)
 }
 
 // mayRead says whether the caller may read the layers of a repository: pull
-// them, and ask whether they are there.
+// them, and ask whether they are there. Both are always asked, so that a refusal
+// takes as long as an answer.
 func (s *Server) mayRead(to target) func(context.Context, registry.Name) bool {
 	return func(ctx context.Context, n registry.Name) bool {
 		source := to
 		source.id, source.name = n.ID(), n
-		ok, err := s.may(ctx, source, getLayer, checkLayer)
-		if err != nil {
-			s.log.ErrorContext(ctx, "mount without asking further", "request", s.requestID(ctx), "repository", n.ARN(), "err", err)
+		may := true
+		for _, action := range []string{getLayer, checkLayer} {
+			ok, err := s.may(ctx, source, action)
+			if err != nil {
+				s.log.ErrorContext(ctx, "mount without asking further", "request", s.requestID(ctx), "repository", n.ARN(), "err", err)
+			}
+			may = may && ok
 		}
-		return ok
+		return may
 	}
 }

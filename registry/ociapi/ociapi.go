@@ -129,12 +129,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) error {
 	}
 	r = r.WithContext(auth.WithPrincipal(r.Context(), by))
 	actions := op.actions(r, to.query)
-	if err := s.authorize(r.Context(), to, actions...); err != nil {
-		var denied *auth.Denied
-		if errors.As(err, &denied) {
-			s.registry.NoteDenied(r.Context(), to.id, denied)
-		}
-		return err
+	if to, err = s.permit(r, to, op, actions); err != nil {
+		return s.noteDenied(r.Context(), to, err)
 	}
 	if err := s.throttle.Take(by.Account, by.Region, actions...); err != nil {
 		return tooOften(w, err)
@@ -142,7 +138,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) error {
 	if err := checkEncoding(r); err != nil {
 		return err
 	}
-	return op.serve(s, w, r, to)
+	return s.noteDenied(r.Context(), to, op.serve(s, w, r, to))
 }
 
 // tooOften answers what comes too often, with the seconds to wait in Retry-After

@@ -16,7 +16,19 @@ type operation struct {
 	// reference, registry-http.md, "Action needed per request").
 	actions func(*http.Request, url.Values) []string
 	serve   func(*Server, http.ResponseWriter, *http.Request, target) error
+	// asks is how the actions are asked for.
+	asks asking
 }
+
+// asking is how an operation asks whether it may be done.
+type asking int
+
+// The ways.
+const (
+	outright  asking = iota // before it is begun
+	bySight                 // for each repository that it would show
+	whenMoved               // for each tag that it moves too, as target.may
+)
 
 // The IAM actions of this door.
 const (
@@ -36,42 +48,42 @@ const (
 // operations are all that the door does.
 var operations = map[kind]map[string]operation{
 	root: {
-		http.MethodGet:  {needs(), (*Server).ping},
-		http.MethodHead: {needs(), (*Server).ping},
+		http.MethodGet:  {needs(), (*Server).ping, outright},
+		http.MethodHead: {needs(), (*Server).ping, outright},
 	},
 	catalog: {
-		http.MethodGet:  {needs(describeRepositories), (*Server).listRepositories},
-		http.MethodHead: {needs(describeRepositories), (*Server).listRepositories},
+		http.MethodGet:  {needs(describeRepositories), (*Server).listRepositories, bySight},
+		http.MethodHead: {needs(describeRepositories), (*Server).listRepositories, bySight},
 	},
 	tags: {
-		http.MethodGet:  {needs(listImages), (*Server).listTags},
-		http.MethodHead: {needs(listImages), (*Server).listTags},
+		http.MethodGet:  {needs(listImages), (*Server).listTags, outright},
+		http.MethodHead: {needs(listImages), (*Server).listTags, outright},
 	},
 	manifests: {
-		http.MethodGet:    {needs(batchGetImage), (*Server).getManifest},
-		http.MethodHead:   {needs(batchGetImage), (*Server).headManifest},
-		http.MethodPut:    {needs(putImage), (*Server).putManifest},
-		http.MethodDelete: {needs(batchDeleteImage), (*Server).deleteManifest},
+		http.MethodGet:    {needs(batchGetImage), (*Server).getManifest, outright},
+		http.MethodHead:   {needs(batchGetImage), (*Server).headManifest, outright},
+		http.MethodPut:    {needs(putImage), (*Server).putManifest, whenMoved},
+		http.MethodDelete: {needs(batchDeleteImage), (*Server).deleteManifest, whenMoved},
 	},
 	blobs: {
-		http.MethodGet:    {needs(getLayer), (*Server).getBlob},
-		http.MethodHead:   {needs(checkLayer), (*Server).headBlob},
-		http.MethodDelete: {needs(batchDeleteImage), (*Server).deleteBlob},
+		http.MethodGet:    {needs(getLayer), (*Server).getBlob, outright},
+		http.MethodHead:   {needs(checkLayer), (*Server).headBlob, outright},
+		http.MethodDelete: {needs(batchDeleteImage), (*Server).deleteBlob, outright},
 	},
 	uploads: {
-		http.MethodPost: {forStart, (*Server).startUpload},
+		http.MethodPost: {forStart, (*Server).startUpload, outright},
 	},
 	upload: {
-		http.MethodGet:    {needs(uploadPart), (*Server).uploadStatus},
-		http.MethodHead:   {needs(uploadPart), (*Server).uploadStatus},
-		http.MethodPatch:  {needs(uploadPart), (*Server).patchUpload},
-		http.MethodPut:    {forFinish, (*Server).finishUpload},
-		http.MethodDelete: {needs(uploadPart), (*Server).cancelUpload},
+		http.MethodGet:    {needs(uploadPart), (*Server).uploadStatus, outright},
+		http.MethodHead:   {needs(uploadPart), (*Server).uploadStatus, outright},
+		http.MethodPatch:  {needs(uploadPart), (*Server).patchUpload, outright},
+		http.MethodPut:    {forFinish, (*Server).finishUpload, outright},
+		http.MethodDelete: {needs(uploadPart), (*Server).cancelUpload, outright},
 	},
 	referrers: {
 		// The ECR model authorises ListImageReferrers as this action.
-		http.MethodGet:  {needs(batchGetImage), (*Server).listReferrers},
-		http.MethodHead: {needs(batchGetImage), (*Server).listReferrers},
+		http.MethodGet:  {needs(batchGetImage), (*Server).listReferrers, outright},
+		http.MethodHead: {needs(batchGetImage), (*Server).listReferrers, outright},
 	},
 }
 
