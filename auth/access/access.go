@@ -1,0 +1,238 @@
+// Package access decides who may do what: it is the Authorizer of a server with
+// policies. It puts together what the caller's account says of the caller, what the
+// resource's account says of the resource, and the circumstances of the request, and
+// has package policy decide. Nothing is remembered between requests but what the
+// sources themselves hold parsed, so a change is in force for the next one.
+package access
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/seed-78150930/berth/auth"
+	"github.com/seed-78150930/berth/auth/accounts"
+	"github.com/seed-78150930/berth/auth/policy"
+	"github.com/seed-78150930/berth/registry/endpoint"
+)
+
+// Identities says what a principal's own account says of it. An accounts.Store
+// does.
+type Identities interface {
+	Identity(ctx context.Context, p auth.Principal) (accounts.Identity, error)
+}
+
+// Resources says what there is to know of a resource by its ARN. A
+// registry.Service does. Of a repository that is not there, and of one with a star in
+// its name, it tells what is true of the whole registry.
+type Resources interface {
+	Resource(ctx context.Context, arn string) (auth.Resource, error)
+}
+
+// Options say what an Authorizer stands on. Identities and Resources are required.
+type Options struct {
+	Identities Identities
+	Resources  Resources
+	Now        func() time.Time // nil means time.Now
+	// Denials takes what is denied, to be explained later; nil means nowhere.
+	Denials *Denials
+}
+
+// Authorizer is an auth.Authorizer. It is safe for use by several goroutines.
+type Authorizer struct {
+	identities Identities
+	resources  Resources
+	now        func() time.Time
+	denials    *Denials
+}
+
+// New returns an Authorizer.
+func New(o Options) (*Authorizer, error) {
+	if o.Identities == nil || o.Resources == nil {
+		return nil, errors.New("access: identities and resources are needed")
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Authorizer{o.Identities, o.Resources, o.Now, o.Denials}, nil
+}
+
+// Authorize implements auth.Authorizer.
+func (a *Authorizer) Authorize(ctx context.Context, c auth.Check) error {
+	_, err := a.Prepare(ctx, c)
+	return err
+}
+
+// Prepare implements auth.Authorizer.
+func (a *Authorizer) Prepare(ctx context.Context, c auth.Check) (auth.Decider, error) {
+	q, err := a.look(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.decide(ctx, q); err != nil {
+		return nil, err
+	}
+	return func(more policy.Keys) error { return a.decide(ctx, q.with(more)) }, nil
+}
+
+// question is a check with all that bears on it.
+type question struct {
+	check    auth.Check
+	policies policy.Policies
+	request  policy.Request
+}
+
+// with is the question when the pending keys are known.
+func (q question) with(more policy.Keys) question {
+	q.check = q.check.With(more)
+	keys := maps.Clone(q.request.Keys)
+	for name, values := range more {
+		keys[strings.ToLower(name)] = values
+	}
+	q.request.Keys, q.request.Pending = keys, nil
+	return q
+}
+
+// decide returns nil or an *auth.Denied, which is noted.
+func (a *Authorizer) decide(ctx context.Context, q question) error {
+	if reason := outOfScope(auth.RequestOf(ctx), q.check); reason != "" {
+		return a.denied(ctx, q, policy.Verdict{Statement: -1, Kind: policy.SessionPolicy}, reason)
+	}
+	v := policy.Evaluate(q.policies, q.request)
+	if v.Allowed {
+		return nil
+	}
+	return a.denied(ctx, q, v, v.Reason(q.check.Action))
+}
+
+func (a *Authorizer) denied(ctx context.Context, q question, v policy.Verdict, reason string) error {
+	d := &auth.Denied{Check: q.check, Verdict: v, Reason: reason}
+	d.Code = a.denials.note(ctx, d, a.now())
+	return d
+}
+
+// look finds all that bears on a check.
+func (a *Authorizer) look(ctx context.Context, c auth.Check) (question, error) {
+	id, err := a.identities.Identity(ctx, c.Principal)
+	if errors.Is(err, accounts.ErrNoUser) || errors.Is(err, accounts.ErrNoRole) {
+		id, err = accounts.Identity{}, nil // gone since its credentials were looked at: it has nothing
+	}
+	if err != nil {
+		return question{}, err
+	}
+	of, err := a.resources.Resource(ctx, arnOf(c))
+	if err != nil {
+		return question{}, err
+	}
+	return question{
+		check: c,
+		policies: policy.Policies{
+			Root: c.Principal.IsRoot(), SameAccount: c.Principal.Account == c.Account && c.Account != "",
+			Identity: id.Policies, Boundary: id.Boundary, HasBoundary: id.HasBoundary, Session: id.Session, HasSession: id.HasSession,
+			Resource: given(c, of.Policies),
+		},
+		request: policy.Request{
+			Principal: principal(c.Principal), Action: c.Action, Resource: c.Resource,
+			Keys: a.keys(ctx, c, id, of), Pending: c.Pending,
+		},
+	}, nil
+}
+
+// arnOf is what Resources is asked for: the ARN of all repositories of the registry
+// where the check is on the registry itself.
+func arnOf(c auth.Check) string {
+	if c.Resource != "*" {
+		return c.Resource
+	}
+	region := c.Principal.Region
+	return "arn:" + endpoint.Partition(region) + ":ecr:" + region + ":" + c.Account + ":repository/*"
+}
+
+// given are the policies of a resource that bear on an action: none gives or denies
+// registry passwords (ECR reference, policies.md section 1).
+func given(c auth.Check, list []policy.Attached) []policy.Attached {
+	if c.Action == "ecr:GetAuthorizationToken" {
+		return nil
+	}
+	return list
+}
+
+func principal(p auth.Principal) policy.Principal {
+	return policy.Principal{Account: p.Account, ARN: p.ARN, Anonymous: p.Kind == auth.Anonymous}
+}
+
+// keys are the condition keys that every request has, those of the check, and the
+// tags of principal and resource (IAM user guide, "AWS global condition context
+// keys"; ECR reference, policies.md section 1).
+func (a *Authorizer) keys(ctx context.Context, c auth.Check, id accounts.Identity, of auth.Resource) policy.Keys {
+	r, now := auth.RequestOf(ctx), a.now().UTC()
+	k := make(policy.Keys, 16+len(c.Keys))
+	k["aws:currenttime"] = []string{now.Format(time.RFC3339)}
+	k["aws:epochtime"] = []string{strconv.FormatInt(now.Unix(), 10)}
+	k["aws:securetransport"] = []string{strconv.FormatBool(r.Secure)}
+	k["aws:requestedregion"] = []string{c.Principal.Region}
+	k["aws:resourceaccount"] = []string{c.Account}
+	if r.SourceIP.IsValid() {
+		k["aws:sourceip"] = []string{r.SourceIP.String()}
+	}
+	if r.UserAgent != "" {
+		k["aws:useragent"] = []string{r.UserAgent}
+	}
+	principalKeys(k, c.Principal, id.Tags)
+	for name, value := range of.Tags {
+		name = strings.ToLower(name)
+		k["aws:resourcetag/"+name] = []string{value}
+		k["ecr:resourcetag/"+name] = []string{value}
+	}
+	for name, values := range c.Keys {
+		k[strings.ToLower(name)] = values
+	}
+	return k
+}
+
+// principalTypes are what aws:PrincipalType says of kinds.
+var principalTypes = map[auth.Kind]string{
+	auth.Root: "Account", auth.User: "User", auth.Role: "AssumedRole", auth.Anonymous: "Anonymous",
+}
+
+func principalKeys(k policy.Keys, p auth.Principal, tags map[string]string) {
+	k["aws:principaltype"] = []string{principalTypes[p.Kind]}
+	if p.Kind == auth.Anonymous {
+		return
+	}
+	k["aws:principalarn"] = []string{principalARN(p)}
+	k["aws:principalaccount"] = []string{p.Account}
+	k["aws:userid"] = []string{p.UserID}
+	if p.Kind == auth.User {
+		k["aws:username"] = []string{p.Name}
+	}
+	for name, value := range tags {
+		k["aws:principaltag/"+strings.ToLower(name)] = []string{value}
+	}
+	s := p.Session
+	if s == nil {
+		return
+	}
+	k["aws:multifactorauthpresent"] = []string{strconv.FormatBool(s.MFA)}
+	k["aws:tokenissuetime"] = []string{s.Issued.UTC().Format(time.RFC3339)}
+	if s.SourceIdentity != "" {
+		k["aws:sourceidentity"] = []string{s.SourceIdentity}
+	}
+	if s.Provider != "" {
+		k["aws:federatedprovider"] = []string{s.Provider}
+	}
+	for name, value := range s.Tags { // which go before the role's own
+		k["aws:principaltag/"+strings.ToLower(name)] = []string{value}
+	}
+}
+
+// principalARN is what aws:PrincipalArn says: of a role's session the role.
+func principalARN(p auth.Principal) string {
+	if p.Kind == auth.Role && p.Session != nil {
+		return p.Session.Issuer
+	}
+	return p.ARN
+}
