@@ -49,3 +49,9 @@ func (s *Store) builtinPolicy(name string) Policy {
 		Description: "Built in, as AWS's managed policy of the name", Text: builtin[name],
 	}
 }
+
+// IsBuiltin says whether a managed policy of a name is built in.
+func IsBuiltin(name string) bool {
+	_, ok := builtin[name]
+	return ok
+}

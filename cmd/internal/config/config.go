@@ -41,6 +41,11 @@ type Config struct {
 	Listeners      []Listener `key:"listeners" restart:"yes" help:"more addresses to listen on"`
 	TrustedProxies []string   `key:"trusted-proxies" help:"addresses and networks of the proxies whose X-Forwarded headers count"`
 
+	Identities    string `key:"identities" default:"" help:"file (YAML) with the users, groups, roles and policies of accounts, in place of those that commands make"`
+	Login         Login  `key:"login"`
+	AnonymousPull bool   `key:"anonymous-pull" default:"false" help:"answer reads without credentials where the policy of a repository allows everyone"`
+	Audit         Audit  `key:"audit"`
+
 	CreateOnPush  string   `key:"create-on-push" default:"template" oneof:"template,never,always" help:"make a repository that is missing with the first push to it: template (where a creation template says so), never, or always (the default with dev)"`
 	RepositoryURI string   `key:"repository-uri" default:"request" oneof:"request,external,hostname,path,aws" help:"what is printed as repositoryUri: request, external, hostname, path or aws"`
 	External      string   `key:"external" default:"" help:"address that the server is known by, such as https://registry.example"`
@@ -98,6 +103,9 @@ type Limits struct {
 	ReplicationDestinations int `key:"replication-destinations" default:"25" help:"different destinations of a registry's replication"`
 	SigningRules            int `key:"signing-rules" default:"10" help:"signing rules of a registry"`
 	SigningFilters          int `key:"signing-filters" default:"100" help:"filters of a signing rule"`
+
+	AnonymousReads int `key:"anonymous-reads" default:"600" help:"reads without credentials from one address in a minute"`
+	LoginFailures  int `key:"login-failures" default:"10" help:"log-ins that fail in a minute, from one address or for one name from it, before the next has to wait"`
 
 	Head        Size `key:"head" default:"1MiB" restart:"yes" help:"largest head of a request"`
 	Connections int  `key:"connections" default:"10000" help:"open connections; beyond them the ones that idled longest are closed"`

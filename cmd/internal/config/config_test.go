@@ -49,11 +49,14 @@ func TestDefaults(t *testing.T) {
 		Compat: "oci", TLS: config.TLS{Auto: "off"}, SparseIndexes: "refuse",
 		CreateOnPush: "template", RepositoryURI: "request", UploadExpiry: 24 * time.Hour, EventRetention: 7 * 24 * time.Hour,
 		RestoreTime: time.Minute, PullTimeFlush: time.Minute, LifecycleInterval: time.Hour,
+		Login: config.Login{Keys: true, People: true, Robots: true},
+		Audit: config.Audit{MaxSize: 64 << 20, MaxAge: 24 * time.Hour, Keep: 16},
 		Limits: config.Limits{
 			Manifest: 4 << 20, Layer: 52_000 << 20, Layers: 10_000, Parts: 4200, SmallestPart: 5 << 20, LargestPart: 20 << 20, Tags: 1000, Images: 100_000,
 			LifecycleText: 30_720, LifecycleRules: 50, PullThroughRules: 50, Templates: 1000, PullTimeExclusions: 100, ReplicationRules: 10,
 			ReplicationFilters: 100, ReplicationDestinations: 25, SigningRules: 10, SigningFilters: 100, Repositories: 100_000,
 			ResourceTags: 50, Uploads: 10_000, RepositoryUploads: 10_000, Head: 1 << 20, Connections: 10_000,
+			AnonymousReads: 600, LoginFailures: 10,
 		},
 		LogFormat: "text", LogLevel: "info", ShutdownTimeout: 30 * time.Second,
 		Timeouts: config.Timeouts{Header: 10 * time.Second, Body: time.Minute, Answer: time.Minute, Idle: 2 * time.Minute},
@@ -107,6 +110,8 @@ func TestThreeSpellings(t *testing.T) {
 		"log-format": "json", "log-level": "warn", "compat": "ecr", "insecure": "true", "sparse-indexes": "accept",
 		"tls.auto": "local", "tls.acme-email": "me@example.com", "tls.acme-directory": "https://acme.example/directory",
 		"lifecycle-extensions": "true", "events.reads": "true", "events.file": "/events.jsonl",
+		"identities": "/identities.yml", "login.keys": "false", "login.people": "false", "login.robots": "false", "login.bearer": "true",
+		"anonymous-pull": "true", "audit.file": "/audit.jsonl", "audit.required": "true",
 	}
 	for _, s := range config.Settings() {
 		if s.Flag() == "" || s.Key == "config" || s.Key == "tls.cert" || s.Key == "tls.key" { // those two go together

@@ -48,6 +48,7 @@ var floors = map[string]floor{
 	// Domain.
 	"registry":         {level: 3},
 	"auth/credentials": {level: 3},
+	"auth/access":      {level: 3},
 
 	// What doors share.
 	"ecrapi/wording": {level: 4},
@@ -130,6 +131,7 @@ var outsiders = map[string]users{
 	"go.yaml.in/yaml/v4":                         {code: []string{"cmd/internal/config"}, tests: []string{"cmd/berth", "cmd/internal/doctor"}},
 	"github.com/google/go-cmp":                   {code: []string{"storage/storagetest"}, tests: []string{"*"}},
 	"github.com/rogpeppe/go-internal/testscript": {tests: []string{"cmd/berth"}},
+	"golang.org/x/crypto/argon2":                 {code: []string{"auth/accounts"}},
 	"golang.org/x/crypto/acme":                   {code: []string{"cmd/internal/certs"}},
 	"golang.org/x/time/rate":                     {code: []string{"auth/throttle"}},
 	"github.com/coreos/go-oidc/v3/oidc":          {code: []string{"auth/oidc"}},
