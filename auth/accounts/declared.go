@@ -1,7 +1,6 @@
 package accounts
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/base32"
 	"fmt"
@@ -78,7 +77,7 @@ func (d *declaration) has(account string) bool { return d.accounts[account] }
 // Declare puts a declaration in force, in place of the one before as a whole. A nil
 // one declares nothing. If anything in it is wrong the one before stays in force, and
 // the error says what and where.
-func (s *Store) Declare(ctx context.Context, d *Declaration) error {
+func (s *Store) Declare(d *Declaration) error {
 	next := &declaration{
 		accounts: map[string]bool{}, users: map[string]map[string]userRow{}, groups: map[string]map[string]groupRow{},
 		roles: map[string]map[string]roleRow{}, policies: map[string]map[string]policyRow{}, providers: map[string]map[string]providerRow{},

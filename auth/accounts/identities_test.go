@@ -375,7 +375,7 @@ func TestDeclared(t *testing.T) {
 		Policies:  map[string]string{"push": pushAll},
 		Providers: map[string][]string{"https://issuer.example": {"berth"}},
 	}}}
-	if err := s.Declare(ctx, file); err != nil {
+	if err := s.Declare(file); err != nil {
 		t.Fatal(err)
 	}
 	if k, err := s.Key(ctx, k.ID); err != nil || k.Active {
@@ -396,13 +396,13 @@ func TestDeclared(t *testing.T) {
 		t.Fatal(err)
 	}
 	delete(file.Accounts[account].Users, "bob")
-	if err := s.Declare(ctx, file); err != nil {
+	if err := s.Declare(file); err != nil {
 		t.Fatal(err)
 	}
 	if k, err := s.Key(ctx, bobs.ID); err != nil || k.Active {
 		t.Errorf("key of a user who was taken out of the file: %+v, %v", k, err)
 	}
-	if err := s.Declare(ctx, nil); err != nil {
+	if err := s.Declare(nil); err != nil {
 		t.Fatal(err)
 	}
 	if k, err := s.Key(ctx, k.ID); err != nil || !k.Active {
@@ -413,7 +413,7 @@ func TestDeclared(t *testing.T) {
 func TestBadDeclarationsChangeNothing(t *testing.T) {
 	s := open(t, newIndex(t), nil)
 	good := &accounts.Declaration{Accounts: map[string]accounts.DeclaredAccount{account: {Users: map[string]accounts.DeclaredUser{"bob": {}}}}}
-	if err := s.Declare(t.Context(), good); err != nil {
+	if err := s.Declare(good); err != nil {
 		t.Fatal(err)
 	}
 	for what, a := range map[string]accounts.DeclaredAccount{
@@ -425,11 +425,11 @@ func TestBadDeclarationsChangeNothing(t *testing.T) {
 		"name":     {Users: map[string]accounts.DeclaredUser{"b b": {}}},
 		"provider": {Providers: map[string][]string{"ftp://x": {"a"}}},
 	} {
-		if err := s.Declare(t.Context(), &accounts.Declaration{Accounts: map[string]accounts.DeclaredAccount{account: a}}); err == nil {
+		if err := s.Declare(&accounts.Declaration{Accounts: map[string]accounts.DeclaredAccount{account: a}}); err == nil {
 			t.Errorf("%s: taken", what)
 		}
 	}
-	if err := s.Declare(t.Context(), &accounts.Declaration{Accounts: map[string]accounts.DeclaredAccount{"12": {}}}); !errors.Is(err, accounts.ErrBadAccount) {
+	if err := s.Declare(&accounts.Declaration{Accounts: map[string]accounts.DeclaredAccount{"12": {}}}); !errors.Is(err, accounts.ErrBadAccount) {
 		t.Errorf("account: %v", err)
 	}
 	if _, err := s.User(t.Context(), account, "bob"); err != nil {

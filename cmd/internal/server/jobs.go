@@ -15,6 +15,8 @@ const (
 	previewPause = 5 * time.Second
 	// jobLease is how long the work of a server that died waits for the next one.
 	jobLease = 15 * time.Second
+	// passwordSweep is how often the list of registry passwords is gone through.
+	passwordSweep = time.Hour
 )
 
 // openJobs makes the runner of what is to be done again and again by one process.
@@ -32,6 +34,9 @@ func (s *Server) openJobs() (*jobs.Runner, error) {
 		Name:  "lifecycle policy previews",
 		Every: func() time.Duration { return previewPause },
 		Ready: s.registry.PreviewsDue, Wake: s.registry.PreviewsWanted(), Run: s.registry.RunPreviews,
+	})
+	r.Add(jobs.Job{
+		Name: "forget registry passwords that have ended", Every: func() time.Duration { return passwordSweep }, Run: s.keeper.accounts.SweepPasswords,
 	})
 	return r, nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/seed-78150930/berth/cmd/internal/certs"
 	"github.com/seed-78150930/berth/cmd/internal/config"
 	"github.com/seed-78150930/berth/cmd/internal/datadir"
+	"github.com/seed-78150930/berth/registry/endpoint"
 )
 
 // Keeper is an opened store with its access keys: all that commands need of a
@@ -45,15 +46,22 @@ func OpenKeeper(ctx context.Context, c *config.Config) (*Keeper, error) {
 
 // newKeeper takes a store over.
 func newKeeper(ctx context.Context, c *config.Config, s *store) (*Keeper, error) {
-	o := accounts.Options{Index: s.index, SealingKey: s.key.Derive("access keys"), Dev: c.Dev}
+	o := accounts.Options{Index: s.index, SealingKey: s.key.Derive("access keys"), Partition: endpoint.Partition(c.Region), Dev: c.Dev}
 	if !c.Root.IsZero() {
 		o.Static = []accounts.Static{c.Root}
 	}
-	keys, err := accounts.Open(ctx, o)
+	store, err := accounts.Open(ctx, o)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open access keys: %w", err), s.close())
+		return nil, errors.Join(fmt.Errorf("open identities: %w", err), s.close())
 	}
-	return &Keeper{c, s, keys, c.Ports()}, nil
+	declared, err := config.LoadIdentities(c.Identities)
+	if err == nil {
+		err = store.Declare(declared)
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return &Keeper{c, s, store, c.Ports()}, nil
 }
 
 // Close lets go of the store.

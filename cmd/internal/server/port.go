@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync/atomic"
 
-	"github.com/seed-78150930/berth/auth"
 	"github.com/seed-78150930/berth/auth/stsapi"
 	"github.com/seed-78150930/berth/cmd/internal/config"
 	"github.com/seed-78150930/berth/ecrapi"
@@ -64,21 +63,21 @@ func homePort(ports []config.Port) config.Port {
 // openDoors makes the doors of a port, for names that are to be in force.
 func (s *Server) openDoors(p *port, names *endpoint.Names) (*doors, error) {
 	oci, err := ociapi.New(ociapi.Options{
-		Registry: s.registry, Credentials: s.credentials, Authorizer: auth.RootOnly{}, Names: names,
+		Registry: s.registry, Credentials: s.credentials, Authorizer: s.access, Names: names,
 		Log: s.log, RequestID: requestID, Compat: ociapi.Compat(p.Compat), Throttle: s.throttle,
 	})
 	if err != nil {
 		return nil, err
 	}
 	ecr, err := ecrapi.New(ecrapi.Options{
-		Registry: s.registry, Credentials: s.credentials, Authorizer: auth.RootOnly{}, Names: names,
+		Registry: s.registry, Credentials: s.credentials, Authorizer: s.access, Names: names,
 		PageKey: s.keeper.store.key.Derive("page tokens"), Throttle: s.throttle, Log: s.log, RequestID: requestID,
 	})
 	if err != nil {
 		return nil, err
 	}
 	sts, err := stsapi.New(stsapi.Options{
-		Credentials: s.credentials, Authorizer: auth.RootOnly{}, Log: s.log, RequestID: requestID,
+		Credentials: s.credentials, Authorizer: s.access, Log: s.log, RequestID: requestID,
 	})
 	if err != nil {
 		return nil, err

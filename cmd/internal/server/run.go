@@ -28,7 +28,7 @@ func (s *Server) Run(ctx context.Context) error {
 	requests, cutRequests := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cutRequests(nil)
 	var workers sync.WaitGroup
-	failed := make(chan error, 5+len(s.ports))
+	failed := make(chan error, 6+len(s.ports))
 	start := func(what string, run func() error) {
 		workers.Go(func() {
 			if err := run(); err != nil && !errors.Is(err, http.ErrServerClosed) {
@@ -40,6 +40,7 @@ func (s *Server) Run(ctx context.Context) error {
 	public, private := s.publicServers(requests, open), s.adminServer()
 	start("work in the background", func() error { return s.registry.Run(work) })
 	start("replicate images", func() error { return s.replicate.Run(work) })
+	start("note the use of keys", func() error { return s.noteUses(work) })
 	start("tell of events", func() error { return s.events.Run(work) })
 	start("run periodic work", func() error { return s.jobs.Run(work) })
 	for i, p := range s.ports {

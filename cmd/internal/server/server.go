@@ -17,6 +17,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/seed-78150930/berth/auth/access"
 	"github.com/seed-78150930/berth/auth/accounts"
 	"github.com/seed-78150930/berth/auth/credentials"
 	"github.com/seed-78150930/berth/auth/throttle"
@@ -58,6 +59,8 @@ type Server struct {
 	events      *events.Follower
 	jobs        *jobs.Runner
 	credentials *credentials.Verifier
+	access      *access.Authorizer
+	denials     *access.Denials
 	throttle    *throttle.Limiter
 	ports       []*port      // one at least
 	tls         *tls.Config  // nil without TLS
@@ -115,6 +118,9 @@ func (s *Server) open(ctx context.Context) (err error) {
 		return err
 	}
 	if s.jobs, err = s.openJobs(); err != nil {
+		return err
+	}
+	if err := s.openAccess(); err != nil {
 		return err
 	}
 	s.throttle = throttle.New(nil, nil)
@@ -183,6 +189,10 @@ func withPort(listen string, got net.Addr) string {
 
 // take puts a configuration in force.
 func (s *Server) take(c *config.Config) error {
+	declared, err := config.LoadIdentities(c.Identities)
+	if err != nil {
+		return err
+	}
 	next := make([]*doors, len(s.ports))
 	for i, p := range s.ports {
 		names, err := endpoint.New(c.Names(p.Listen))
@@ -202,6 +212,9 @@ func (s *Server) take(c *config.Config) error {
 	rates, err := throttle.Parse(c.RateLimits)
 	if err != nil {
 		return err
+	}
+	if err := s.keeper.accounts.Declare(declared); err != nil {
+		return fmt.Errorf("%s: %w", c.Identities, err)
 	}
 	s.throttle.Configure(rates)
 	s.config.Store(c)
