@@ -68,6 +68,7 @@ type Session struct {
 	Policies   []string
 	PolicyARNs []string
 	Tags       map[string]string
+	Transitive []string // keys of the tags that go on to a role which the session assumes
 	MFA        bool
 	Issued     time.Time
 	// SourceIdentity is what the session was given at its beginning, "" if nothing.
@@ -75,6 +76,9 @@ type Session struct {
 	// Provider and Subject are those of a web identity, "" without one. Provider
 	// is the issuer without its scheme.
 	Provider, Subject string
+	// Lineage is what package credentials notes of where the session comes from in all
+	// that derives from it. It holds no secret.
+	Lineage string
 }
 
 // Limited says whether session policies limit a session.

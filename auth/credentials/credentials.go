@@ -14,6 +14,7 @@ import (
 
 	"github.com/seed-78150930/berth/auth"
 	"github.com/seed-78150930/berth/auth/accounts"
+	"github.com/seed-78150930/berth/auth/oidc"
 	"github.com/seed-78150930/berth/auth/token"
 	"github.com/seed-78150930/berth/registry/endpoint"
 )
@@ -34,6 +35,9 @@ type Options struct {
 	MaxSpools int
 	// HasRegion says whether a region exists; nil means that all do.
 	HasRegion func(region string) bool
+	// WebIdentities verifies tokens of the accounts' providers; nil means that none is
+	// taken.
+	WebIdentities *oidc.Verifier
 }
 
 // Verifier checks credentials and issues those that are derived from others.
@@ -44,6 +48,8 @@ type Verifier struct {
 	now       func() time.Time
 	hasRegion func(string) bool
 	spool     *spool
+
+	webIdentities *oidc.Verifier
 }
 
 // New checks options and removes from SpoolDir what a killed server left.
@@ -62,7 +68,9 @@ func New(o Options) (*Verifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Verifier{accounts: o.Accounts, tokens: tokens, now: o.Now, hasRegion: o.HasRegion, spool: spool}, nil
+	return &Verifier{
+		accounts: o.Accounts, tokens: tokens, now: o.Now, hasRegion: o.HasRegion, spool: spool, webIdentities: o.WebIdentities,
+	}, nil
 }
 
 // errDead says that an access key is gone, inactive, or not what it was when

@@ -34,7 +34,10 @@ func TestSession(t *testing.T) {
 		t.Errorf("key %s with a secret of %d characters", s.ID, len(s.Secret))
 	}
 	p, err := f.signed(t, s, "{}")
-	if err != nil || p != f.principal() {
+	if p.Session == nil || p.Session.ID != s.ID || p.Session.Limited() {
+		t.Errorf("session %+v", p.Session)
+	}
+	if p.Session = nil; err != nil || p != f.principal() {
 		t.Errorf("Signed = %+v, %v; want the principal of the key behind it", p, err)
 	}
 	f.now = f.now.Add(time.Hour)

@@ -46,6 +46,26 @@ func Codes() []string {
 	}
 }
 
+// The codes that an Error has beside them where somebody wants to act as a role
+// (STS API reference, AssumeRole and AssumeRoleWithWebIdentity).
+const (
+	MalformedPolicyDocument = "MalformedPolicyDocument"
+	PackedPolicyTooLarge    = "PackedPolicyTooLarge"
+	InvalidIdentityToken    = "InvalidIdentityToken"
+	ExpiredIdentityToken    = "ExpiredIdentityToken"
+	IDPRejectedClaim        = "IDPRejectedClaim"
+	IDPCommunicationError   = "IDPCommunicationError"
+	InvalidParameter        = "InvalidParameterValue"
+)
+
+// SessionCodes are those codes, for tests.
+func SessionCodes() []string {
+	return []string{
+		MalformedPolicyDocument, PackedPolicyTooLarge, InvalidIdentityToken, ExpiredIdentityToken, IDPRejectedClaim, IDPCommunicationError,
+		InvalidParameter,
+	}
+}
+
 // ErrOtherService is the cause of an Error that says that a signature is for
 // another service than the one asked for.
 var ErrOtherService = errors.New("credentials: signed for another service")

@@ -2,14 +2,15 @@ package credentials
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/seed-78150930/berth/auth"
-	"github.com/seed-78150930/berth/auth/accounts"
 	"github.com/seed-78150930/berth/auth/token"
 )
 
@@ -33,14 +34,30 @@ func (v *Verifier) SignLink(ctx context.Context, p auth.Principal, l Link, expir
 	if p.KeyID == "" {
 		return "", errors.New("credentials: a link must be signed by somebody")
 	}
-	key, err := v.liveKey(ctx, p.KeyID)
+	keyID, mark, err := v.linkHolder(ctx, p)
 	if err != nil {
-		return "", refuseDead(err)
+		return "", err
 	}
 	return url.Values{
 		linkExpires:   {strconv.FormatInt(expires.Unix(), 10)},
-		linkSignature: {v.tokens.SignLink(tokenLink(l, key, expires))},
+		linkSignature: {v.tokens.SignLink(tokenLink(l, keyID, mark, expires))},
 	}.Encode(), nil
+}
+
+// linkHolder is who signs a link, and what must stay true of him: a key, or in JSON a
+// session of a role. What limits the session has been looked at, and is left out.
+func (v *Verifier) linkHolder(ctx context.Context, p auth.Principal) (keyID, mark string, err error) {
+	of, err := v.noted(ctx, p)
+	if err != nil {
+		return "", "", err
+	}
+	if of != nil {
+		of.Carried = token.Carried{}
+		text, err := json.Marshal(of)
+		return string(text), "", err
+	}
+	key, err := v.liveKey(ctx, p.KeyID)
+	return key.ID, key.Mark, refuseDead(err)
 }
 
 // VerifyLink checks the query of a link and returns the principal who signed
@@ -57,26 +74,43 @@ func (v *Verifier) VerifyLink(ctx context.Context, l Link, query map[string][]st
 	if err != nil {
 		return auth.Principal{}, refuseLink("The link is not valid.")
 	}
-	key, err := v.liveKey(ctx, keyID)
-	if errors.Is(err, errDead) {
+	p, err := v.openLinkHolder(ctx, keyID, l.Region, func(mark string) error {
+		return v.tokens.VerifyLink(tokenLink(l, keyID, mark, expires), signature)
+	})
+	switch {
+	case errors.Is(err, errDead):
 		return auth.Principal{}, refuseLink("The link is not valid any more.")
+	case errors.Is(err, token.ErrExpired):
+		return auth.Principal{}, refuseLink("The link has expired.")
+	case errors.Is(err, token.ErrForged), errors.Is(err, token.ErrMalformed):
+		return auth.Principal{}, refuseLink("The link is not valid.")
 	}
+	return p, err
+}
+
+// openLinkHolder is the principal of linkHolder's words, if a link is proven to be of
+// a mark; or errDead.
+func (v *Verifier) openLinkHolder(ctx context.Context, keyID, region string, proven func(mark string) error) (auth.Principal, error) {
+	if strings.HasPrefix(keyID, "{") {
+		if err := proven(""); err != nil { // before anything in the words is believed
+			return auth.Principal{}, err
+		}
+		var of token.Session
+		if err := json.Unmarshal([]byte(keyID), &of); err != nil {
+			return auth.Principal{}, errDead
+		}
+		return v.revive(ctx, of, region)
+	}
+	key, err := v.liveKey(ctx, keyID)
 	if err != nil {
 		return auth.Principal{}, err
 	}
-	err = v.tokens.VerifyLink(tokenLink(l, key, expires), signature)
-	if errors.Is(err, token.ErrExpired) {
-		return auth.Principal{}, refuseLink("The link has expired.")
-	}
-	if err != nil {
-		return auth.Principal{}, refuseLink("The link is not valid.")
-	}
-	return owner(key, l.Region), nil
+	return owner(key, region), proven(key.Mark)
 }
 
-func tokenLink(l Link, key accounts.Key, expires time.Time) token.Link {
+func tokenLink(l Link, keyID, mark string, expires time.Time) token.Link {
 	return token.Link{
-		KeyID: key.ID, Mark: key.Mark,
+		KeyID: keyID, Mark: mark,
 		Account: l.Account, Region: l.Region, Repository: l.Repository, Digest: l.Digest, Expires: expires,
 	}
 }

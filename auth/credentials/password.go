@@ -15,14 +15,22 @@ const User = "AWS"
 // Password issues a registry password for a principal: opaque, without a
 // colon, for twelve hours, in the principal's region.
 func (v *Verifier) Password(ctx context.Context, p auth.Principal) (password string, expires time.Time, err error) {
-	key, err := v.liveKey(ctx, p.KeyID)
-	if err != nil {
-		return "", time.Time{}, refuseDead(err)
+	c := token.Claims{Account: p.Account, Region: p.Region, ARN: p.ARN, UserID: p.UserID}
+	if c.Session, err = v.noted(ctx, p); err != nil {
+		return "", time.Time{}, err
 	}
-	return v.tokens.Password(token.Claims{
-		KeyID: p.KeyID, Mark: key.Mark,
-		Account: p.Account, Region: p.Region, ARN: p.ARN, UserID: p.UserID,
-	})
+	if c.Session == nil {
+		key, err := v.liveKey(ctx, p.KeyID)
+		if err != nil {
+			return "", time.Time{}, refuseDead(err)
+		}
+		c.KeyID, c.Mark = key.ID, key.Mark
+	}
+	password, expires, err = v.tokens.Password(c)
+	if errors.Is(err, token.ErrTooLong) {
+		err = refuse(ValidationError, "The session carries more policies and tags than a registry password has room for. Please use managed policies.")
+	}
+	return password, expires, err
 }
 
 // Basic verifies the user name and password of a Basic header. The error is
@@ -41,10 +49,19 @@ func (v *Verifier) Basic(ctx context.Context, user, password string) (auth.Princ
 	if err != nil || user != User {
 		return auth.Principal{}, ErrBadPassword
 	}
-	key, err := v.liveParent(ctx, c.KeyID, c.Account, c.Mark)
+	p, err := v.holder(ctx, c)
 	if errors.Is(err, errDead) {
 		return auth.Principal{}, ErrBadPassword
 	}
+	return p, err
+}
+
+// holder is whom a registry password stands for, or errDead.
+func (v *Verifier) holder(ctx context.Context, c token.Claims) (auth.Principal, error) {
+	if c.Session != nil {
+		return v.revive(ctx, *c.Session, c.Region)
+	}
+	key, err := v.liveParent(ctx, c.KeyID, c.Account, c.Mark)
 	if err != nil {
 		return auth.Principal{}, err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"time"
 
 	"github.com/seed-78150930/berth/auth"
 	"github.com/seed-78150930/berth/auth/accounts"
@@ -12,9 +11,9 @@ import (
 	"github.com/seed-78150930/berth/auth/token"
 )
 
-// signer is who claims to have signed a request.
+// signer is who claims to have signed a request, and by which secret that shows.
 type signer struct {
-	key    accounts.Key // the long-lived one
+	who    auth.Principal
 	secret accounts.Secret
 }
 
@@ -40,8 +39,8 @@ func (v *Verifier) Signed(r *http.Request, service string, limit int64) (auth.Pr
 		body.Close()
 		return auth.Principal{}, nil, refuseSignature(err)
 	}
-	v.accounts.NoteUse(by.key.ID)
-	return owner(by.key, claim.Region), body, nil
+	v.accounts.NoteUse(by.who.KeyID)
+	return by.who, body, nil
 }
 
 // claim checks all of a signature that can be checked without the body.
@@ -72,7 +71,7 @@ func (v *Verifier) signer(ctx context.Context, claim *sigv4.Signature) (signer, 
 	if err != nil {
 		return signer{}, refuseDead(err)
 	}
-	return signer{key, key.Secret}, nil
+	return signer{owner(key, claim.Region), key.Secret}, nil
 }
 
 // temporarySigner takes the key from the session token. It also refuses a
@@ -89,59 +88,15 @@ func (v *Verifier) temporarySigner(ctx context.Context, claim *sigv4.Signature) 
 	case s.KeyID != claim.KeyID:
 		return signer{}, unrecognized()
 	}
-	parent, err := v.liveParent(ctx, s.Parent, s.Account, s.ParentMark)
+	who, err := v.revive(ctx, s, claim.Region)
 	if err != nil {
 		return signer{}, refuseDead(err)
 	}
-	return signer{parent, accounts.NewSecret(s.Secret)}, nil
+	return signer{who, accounts.NewSecret(s.Secret)}, nil
 }
 
 // Temporary says whether r was signed with a temporary key. It may be asked
 // only once Signed has verified r.
 func Temporary(r *http.Request) bool {
 	return r.Header.Get("X-Amz-Security-Token") != "" || r.URL.Query().Get("X-Amz-Security-Token") != ""
-}
-
-// How long a temporary key may live (STS API reference, GetSessionToken).
-const (
-	MinSession     = 15 * time.Minute
-	MaxSession     = 36 * time.Hour
-	DefaultSession = 12 * time.Hour
-)
-
-// Session is a temporary key. Requests signed with it carry its token.
-type Session struct {
-	KeyID   string
-	Secret  accounts.Secret
-	Token   string
-	Expires time.Time
-}
-
-// GetSessionToken issues a temporary key of the principal for a time from
-// MinSession to MaxSession; 0 means DefaultSession. It dies with the
-// principal's key. The error is an *Error for a duration out of range, else a
-// fault.
-//
-// A principal who used a temporary key must not be given another, or one that
-// was stolen would never end: see [Temporary].
-func (v *Verifier) GetSessionToken(ctx context.Context, p auth.Principal, duration time.Duration) (Session, error) {
-	if duration == 0 {
-		duration = DefaultSession
-	}
-	if duration < MinSession || duration > MaxSession {
-		return Session{}, refuse(ValidationError, "DurationSeconds must be from %d to %d", MinSession/time.Second, MaxSession/time.Second)
-	}
-	parent, err := v.liveKey(ctx, p.KeyID)
-	if err != nil {
-		return Session{}, refuseDead(err)
-	}
-	id, secret := accounts.NewPair(accounts.PrefixSession)
-	sealed, expires, err := v.tokens.SealSession(token.Session{
-		KeyID: id, Secret: secret.Reveal(),
-		Parent: p.KeyID, ParentMark: parent.Mark, Account: p.Account,
-	}, duration)
-	if err != nil {
-		return Session{}, err
-	}
-	return Session{KeyID: id, Secret: secret, Token: sealed, Expires: expires}, nil
 }

@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// maxLink is the greatest length of a link's signature.
-const maxLink = 1 << 10
+// maxLink is the greatest length of a link's signature: room for a chain of roles.
+const maxLink = 4 << 10
 
 // Link is what the signature of a link to a layer covers: the thing, and the
 // access key in whose name it is opened. It is good for reading alone, by GET
 // and HEAD; the caller sees to that.
 type Link struct {
-	KeyID                               string // access key that signed it, and that it dies with
+	KeyID                               string // access key that signed it and that it dies with, or words of the issuer's for a role
 	Mark                                string // what must still be true of that key, as the issuer chose
 	Account, Region, Repository, Digest string
 	Expires                             time.Time // to the second

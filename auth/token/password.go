@@ -26,24 +26,35 @@ type Claims struct {
 	UserID  string `json:"u"`
 	Issued  int64  `json:"i"` // seconds since 1970; set by Password
 	Expires int64  `json:"x"` // seconds since 1970; set by Password
+	// Session is the session of a role instead of KeyID and Mark, without its secret
+	// and its times.
+	Session *Session `json:"s,omitempty"`
 }
 
 // Password makes a registry password for c, which holds from now on for
-// PasswordLife. It has letters, digits, '-' and '_' only. The error says that
-// the claims are too long for MaxPassword.
+// PasswordLife. It has letters, digits, '-' and '_' only. The error is an ErrTooLong
+// for claims that are too long for MaxPassword, or a fault.
 func (r *Ring) Password(c Claims) (password string, expires time.Time, err error) {
 	now := r.now()
 	c.Issued, c.Expires = now.Unix(), now.Add(PasswordLife).Unix()
-	body, err := json.Marshal(c)
+	body, err := c.bytes()
 	if err != nil {
 		return "", time.Time{}, fmt.Errorf("token: encode claims: %w", err)
 	}
 	head, key := r.head(usePassword)
 	password = encode(append(append(head, body...), mac(key, head, body)...))
 	if len(password) >= MaxPassword {
-		return "", time.Time{}, fmt.Errorf("token: registry password of %d characters, want less than %d", len(password), MaxPassword)
+		return "", time.Time{}, fmt.Errorf("%w: registry password of %d characters, want less than %d", ErrTooLong, len(password), MaxPassword)
 	}
 	return password, time.Unix(c.Expires, 0).UTC(), nil
+}
+
+// bytes are packed where there is a session, which may carry policies.
+func (c Claims) bytes() ([]byte, error) {
+	if c.Session == nil {
+		return json.Marshal(c)
+	}
+	return pack(c)
 }
 
 // OpenPassword returns what a registry password claims. The error is
@@ -61,7 +72,7 @@ func (r *Ring) OpenPassword(password string) (Claims, error) {
 		return Claims{}, ErrForged
 	}
 	var c Claims
-	if err := json.Unmarshal(body, &c); err != nil {
+	if err := unpack(body, &c); err != nil {
 		return Claims{}, ErrMalformed
 	}
 	if err := r.checkTimes(c.Issued, c.Expires); err != nil {

@@ -25,29 +25,34 @@ const (
 	MaxPacked = 4 << 10
 )
 
-// ErrTooLong says that a session carries more than a token can.
-var ErrTooLong = errors.New("token: the session carries more than its token can")
+// ErrTooLong says that a session carries more than a token of its, or a registry
+// password, can.
+var ErrTooLong = errors.New("token: too long")
 
 // Session is a temporary access key. Its token carries it whole, sealed, so
 // that no server keeps it.
 type Session struct {
-	KeyID      string `json:"k"`
-	Secret     string `json:"s"`           // hidden when a Session is printed
-	Parent     string `json:"p,omitempty"` // access key that it derives from and dies with, "" with a web identity
-	ParentMark string `json:"m,omitempty"` // what must still be true of that key, as the issuer chose
-	Robot      string `json:"b,omitempty"` // robot key instead of Parent
-	Account    string `json:"a"`           // that the session is of
-	Issued     int64  `json:"i"`           // seconds since 1970; set by SealSession
-	Expires    int64  `json:"x"`           // seconds since 1970; set by SealSession
-
-	// Roles are the roles that were assumed, one with the rights of the one before;
-	// the session is of the last. It dies with each of them.
-	Roles []Role `json:"r,omitempty"`
-	Name  string `json:"n,omitempty"` // of the session, with a role
+	KeyID   string `json:"k"`
+	Secret  string `json:"s"`           // hidden when a Session is printed
+	Account string `json:"a"`           // that the session is of
+	Issued  int64  `json:"i"`           // seconds since 1970; set by SealSession
+	Expires int64  `json:"x"`           // seconds since 1970; set by SealSession
+	Name    string `json:"n,omitempty"` // of the session, with a role
+	Lineage
 	Carried
 	SourceIdentity string `json:"y,omitempty"`
 	Provider       string `json:"w,omitempty"` // issuer of a web identity
 	Subject        string `json:"u,omitempty"`
+}
+
+// Lineage is what a session derives from, and dies with.
+type Lineage struct {
+	Parent     string `json:"p,omitempty"` // access key, "" with a robot key or a web identity
+	ParentMark string `json:"m,omitempty"` // what must still be true of that key, as the issuer chose
+	Robot      string `json:"b,omitempty"` // robot key instead of Parent
+	// Roles are the roles that were assumed, one with the rights of the one before;
+	// the session is of the last.
+	Roles []Role `json:"r,omitempty"`
 }
 
 // Role is one that was assumed.

@@ -41,7 +41,7 @@ var claims = token.Claims{
 }
 
 var session = token.Session{
-	KeyID: "ASIAEXAMPLE", Secret: "sesame", Parent: "AKIAEXAMPLE", ParentMark: "m", Account: "123456789012",
+	KeyID: "ASIAEXAMPLE", Secret: "sesame", Account: "123456789012", Lineage: token.Lineage{Parent: "AKIAEXAMPLE", ParentMark: "m"},
 }
 
 var link = token.Link{
