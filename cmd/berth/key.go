@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"text/tabwriter"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,37 +14,25 @@ import (
 )
 
 func newKey() *cobra.Command {
-	c := &cobra.Command{
-		Use:   "key",
-		Short: "Make, list and delete access keys",
-		Long: `Make, list and delete access keys, beside a running server or while it is
-stopped. Every key is its account's root's, and the way back from a lost one.`,
-		Args: withUsage(cobra.NoArgs),
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
-	c.AddCommand(newKeyCreate(), newKeyList(), newKeyDelete())
-	return c
+	return folder("key", "Make, list and delete access keys",
+		`Make, list and delete access keys, beside a running server or while it is
+stopped. A key is a user's, or its account's root's: to make one for root is the way
+back from a lost one.`,
+		newKeyCreate(), newKeyList(), newKeyLastUsed(),
+		newKeyState("activate", "Let an access key verify requests again", true),
+		newKeyState("deactivate", "Have an access key, and all that derives from it, refused", false),
+		newKeyRevoke(), newKeyDelete())
 }
 
 func newKeyCreate() *cobra.Command {
-	var account string
-	var asJSON bool
-	c := &cobra.Command{
-		Use:   "create",
-		Short: "Make an access key and print it; its secret is shown this once",
-		Args:  withUsage(cobra.NoArgs),
-	}
-	src := addPlace(c)
-	c.Flags().StringVar(&account, "account", "", "account of the key, made to exist by it (default: the server's own)")
-	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	c.RunE = func(c *cobra.Command, _ []string) error {
-		return withKeeper(c.Context(), src, func(k admin.Keeper, _ bool) error {
-			key, err := k.CreateKey(c.Context(), account)
-			if err != nil {
-				return err
-			}
-			return printNewKey(c.OutOrStdout(), key, asJSON)
-		})
+	var user string
+	c := leaf(0, "create", "Make an access key and print it; its secret is shown this once", "berth key create --user ada")
+	c.Flags().StringVar(&user, "user", "", "user whose key it is, who has two at most (default: the account's root)")
+	o := atOffice(c, true)
+	c.Flags().Lookup("account").Usage = "account of the key, made to exist by it (default: the server's own)"
+	c.RunE = func(*cobra.Command, []string) error {
+		key, err := ask(o, admin.CreateKey, admin.OfUser{Account: o.account, User: user})
+		return orPrintKey(o, key, err)
 	}
 	return c
 }
@@ -54,81 +42,93 @@ type newKeyJSON struct {
 	AccessKeyID     string `json:"AccessKeyId"`
 	SecretAccessKey string
 	Account         string
+	UserName        string `json:",omitempty"`
 }
 
-func printNewKey(w io.Writer, k accounts.Key, asJSON bool) error {
+func printNewKey(w io.Writer, k admin.Key, asJSON bool) error {
 	if asJSON {
-		return printJSON(w, newKeyJSON{k.ID, k.Secret.Reveal(), k.Account})
+		return printJSON(w, newKeyJSON{k.ID, k.Secret.Reveal(), k.Account, k.User})
 	}
 	_, err := fmt.Fprintf(w, "AccessKeyId      %s\nSecretAccessKey  %s\nAccount          %s\n", k.ID, k.Secret.Reveal(), k.Account)
+	if err == nil && k.User != "" {
+		_, err = fmt.Fprintf(w, "UserName         %s\n", k.User)
+	}
 	return err
 }
 
 func newKeyList() *cobra.Command {
-	var asJSON bool
-	c := &cobra.Command{
-		Use:   "list",
-		Short: "List the access keys that the server made, without their secrets",
-		Args:  withUsage(cobra.NoArgs),
-	}
-	src := addPlace(c)
-	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	c.RunE = func(c *cobra.Command, _ []string) error {
-		return withKeeper(c.Context(), src, func(k admin.Keeper, _ bool) error {
-			all, err := k.Keys(c.Context())
-			if err != nil {
-				return err
-			}
-			return printKeys(c.OutOrStdout(), all, asJSON)
-		})
+	var user string
+	c := leaf(0, "list", "List the access keys that the server made, without their secrets", "berth key list --user ada")
+	c.Flags().StringVar(&user, "user", "", "those of this user alone")
+	o := atOffice(c, true)
+	c.Flags().Lookup("account").Usage = "those of this account alone (default: those of all)"
+	c.RunE = func(*cobra.Command, []string) error {
+		return answer(o, admin.ListKeys, admin.OfUser{Account: o.account, User: user}, table("ACCESS KEY|ACCOUNT|MADE|STATE|OWNER|LAST USED|DESCRIPTION", func(k admin.Key) []string {
+			return []string{k.ID, k.Account, k.CreatedAt.Format(time.RFC3339), active(k.Active), owner(k.User), when(k.UsedAt, "never"), k.Description}
+		}))
 	}
 	return c
 }
 
-// keyJSON is a key in a list.
-type keyJSON struct {
-	AccessKeyID string `json:"AccessKeyId"`
-	Account     string
-	Description string
-	CreatedAt   time.Time
-	Active      bool
+func active(yes bool) string {
+	if yes {
+		return "active"
+	}
+	return "inactive"
 }
 
-func printKeys(w io.Writer, all []accounts.Key, asJSON bool) error {
-	if asJSON {
-		list := make([]keyJSON, 0, len(all))
-		for _, k := range all {
-			list = append(list, keyJSON{k.ID, k.Account, k.Description, k.CreatedAt, k.Active})
-		}
-		return printJSON(w, list)
+// owner is whose a key is.
+func owner(user string) string {
+	if user == "" {
+		return "root"
 	}
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "ACCESS KEY\tACCOUNT\tMADE\tSTATE\tDESCRIPTION")
-	for _, k := range all {
-		state := "active"
-		if !k.Active {
-			state = "inactive"
+	return "user/" + user
+}
+
+func newKeyLastUsed() *cobra.Command {
+	c := leaf(1, "last-used ACCESS-KEY-ID", "Say when an access key was last used", "berth key last-used AKIA0123456789ABCDEF")
+	o := atOffice(c, true)
+	c.RunE = func(_ *cobra.Command, args []string) error {
+		all, err := ask(o, admin.ListKeys, admin.OfUser{})
+		if err != nil {
+			return err
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", k.ID, k.Account, k.CreatedAt.Format(time.RFC3339), state, k.Description)
+		i := slices.IndexFunc(all, func(k admin.Key) bool { return k.ID == args[0] })
+		switch {
+		case i < 0:
+			return fmt.Errorf("%s: %w", args[0], accounts.ErrNoKey)
+		case o.json:
+			return printJSON(o.cmd.OutOrStdout(), all[i])
+		}
+		return o.say("%s", when(all[i].UsedAt, "never"))
 	}
-	return table.Flush()
+	return c
+}
+
+func newKeyState(use, short string, active bool) *cobra.Command {
+	c := leaf(1, use+" ACCESS-KEY-ID", short, "berth key "+use+" AKIA0123456789ABCDEF")
+	o := atOffice(c, false)
+	c.RunE = func(_ *cobra.Command, args []string) error {
+		return tell(o, admin.SetKeyActive, admin.KeyState{ByID: admin.ByID{ID: args[0]}, Active: active}, "%sd %s", use, args[0])
+	}
+	return c
+}
+
+func newKeyRevoke() *cobra.Command {
+	c := leaf(1, "revoke ACCESS-KEY-ID", "End all registry passwords and temporary keys that derive from an access key, now; the key itself stays",
+		"berth key revoke AKIA0123456789ABCDEF")
+	o := atOffice(c, false)
+	c.RunE = func(_ *cobra.Command, args []string) error {
+		return tell(o, admin.RevokeKey, admin.ByID{ID: args[0]}, "revoked what derives from %s", args[0])
+	}
+	return c
 }
 
 func newKeyDelete() *cobra.Command {
-	c := &cobra.Command{
-		Use:   "delete ACCESS-KEY-ID",
-		Short: "Delete an access key, and end all that derives from it",
-		Args:  withUsage(cobra.ExactArgs(1)),
-	}
-	src := addPlace(c)
-	c.RunE = func(c *cobra.Command, args []string) error {
-		return withKeeper(c.Context(), src, func(k admin.Keeper, _ bool) error {
-			if err := k.DeleteKey(c.Context(), args[0]); err != nil {
-				return err
-			}
-			_, err := fmt.Fprintf(c.OutOrStdout(), "deleted %s\n", args[0])
-			return err
-		})
+	c := leaf(1, "delete ACCESS-KEY-ID", "Delete an access key, and end all that derives from it", "berth key delete AKIA0123456789ABCDEF")
+	o := atOffice(c, false)
+	c.RunE = func(_ *cobra.Command, args []string) error {
+		return tell(o, admin.DeleteKey, admin.ByID{ID: args[0]}, "deleted %s", args[0])
 	}
 	return c
 }

@@ -63,14 +63,19 @@ func whoami() {
 	show(req)
 }
 
-// ecr OPERATION JSON calls ECR's API at $URL with the key of a server for
-// development, and fails where it does not answer 200.
+// ecr OPERATION JSON calls ECR's API at $URL with the key in $AWS_ACCESS_KEY_ID and
+// $AWS_SECRET_ACCESS_KEY or, without one, that of a server for development. It fails
+// where the answer is not 200.
 func ecr() {
 	req, err := http.NewRequest(http.MethodPost, os.Getenv("URL")+"/", strings.NewReader(os.Args[2]))
 	check(err)
 	req.Header.Set("Content-Type", "application/x-amz-json-1.1")
 	req.Header.Set("X-Amz-Target", "AmazonEC2ContainerRegistry_V20150921."+os.Args[1])
-	sigv4test.Key{ID: "test", Secret: "test", Region: "us-east-1", Service: "ecr"}.Sign(req, os.Args[2], time.Now())
+	key := sigv4test.Key{ID: "test", Secret: "test", Region: "us-east-1", Service: "ecr"}
+	if id := os.Getenv("AWS_ACCESS_KEY_ID"); id != "" {
+		key.ID, key.Secret = id, os.Getenv("AWS_SECRET_ACCESS_KEY")
+	}
+	key.Sign(req, os.Args[2], time.Now())
 	resp, err := http.DefaultClient.Do(req)
 	check(err)
 	defer resp.Body.Close()

@@ -13,14 +13,11 @@ import (
 	"github.com/seed-78150930/berth/auth/accounts"
 )
 
-// Keeper is who keeps access keys and images: a running server, asked over the
+// Keeper is who keeps identities and images: a running server, asked over the
 // socket, or the store itself, opened by a command while no server runs.
 type Keeper interface {
-	// CreateKey makes a key for an account; "" means the server's own.
-	CreateKey(ctx context.Context, account string) (accounts.Key, error)
-	// Keys lists the stored keys without their secrets.
-	Keys(ctx context.Context) ([]accounts.Key, error)
-	DeleteKey(ctx context.Context, id string) error
+	// Call answers a question about identities as JSON: see [Call].
+	Call(ctx context.Context, name string, question []byte) (answer []byte, err error)
 	// Environment is what a client on this machine needs to use the server.
 	Environment(ctx context.Context) (Environment, error)
 	// TestLifecycle says what a lifecycle policy would do. It changes nothing.

@@ -25,6 +25,7 @@ import (
 type scripted struct {
 	status admin.Status
 	keys   []accounts.Key
+	answer string
 	trial  admin.LifecycleTrial
 	err    error
 	asked  []string
@@ -40,16 +41,9 @@ func (s *scripted) Environment(context.Context) (admin.Environment, error) {
 	return admin.Environment{Endpoint: "http://localhost:5000", Region: "us-east-1", Key: s.keys[0], CA: "/data/tls/ca.crt"}, s.err
 }
 
-func (s *scripted) CreateKey(_ context.Context, account string) (accounts.Key, error) {
-	s.asked = append(s.asked, "create "+account)
-	return s.keys[0], s.err
-}
-
-func (s *scripted) Keys(context.Context) ([]accounts.Key, error) { return s.keys, s.err }
-
-func (s *scripted) DeleteKey(_ context.Context, id string) error {
-	s.asked = append(s.asked, "delete "+id)
-	return s.err
+func (s *scripted) Call(_ context.Context, name string, question []byte) ([]byte, error) {
+	s.asked = append(s.asked, name+" "+string(question))
+	return []byte(s.answer), s.err
 }
 
 func (s *scripted) Events(_ context.Context, after uint64, wait bool) (admin.EventPage, error) {
@@ -132,7 +126,7 @@ var sameKey = cmp.Options{
 func TestEverythingComesThrough(t *testing.T) {
 	ctx := context.Background()
 	s := &scripted{
-		keys: []accounts.Key{sample},
+		keys: []accounts.Key{sample}, answer: `{"AccessKeyId":"AKIA1","SecretAccessKey":"<a> secret","Active":true}`,
 		status: admin.Status{Version: "1", PID: 7, Address: "127.0.0.1:5000", Dev: true, Ready: true,
 			Config: admin.Config{File: "berth.yml", Error: "line 1", Waiting: []string{"listen"}}},
 	}
@@ -152,15 +146,16 @@ func TestEverythingComesThrough(t *testing.T) {
 			got, err := c.Environment(ctx)
 			return got, admin.Environment{Endpoint: "http://localhost:5000", Region: "us-east-1", Key: sample, CA: "/data/tls/ca.crt"}, err
 		},
-		"Keys":      func() (any, any, error) { got, err := c.Keys(ctx); return got, s.keys, err },
-		"CreateKey": func() (any, any, error) { got, err := c.CreateKey(ctx, "123456789012"); return got, sample, err },
+		"Call": func() (any, any, error) {
+			got, err := admin.CreateKey.Ask(ctx, c, admin.OfUser{Account: "123456789012", User: "a/b ?#"})
+			return got, admin.Key{ID: "AKIA1", Secret: admin.Show(accounts.NewSecret("<a> secret")), Active: true}, err
+		},
 		"TestLifecycle": func() (any, any, error) {
 			got, err := c.TestLifecycle(ctx, admin.LifecycleQuestion{Account: "123456789012", Region: "eu-west-1", Repository: "team/app", Policy: "{}"})
 			return got, s.trial, err
 		},
-		"DeleteKey": func() (any, any, error) { return nil, nil, c.DeleteKey(ctx, "../AK/IA ?#") },
 	}
-	for _, name := range []string{"Status", "Reload", "Environment", "Keys", "CreateKey", "DeleteKey", "TestLifecycle"} {
+	for _, name := range []string{"Status", "Reload", "Environment", "Call", "TestLifecycle"} {
 		got, want, err := checks[name]()
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -169,7 +164,7 @@ func TestEverythingComesThrough(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
-	if diff := cmp.Diff([]string{"create 123456789012", "delete ../AK/IA ?#", "try {} on team/app of 123456789012 in eu-west-1"}, s.asked); diff != "" {
+	if diff := cmp.Diff([]string{`create-key {"account":"123456789012","user":"a/b ?#"}`, "try {} on team/app of 123456789012 in eu-west-1"}, s.asked); diff != "" {
 		t.Errorf("asked of the server (-want +got):\n%s", diff)
 	}
 }
@@ -181,10 +176,9 @@ func TestErrorsComeThrough(t *testing.T) {
 	_, err1 := c.Status(ctx)
 	_, err2 := c.Reload(ctx)
 	_, err3 := c.Environment(ctx)
-	_, err4 := c.Keys(ctx)
-	_, err5 := c.CreateKey(ctx, "")
-	_, err6 := c.TestLifecycle(ctx, admin.LifecycleQuestion{})
-	for i, err := range []error{err1, err2, err3, err4, err5, err6, c.DeleteKey(ctx, "x")} {
+	_, err4 := admin.DeleteUser.Ask(ctx, c, admin.Named{Name: "ada"})
+	_, err5 := c.TestLifecycle(ctx, admin.LifecycleQuestion{})
+	for i, err := range []error{err1, err2, err3, err4, err5} {
 		if err == nil || err.Error() != s.err.Error() {
 			t.Errorf("error %d is %v, want the server's own", i+1, err)
 		}

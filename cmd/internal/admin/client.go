@@ -9,10 +9,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
-	"net/url"
 	"syscall"
-
-	"github.com/seed-78150930/berth/auth/accounts"
 )
 
 // Client asks a running server. It is a [Server]. Every method returns
@@ -51,29 +48,6 @@ func (c *Client) Environment(ctx context.Context) (Environment, error) {
 	var e wireEnvironment
 	err := c.ask(ctx, http.MethodGet, "/environment", nil, &e)
 	return Environment{e.Endpoint, e.Region, e.Key.key(), e.CA}, err
-}
-
-// CreateKey implements Keeper.
-func (c *Client) CreateKey(ctx context.Context, account string) (accounts.Key, error) {
-	var k wireKey
-	err := c.ask(ctx, http.MethodPost, "/keys", wireAccount{account}, &k)
-	return k.key(), err
-}
-
-// Keys implements Keeper.
-func (c *Client) Keys(ctx context.Context) ([]accounts.Key, error) {
-	var list []wireKey
-	err := c.ask(ctx, http.MethodGet, "/keys", nil, &list)
-	all := make([]accounts.Key, 0, len(list))
-	for _, k := range list {
-		all = append(all, k.key())
-	}
-	return all, err
-}
-
-// DeleteKey implements Keeper.
-func (c *Client) DeleteKey(ctx context.Context, id string) error {
-	return c.ask(ctx, http.MethodDelete, "/keys/"+url.PathEscape(id), nil, nil)
 }
 
 // ask sends one request, with say as its body unless that is nil, and reads the

@@ -3,8 +3,10 @@ package admin
 import (
 	"errors"
 	"net/http"
+	"slices"
 
 	"github.com/seed-78150930/berth/auth/accounts"
+	"github.com/seed-78150930/berth/auth/policy"
 	"github.com/seed-78150930/berth/registry/events"
 )
 
@@ -13,12 +15,10 @@ func Handler(s Server) http.Handler {
 	h := handler{s}
 	mux := http.NewServeMux()
 	for pattern, fn := range map[string]func(http.ResponseWriter, *http.Request) error{
-		"GET /status":          h.status,
-		"POST /reload":         h.reload,
-		"GET /environment":     h.environment,
-		"GET /keys":            h.keys,
-		"POST /keys":           h.createKey,
-		"DELETE /keys/{id...}": h.deleteKey,
+		"GET /status":        h.status,
+		"POST /reload":       h.reload,
+		"GET /environment":   h.environment,
+		"POST /calls/{name}": h.call,
 
 		"GET /events":                              h.events,
 		"GET /events/latest":                       h.latestEvent,
@@ -46,12 +46,20 @@ func answering(fn func(http.ResponseWriter, *http.Request) error) http.HandlerFu
 
 func statusOf(err error) int {
 	switch {
-	case errors.Is(err, accounts.ErrNoKey), errors.Is(err, events.ErrNoLetter), errors.Is(err, events.ErrNoWebhook):
+	case isAny(err, accounts.ErrNoKey, accounts.ErrNoUser, accounts.ErrNoGroup, accounts.ErrNoRole, accounts.ErrNoPolicy,
+		accounts.ErrNoProvider, accounts.ErrNoRobot, events.ErrNoLetter, events.ErrNoWebhook, ErrNoCall):
 		return http.StatusNotFound
-	case errors.Is(err, accounts.ErrStatic), errors.Is(err, accounts.ErrBadAccount):
+	case isAny(err, accounts.ErrExists, accounts.ErrInUse, accounts.ErrDeclared):
+		return http.StatusConflict
+	case isAny(err, accounts.ErrStatic, accounts.ErrBadAccount, accounts.ErrLimit, accounts.ErrInvalid), errors.As(err, new(*policy.Error)):
 		return http.StatusBadRequest
 	}
 	return http.StatusInternalServerError
+}
+
+// isAny says whether an error is one of several.
+func isAny(err error, some ...error) bool {
+	return slices.ContainsFunc(some, func(e error) bool { return errors.Is(err, e) })
 }
 
 func (h handler) status(w http.ResponseWriter, r *http.Request) error {
@@ -74,39 +82,6 @@ func (h handler) environment(w http.ResponseWriter, r *http.Request) error {
 	e, err := h.Server.Environment(r.Context())
 	if err == nil {
 		writeJSON(w, http.StatusOK, wireEnvironment{e.Endpoint, e.Region, toWire(e.Key), e.CA})
-	}
-	return err
-}
-
-func (h handler) keys(w http.ResponseWriter, r *http.Request) error {
-	all, err := h.Server.Keys(r.Context())
-	if err != nil {
-		return err
-	}
-	list := make([]wireKey, 0, len(all))
-	for _, k := range all {
-		list = append(list, toWire(k))
-	}
-	writeJSON(w, http.StatusOK, list)
-	return nil
-}
-
-func (h handler) createKey(w http.ResponseWriter, r *http.Request) error {
-	var ask wireAccount
-	if err := readJSON(r.Body, &ask); err != nil {
-		return err
-	}
-	k, err := h.Server.CreateKey(r.Context(), ask.Account)
-	if err == nil {
-		writeJSON(w, http.StatusCreated, toWire(k))
-	}
-	return err
-}
-
-func (h handler) deleteKey(w http.ResponseWriter, r *http.Request) error {
-	err := h.Server.DeleteKey(r.Context(), r.PathValue("id"))
-	if err == nil {
-		w.WriteHeader(http.StatusNoContent)
 	}
 	return err
 }

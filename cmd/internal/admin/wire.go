@@ -43,10 +43,6 @@ type wireEnvironment struct {
 	CA       string  `json:"ca,omitempty"`
 }
 
-type wireAccount struct {
-	Account string `json:"account,omitempty"`
-}
-
 type wireError struct {
 	Error string `json:"error"`
 }

@@ -20,6 +20,7 @@ import (
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/seed-78150930/berth/auth/sigv4/sigv4test"
+	"github.com/seed-78150930/berth/cmd/internal/admin"
 	"github.com/seed-78150930/berth/cmd/internal/config"
 )
 
@@ -42,7 +43,7 @@ func openDoorway(t testing.TB, settings map[string]string) *doorway {
 	transport := &http.Transport{MaxIdleConnsPerHost: 64}
 	t.Cleanup(transport.CloseIdleConnections)
 	d.client = &http.Client{Transport: transport}
-	key, err := d.house.CreateKey(t.Context(), "")
+	key, err := admin.CreateKey.Ask(t.Context(), d.house, admin.OfUser{})
 	d.must(err)
 	d.key = sigv4test.Key{ID: key.ID, Secret: key.Secret.Reveal(), Region: "us-east-1", Service: "ecr"}
 	d.password = d.logIn()

@@ -6,30 +6,8 @@ import (
 	"os"
 	"time"
 
-	"github.com/seed-78150930/berth/auth/accounts"
 	"github.com/seed-78150930/berth/cmd/internal/admin"
 )
-
-// CreateKey implements admin.Keeper.
-func (s *Server) CreateKey(ctx context.Context, account string) (accounts.Key, error) {
-	k, err := s.keeper.CreateKey(ctx, account)
-	if err == nil {
-		s.log.Info("access key made", "key", k.ID, "account", k.Account)
-	}
-	return k, err
-}
-
-// Keys implements admin.Keeper.
-func (s *Server) Keys(ctx context.Context) ([]accounts.Key, error) { return s.keeper.Keys(ctx) }
-
-// DeleteKey implements admin.Keeper.
-func (s *Server) DeleteKey(ctx context.Context, id string) error {
-	err := s.keeper.DeleteKey(ctx, id)
-	if err == nil {
-		s.log.Info("access key deleted", "key", id)
-	}
-	return err
-}
 
 // Environment implements admin.Keeper.
 func (s *Server) Environment(ctx context.Context) (admin.Environment, error) {

@@ -133,6 +133,7 @@ var outsiders = map[string]users{
 	"github.com/rogpeppe/go-internal/testscript": {tests: []string{"cmd/berth"}},
 	"golang.org/x/crypto/argon2":                 {code: []string{"auth/accounts"}},
 	"golang.org/x/crypto/acme":                   {code: []string{"cmd/internal/certs"}},
+	"golang.org/x/term":                          {code: []string{"cmd/berth"}},
 	"golang.org/x/time/rate":                     {code: []string{"auth/throttle"}},
 	"github.com/coreos/go-oidc/v3/oidc":          {code: []string{"auth/oidc"}},
 	"github.com/go-jose/go-jose/v4":              {code: []string{"auth/oidc"}, tests: []string{"auth/stsapi", "cmd/internal/server"}},

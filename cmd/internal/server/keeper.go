@@ -67,20 +67,6 @@ func newKeeper(ctx context.Context, c *config.Config, s *store) (*Keeper, error)
 // Close lets go of the store.
 func (k *Keeper) Close() error { return k.store.close() }
 
-// CreateKey implements admin.Keeper.
-func (k *Keeper) CreateKey(ctx context.Context, account string) (accounts.Key, error) {
-	if account == "" {
-		account = k.config.Account
-	}
-	return k.accounts.Create(ctx, account)
-}
-
-// Keys implements admin.Keeper.
-func (k *Keeper) Keys(ctx context.Context) ([]accounts.Key, error) { return k.accounts.List(ctx) }
-
-// DeleteKey implements admin.Keeper.
-func (k *Keeper) DeleteKey(ctx context.Context, id string) error { return k.accounts.Delete(ctx, id) }
-
 // Environment implements admin.Keeper.
 func (k *Keeper) Environment(ctx context.Context) (admin.Environment, error) {
 	key, err := k.clientKey(ctx)

@@ -1,0 +1,56 @@
+package admin
+
+import (
+	"cmp"
+	"context"
+	"strings"
+
+	"github.com/seed-78150930/berth/auth/accounts"
+)
+
+// Clerk answers calls about identities over the store that they are in. It is what a
+// running server and an opened store have in common.
+type Clerk struct {
+	Accounts *accounts.Store
+	// Account is the server's own, which questions mean that name none.
+	Account string
+}
+
+// Call answers a question in the form that a [Call] asks it. The error is ErrNoCall or
+// that of who answers.
+func (c *Clerk) Call(ctx context.Context, name string, question []byte) ([]byte, error) {
+	return c.answers().call(ctx, name, question)
+}
+
+func (c *Clerk) answers() answers {
+	all := answers{}
+	c.answerUsers(all)
+	c.answerGroups(all)
+	c.answerRoles(all)
+	c.answerPolicies(all)
+	c.answerProviders(all)
+	c.answerKeys(all)
+	c.answerRobots(all)
+	return all
+}
+
+// account is the one that a question means.
+func (c *Clerk) account(asked string) string { return cmp.Or(asked, c.Account) }
+
+// policyARN is the ARN of a managed policy that people name by it or by its name.
+func (c *Clerk) policyARN(ctx context.Context, account, nameOrARN string) (string, error) {
+	if nameOrARN == "" || strings.HasPrefix(nameOrARN, "arn:") {
+		return nameOrARN, nil
+	}
+	p, err := c.Accounts.Policy(ctx, account, nameOrARN)
+	return p.ARN, err
+}
+
+// each makes a list of another kind, which is never nil: as JSON it is a list.
+func each[From, To any](from []From, fn func(From) To) []To {
+	list := make([]To, 0, len(from))
+	for _, f := range from {
+		list = append(list, fn(f))
+	}
+	return list
+}
