@@ -42,6 +42,7 @@ var floors = map[string]floor{
 	"auth/accounts":       {level: 2, sideways: []string{"auth"}},
 	"auth/oidc":           {level: 2, sideways: []string{"registry/remote"}},
 	"auth/throttle":       {level: 2},
+	"auth/audit":          {level: 2, sideways: []string{"auth"}},
 	"registry/remote":     {level: 2},
 	"registry/events":     {level: 4},
 
