@@ -3,7 +3,6 @@ package registry
 import (
 	"crypto/rand"
 	"encoding/hex"
-	"fmt"
 	"regexp"
 
 	"github.com/seed-78150930/berth/registry/endpoint"
@@ -34,7 +33,7 @@ func ParseID(account, region string) (ID, error) {
 // ARN is the resource name of the registry's repositories that match pattern,
 // such as "*".
 func (id ID) ARN(pattern string) string {
-	return fmt.Sprintf("arn:%s:ecr:%s:%s:repository/%s", endpoint.Partition(id.Region), id.Region, id.Account, pattern)
+	return "arn:" + endpoint.Partition(id.Region) + ":ecr:" + id.Region + ":" + id.Account + ":repository/" + pattern
 }
 
 // Name is a repository's name such as "team/app", with the registry that it is

@@ -1,18 +1,14 @@
 package registry
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
-	"sync"
 
 	"github.com/seed-78150930/berth/auth"
 	"github.com/seed-78150930/berth/auth/policy"
 	"github.com/seed-78150930/berth/registry/endpoint"
 	"github.com/seed-78150930/berth/storage"
-	"github.com/seed-78150930/berth/storage/table"
 )
 
 // Resource is what there is to know for decisions on the resource that an ARN
@@ -35,8 +31,8 @@ func (s *Service) Resource(ctx context.Context, arn string) (of auth.Resource, e
 		if err != nil {
 			return nil
 		}
-		repo, err := find(rd, name)
-		if CodeOf(err) == RepositoryNotFound {
+		repo, err := s.compiled.repository(rd, name)
+		if missing(err) {
 			return nil
 		}
 		if err != nil {
@@ -69,14 +65,14 @@ func resourceNamed(ctx context.Context, arn string) (id ID, path string, ok bool
 // its registry.
 func (s *Service) resource(rd storage.Reader, repo repository, common []policy.Attached) (auth.Resource, error) {
 	of := auth.Resource{Policies: common, Tags: repo.row.ResourceTags}
-	doc, err := s.compiled.get(rd, repositoryTexts, repo.key(repositoryPolicyKind), func(text string) (*policy.Document, error) {
-		return policy.ParseRepository(text, endpoint.Partition(repo.name.id.Region))
+	own, err := s.compiled.policy(rd, repositoryTexts, repo.key(repositoryPolicyKind), func(text string) (policy.Attached, error) {
+		doc, err := policy.ParseRepository(text, endpoint.Partition(repo.name.id.Region))
+		return policy.Attached{Name: "repository policy of " + repo.name.ARN(), Document: doc}, err
 	})
 	if err != nil {
 		return of, fmt.Errorf("policy of %s: %w", repo.name.ARN(), err)
 	}
-	if doc != nil {
-		own := policy.Attached{Name: "repository policy of " + repo.name.ARN(), Document: doc}
+	if own.Document != nil {
 		of.Policies = append([]policy.Attached{own}, common...)
 	}
 	return of, nil
@@ -86,110 +82,15 @@ func (s *Service) resource(rd storage.Reader, repo repository, common []policy.A
 // that is set: neither is taken if it does not go with the other. So one of V1 speaks
 // of three actions, and need not be looked at with the scope in hand.
 func (s *Service) registryPolicies(rd storage.Reader, id ID) ([]policy.Attached, error) {
-	doc, err := s.compiled.get(rd, registryTexts, id.documentKey(registryPolicyKind), func(text string) (*policy.Document, error) {
-		return policy.ParseRegistry(text, endpoint.Partition(id.Region), policy.V2)
+	own, err := s.compiled.policy(rd, registryTexts, id.documentKey(registryPolicyKind), func(text string) (policy.Attached, error) {
+		doc, err := policy.ParseRegistry(text, endpoint.Partition(id.Region), policy.V2)
+		return policy.Attached{Name: "registry policy", Document: doc}, err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("policy of the registry %s of %s: %w", id.Account, id.Region, err)
 	}
-	if doc == nil {
+	if own.Document == nil {
 		return nil, nil
 	}
-	return []policy.Attached{{Name: "registry policy", Document: doc}}, nil
-}
-
-// The rows of policies as they lie in the index, to look at without reading them.
-var (
-	repositoryTexts = table.New[lentRow]("repodocument", 4)
-	registryTexts   = table.New[lentRow]("document", 3)
-)
-
-// lentRow is a row's bytes, for as long as the transaction lasts.
-type lentRow struct{ value []byte }
-
-// UnmarshalBinary implements encoding.BinaryUnmarshaler.
-func (l *lentRow) UnmarshalBinary(b []byte) error {
-	l.value = b
-	return nil
-}
-
-// documentHead is what a document's row begins with: its version and when it was
-// set, which no other text of the same key ever has.
-func (l lentRow) documentHead() []byte {
-	if end := bytes.Index(l.value, []byte(`,"Text":`)); end >= 0 {
-		return l.value[:end]
-	}
-	return nil // a document that was deleted
-}
-
-// compiled are policies that have been read, by the key of their row. It holds as
-// many as are together as long as maxCompiled; then any of them go.
-type compiled struct {
-	mu    sync.RWMutex
-	byKey map[string]compiledDocument
-	bytes int
-}
-
-func newCompiled() compiled { return compiled{byKey: map[string]compiledDocument{}} }
-
-type compiledDocument struct {
-	head     string
-	size     int
-	document *policy.Document
-}
-
-// maxCompiled are bytes of text: a thousand of the longest policies. Read, a policy
-// is a few times as large.
-const maxCompiled = 10 << 20
-
-// get is the policy under a key, nil if there is none.
-func (c *compiled) get(rd storage.Reader, of table.Table[lentRow], key []string, parse func(string) (*policy.Document, error)) (*policy.Document, error) {
-	row, err := of.Get(rd, key...)
-	if missing(err) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	head := row.documentHead()
-	if head == nil {
-		return nil, nil
-	}
-	name := strings.Join(key, " ")
-	if doc, ok := c.known(name, head); ok {
-		return doc, nil
-	}
-	var whole documentRow
-	if err := json.Unmarshal(row.value, &whole); err != nil {
-		return nil, err
-	}
-	doc, err := parse(whole.Text)
-	if err != nil {
-		return nil, err
-	}
-	c.keep(name, compiledDocument{string(head), len(whole.Text), doc})
-	return doc, nil
-}
-
-func (c *compiled) known(name string, head []byte) (*policy.Document, bool) {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	d, ok := c.byKey[name]
-	return d.document, ok && d.head == string(head)
-}
-
-func (c *compiled) keep(name string, d compiledDocument) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.bytes += d.size - c.byKey[name].size
-	c.byKey[name] = d
-	for other, old := range c.byKey {
-		if c.bytes <= maxCompiled {
-			return
-		}
-		if other != name {
-			delete(c.byKey, other)
-			c.bytes -= old.size
-		}
-	}
+	return []policy.Attached{own}, nil
 }

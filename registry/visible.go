@@ -13,7 +13,9 @@ import (
 // which is the server's, sees all.
 type Sight struct {
 	look auth.Look
-	none error // what a list without anything to see ends with; nil: it is empty
+	// all asks for all repositories at once: what a list without anything to see ends
+	// with.
+	all func(context.Context) error
 }
 
 // SightFor is who may see what by an authorizer: a repository is seen by whoever
@@ -24,12 +26,7 @@ func SightFor(ctx context.Context, a auth.Authorizer, c auth.Check) (Sight, erro
 	if err != nil {
 		return Sight{}, err
 	}
-	err = a.Authorize(ctx, c)
-	var denied *auth.Denied
-	if err != nil && !errors.As(err, &denied) {
-		return Sight{}, err
-	}
-	return Sight{look, err}, nil
+	return Sight{look, func(ctx context.Context) error { return a.Authorize(ctx, c) }}, nil
 }
 
 func (v Sight) sees(ctx context.Context, repo Repository, of auth.Resource) (bool, error) {
@@ -51,12 +48,12 @@ func (v Sight) sees(ctx context.Context, repo Repository, of auth.Resource) (boo
 // at all.
 func (s *Service) Repositories(ctx context.Context, id ID, after string, limit int, v Sight) (page []Repository, more bool, err error) {
 	page, more, err = s.visible(ctx, id, after, limit, v)
-	if err != nil || len(page) > 0 || v.none == nil {
+	if err != nil || len(page) > 0 || v.all == nil {
 		return page, more, err
 	}
 	first, _, err := s.visible(ctx, id, "", 1, v)
 	if err == nil && len(first) == 0 {
-		err = v.none
+		err = v.all(ctx)
 	}
 	return nil, false, err
 }
