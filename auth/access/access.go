@@ -98,28 +98,29 @@ func (q question) with(more policy.Keys) question {
 
 // decide returns nil or an *auth.Denied, which is noted.
 func (a *Authorizer) decide(ctx context.Context, q question) error {
-	if reason := outOfScope(auth.RequestOf(ctx), q.check); reason != "" {
-		return a.denied(ctx, q, policy.Verdict{Statement: -1, Kind: policy.SessionPolicy}, reason)
+	d := q.denial(auth.RequestOf(ctx))
+	if d == nil {
+		return nil
+	}
+	d.Code = a.denials.note(ctx, d, a.now())
+	return d
+}
+
+// denial is nil if the answer is yes.
+func (q question) denial(r auth.Request) *auth.Denied {
+	if reason := outOfScope(r, q.check); reason != "" {
+		return &auth.Denied{Check: q.check, Verdict: policy.Verdict{Statement: -1, Kind: policy.SessionPolicy}, Reason: reason}
 	}
 	v := policy.Evaluate(q.policies, q.request)
 	if v.Allowed {
 		return nil
 	}
-	return a.denied(ctx, q, v, v.Reason(q.check.Action))
-}
-
-func (a *Authorizer) denied(ctx context.Context, q question, v policy.Verdict, reason string) error {
-	d := &auth.Denied{Check: q.check, Verdict: v, Reason: reason}
-	d.Code = a.denials.note(ctx, d, a.now())
-	return d
+	return &auth.Denied{Check: q.check, Verdict: v, Reason: v.Reason(q.check.Action)}
 }
 
 // look finds all that bears on a check.
 func (a *Authorizer) look(ctx context.Context, c auth.Check) (question, error) {
-	id, err := a.identities.Identity(ctx, c.Principal)
-	if errors.Is(err, accounts.ErrNoUser) || errors.Is(err, accounts.ErrNoRole) {
-		id, err = accounts.Identity{}, nil // gone since its credentials were looked at: it has nothing
-	}
+	id, err := a.identity(ctx, c.Principal)
 	if err != nil {
 		return question{}, err
 	}
@@ -127,18 +128,44 @@ func (a *Authorizer) look(ctx context.Context, c auth.Check) (question, error) {
 	if err != nil {
 		return question{}, err
 	}
+	return a.general(ctx, c, id).about(c.Resource, of), nil
+}
+
+func (a *Authorizer) identity(ctx context.Context, p auth.Principal) (accounts.Identity, error) {
+	id, err := a.identities.Identity(ctx, p)
+	if errors.Is(err, accounts.ErrNoUser) || errors.Is(err, accounts.ErrNoRole) {
+		return accounts.Identity{}, nil // gone since its credentials were looked at: it has nothing
+	}
+	return id, err
+}
+
+// general is the question that a check asks whatever the resource.
+func (a *Authorizer) general(ctx context.Context, c auth.Check, id accounts.Identity) question {
 	return question{
 		check: c,
 		policies: policy.Policies{
 			Root: c.Principal.IsRoot(), SameAccount: c.Principal.Account == c.Account && c.Account != "",
 			Identity: id.Policies, Boundary: id.Boundary, HasBoundary: id.HasBoundary, Session: id.Session, HasSession: id.HasSession,
-			Resource: given(c, of.Policies),
 		},
-		request: policy.Request{
-			Principal: principal(c.Principal), Action: c.Action, Resource: c.Resource,
-			Keys: a.keys(ctx, c, id, of), Pending: c.Pending,
-		},
-	}, nil
+		request: policy.Request{Principal: principal(c.Principal), Action: c.Action, Keys: a.keys(ctx, c, id), Pending: c.Pending},
+	}
+}
+
+// about is the question about one resource.
+func (q question) about(arn string, of auth.Resource) question {
+	q.check.Resource, q.request.Resource = arn, arn
+	q.policies.Resource = given(q.check, of.Policies)
+	if len(of.Tags) == 0 {
+		return q
+	}
+	keys := maps.Clone(q.request.Keys)
+	for name, value := range of.Tags {
+		name = strings.ToLower(name)
+		keys["aws:resourcetag/"+name] = []string{value}
+		keys["ecr:resourcetag/"+name] = []string{value}
+	}
+	q.request.Keys = keys
+	return q
 }
 
 // arnOf is what Resources is asked for: the ARN of all repositories of the registry
@@ -165,9 +192,9 @@ func principal(p auth.Principal) policy.Principal {
 }
 
 // keys are the condition keys that every request has, those of the check, and the
-// tags of principal and resource (IAM user guide, "AWS global condition context
+// tags of the principal (IAM user guide, "AWS global condition context
 // keys"; ECR reference, policies.md section 1).
-func (a *Authorizer) keys(ctx context.Context, c auth.Check, id accounts.Identity, of auth.Resource) policy.Keys {
+func (a *Authorizer) keys(ctx context.Context, c auth.Check, id accounts.Identity) policy.Keys {
 	r, now := auth.RequestOf(ctx), a.now().UTC()
 	k := make(policy.Keys, 16+len(c.Keys))
 	k["aws:currenttime"] = []string{now.Format(time.RFC3339)}
@@ -182,11 +209,6 @@ func (a *Authorizer) keys(ctx context.Context, c auth.Check, id accounts.Identit
 		k["aws:useragent"] = []string{r.UserAgent}
 	}
 	principalKeys(k, c.Principal, id.Tags)
-	for name, value := range of.Tags {
-		name = strings.ToLower(name)
-		k["aws:resourcetag/"+name] = []string{value}
-		k["ecr:resourcetag/"+name] = []string{value}
-	}
 	for name, values := range c.Keys {
 		k[strings.ToLower(name)] = values
 	}
