@@ -9,7 +9,6 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"strconv"
 	"strings"
 	"time"
 
@@ -195,66 +194,10 @@ func principal(p auth.Principal) policy.Principal {
 // tags of the principal (IAM user guide, "AWS global condition context
 // keys"; ECR reference, policies.md section 1).
 func (a *Authorizer) keys(ctx context.Context, c auth.Check, id accounts.Identity) policy.Keys {
-	r, now := auth.RequestOf(ctx), a.now().UTC()
-	k := make(policy.Keys, 16+len(c.Keys))
-	k["aws:currenttime"] = []string{now.Format(time.RFC3339)}
-	k["aws:epochtime"] = []string{strconv.FormatInt(now.Unix(), 10)}
-	k["aws:securetransport"] = []string{strconv.FormatBool(r.Secure)}
-	k["aws:requestedregion"] = []string{c.Principal.Region}
+	k := auth.Keys(ctx, c.Principal, id.Tags, a.now())
 	k["aws:resourceaccount"] = []string{c.Account}
-	if r.SourceIP.IsValid() {
-		k["aws:sourceip"] = []string{r.SourceIP.String()}
-	}
-	if r.UserAgent != "" {
-		k["aws:useragent"] = []string{r.UserAgent}
-	}
-	principalKeys(k, c.Principal, id.Tags)
 	for name, values := range c.Keys {
 		k[strings.ToLower(name)] = values
 	}
 	return k
-}
-
-// principalTypes are what aws:PrincipalType says of kinds.
-var principalTypes = map[auth.Kind]string{
-	auth.Root: "Account", auth.User: "User", auth.Role: "AssumedRole", auth.Anonymous: "Anonymous",
-}
-
-func principalKeys(k policy.Keys, p auth.Principal, tags map[string]string) {
-	k["aws:principaltype"] = []string{principalTypes[p.Kind]}
-	if p.Kind == auth.Anonymous {
-		return
-	}
-	k["aws:principalarn"] = []string{principalARN(p)}
-	k["aws:principalaccount"] = []string{p.Account}
-	k["aws:userid"] = []string{p.UserID}
-	if p.Kind == auth.User {
-		k["aws:username"] = []string{p.Name}
-	}
-	for name, value := range tags {
-		k["aws:principaltag/"+strings.ToLower(name)] = []string{value}
-	}
-	s := p.Session
-	if s == nil {
-		return
-	}
-	k["aws:multifactorauthpresent"] = []string{strconv.FormatBool(s.MFA)}
-	k["aws:tokenissuetime"] = []string{s.Issued.UTC().Format(time.RFC3339)}
-	if s.SourceIdentity != "" {
-		k["aws:sourceidentity"] = []string{s.SourceIdentity}
-	}
-	if s.Provider != "" {
-		k["aws:federatedprovider"] = []string{s.Provider}
-	}
-	for name, value := range s.Tags { // which go before the role's own
-		k["aws:principaltag/"+strings.ToLower(name)] = []string{value}
-	}
-}
-
-// principalARN is what aws:PrincipalArn says: of a role's session the role.
-func principalARN(p auth.Principal) string {
-	if p.Kind == auth.Role && p.Session != nil {
-		return p.Session.Issuer
-	}
-	return p.ARN
 }

@@ -2,9 +2,14 @@ package credentials
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/base32"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/seed-78150930/berth/auth"
@@ -51,7 +56,8 @@ func (v *Verifier) GetSessionToken(ctx context.Context, p auth.Principal, durati
 
 // issue makes a temporary key of what s says.
 func (v *Verifier) issue(s token.Session, life time.Duration) (Session, error) {
-	id, secret := accounts.NewPair(accounts.PrefixSession)
+	_, secret := accounts.NewPair(accounts.PrefixSession)
+	id := sessionKeyID(s.Account)
 	s.KeyID, s.Secret = id, secret.Reveal()
 	sealed, expires, err := v.tokens.SealSession(s, life)
 	if errors.Is(err, token.ErrTooLong) {
@@ -61,6 +67,41 @@ func (v *Verifier) issue(s token.Session, life time.Duration) (Session, error) {
 		return Session{}, err
 	}
 	return Session{KeyID: id, Secret: secret, Token: sealed, Expires: expires}, nil
+}
+
+// sessionKeyID is the id of a temporary key. Nobody keeps it, so it tells its account
+// itself, as AWS's do: five bytes of it, and five random ones.
+func sessionKeyID(account string) string {
+	n, _ := strconv.ParseUint(account, 10, 64) // twelve digits have room in five bytes
+	b := binary.BigEndian.AppendUint64(nil, n)[3:]
+	return accounts.PrefixSession + base32.StdEncoding.EncodeToString(append(b, random(5)...))
+}
+
+func random(n int) []byte {
+	b := make([]byte, n)
+	rand.Read(b) // does not fail: crypto/rand
+	return b
+}
+
+// AccountOf is the account that an access key is of, whether or not it is in force:
+// of a temporary one what its id tells. The error is an *Error for one that is
+// unknown, or a fault.
+func (v *Verifier) AccountOf(ctx context.Context, keyID string) (string, error) {
+	if id, ok := strings.CutPrefix(keyID, accounts.PrefixSession); ok {
+		if b, err := base32.StdEncoding.DecodeString(id); err == nil && len(b) == 10 {
+			if account := fmt.Sprintf("%012d", binary.BigEndian.Uint64(append(make([]byte, 3), b[:5]...))); len(account) == 12 {
+				return account, nil
+			}
+		}
+	}
+	key, err := v.accounts.Key(ctx, keyID)
+	if errors.Is(err, accounts.ErrNoKey) {
+		return "", refuse(ValidationError, "The access key is not known.")
+	}
+	if err != nil {
+		return "", fmt.Errorf("look up access key: %w", err)
+	}
+	return key.Account, nil
 }
 
 // lineage is what credentials that derive from a principal's note of him, to see

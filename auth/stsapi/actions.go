@@ -2,8 +2,6 @@ package stsapi
 
 import (
 	"encoding/xml"
-	"strconv"
-	"time"
 
 	"github.com/seed-78150930/berth/auth/credentials"
 )
@@ -11,15 +9,22 @@ import (
 // action is an operation of STS.
 type action struct {
 	permission string // IAM action
-	open       bool   // needs no permission
-	run        func(*API, call) (answer, error)
+	// open actions need no permission of an identity's policies by themselves: AWS asks
+	// for none, or what they do asks by itself.
+	open     bool
+	unsigned bool // may be asked without a signature
+	run      func(*API, call) (answer, error)
 }
 
-// actions are those that this server knows. AWS asks no permission for either,
-// and lets no policy deny them (STS API reference).
+// actions are those that this server knows. For the first two AWS asks no
+// permission, and lets no policy deny them (STS API reference); who may act as a
+// role is for the role's trust policy too.
 var actions = map[string]action{
-	"GetCallerIdentity": {permission: "sts:GetCallerIdentity", open: true, run: (*API).getCallerIdentity},
-	"GetSessionToken":   {permission: "sts:GetSessionToken", open: true, run: (*API).getSessionToken},
+	"GetCallerIdentity":         {permission: "sts:GetCallerIdentity", open: true, run: (*API).getCallerIdentity},
+	"GetSessionToken":           {permission: "sts:GetSessionToken", open: true, run: (*API).getSessionToken},
+	"AssumeRole":                {permission: "sts:AssumeRole", open: true, run: (*API).assumeRole},
+	"AssumeRoleWithWebIdentity": {permission: "sts:AssumeRoleWithWebIdentity", open: true, unsigned: true, run: (*API).assumeRoleWithWebIdentity},
+	"GetAccessKeyInfo":          {permission: "sts:GetAccessKeyInfo", run: (*API).getAccessKeyInfo},
 }
 
 type callerIdentity struct {
@@ -35,54 +40,24 @@ func (a *API) getCallerIdentity(c call) (answer, error) {
 }
 
 type sessionToken struct {
-	XMLName         xml.Name `xml:"https://sts.amazonaws.com/doc/2011-06-15/ GetSessionTokenResponse"`
-	AccessKeyID     string   `xml:"GetSessionTokenResult>Credentials>AccessKeyId"`
-	SecretAccessKey string   `xml:"GetSessionTokenResult>Credentials>SecretAccessKey"`
-	SessionToken    string   `xml:"GetSessionTokenResult>Credentials>SessionToken"`
-	Expiration      string   `xml:"GetSessionTokenResult>Credentials>Expiration"`
+	XMLName     xml.Name     `xml:"https://sts.amazonaws.com/doc/2011-06-15/ GetSessionTokenResponse"`
+	Credentials temporaryKey `xml:"GetSessionTokenResult>Credentials"`
 	metadata
 }
 
-// getSessionToken issues a temporary key to one who used a permanent one. No
-// identity has a device for a second factor, so no code of one is right.
+// getSessionToken issues a temporary key to one who used a permanent one.
 func (a *API) getSessionToken(c call) (answer, error) {
 	if c.temporary {
 		return nil, refuse(accessDenied, "Cannot call GetSessionToken with session credentials")
 	}
-	if c.params.Has("SerialNumber") || c.params.Has("TokenCode") {
-		return nil, refuse(accessDenied, "MultiFactorAuthentication failed, unable to validate MFA code.")
-	}
-	duration, err := durationOf(c)
-	if err != nil {
-		return nil, err
+	p := &params{Values: c.params}
+	duration := p.duration(credentials.MinSession, credentials.MaxSession)
+	if p.noDevice(); p.err != nil {
+		return nil, p.err
 	}
 	s, err := a.credentials.GetSessionToken(c.ctx, c.by, duration)
 	if err != nil {
 		return nil, err
 	}
-	return &sessionToken{
-		AccessKeyID:     s.KeyID,
-		SecretAccessKey: s.Secret.Reveal(),
-		SessionToken:    s.Token,
-		Expiration:      s.Expires.UTC().Format(time.RFC3339),
-	}, nil
-}
-
-// durationOf is the time that a session shall last.
-func durationOf(c call) (time.Duration, error) {
-	text, err := param(c.params, "DurationSeconds")
-	if err != nil || text == "" {
-		return credentials.DefaultSession, err
-	}
-	const least, most = int(credentials.MinSession / time.Second), int(credentials.MaxSession / time.Second)
-	switch seconds, err := strconv.Atoi(text); {
-	case err != nil:
-		return 0, refuse(validationError, "1 validation error detected: Value at 'durationSeconds' failed to satisfy constraint: Member must be a whole number")
-	case seconds < least:
-		return 0, refuse(validationError, "1 validation error detected: Value '%d' at 'durationSeconds' failed to satisfy constraint: Member must have value greater than or equal to %d", seconds, least)
-	case seconds > most:
-		return 0, refuse(validationError, "1 validation error detected: Value '%d' at 'durationSeconds' failed to satisfy constraint: Member must have value less than or equal to %d", seconds, most)
-	default:
-		return time.Duration(seconds) * time.Second, nil
-	}
+	return &sessionToken{Credentials: showKey(s)}, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/seed-78150930/berth/auth"
 	"github.com/seed-78150930/berth/auth/credentials"
@@ -27,12 +28,13 @@ type kind struct {
 }
 
 var (
-	accessDenied    = kind{"AccessDenied", http.StatusForbidden}
-	internalFailure = kind{"InternalFailure", http.StatusInternalServerError}
-	invalidAction   = kind{"InvalidAction", http.StatusBadRequest}
-	malformedQuery  = kind{"MalformedQueryString", http.StatusNotFound}
-	missingAction   = kind{"MissingAction", http.StatusBadRequest}
-	validationError = kind{"ValidationError", http.StatusBadRequest}
+	accessDenied     = kind{"AccessDenied", http.StatusForbidden}
+	internalFailure  = kind{"InternalFailure", http.StatusInternalServerError}
+	invalidAction    = kind{"InvalidAction", http.StatusBadRequest}
+	invalidParameter = kind{"InvalidParameterValue", http.StatusBadRequest}
+	malformedQuery   = kind{"MalformedQueryString", http.StatusNotFound}
+	missingAction    = kind{"MissingAction", http.StatusBadRequest}
+	validationError  = kind{"ValidationError", http.StatusBadRequest}
 )
 
 func refuse(k kind, format string, args ...any) *refusal {
@@ -53,6 +55,14 @@ var kinds = map[string]kind{
 	credentials.RequestEntityTooLarge:      {"RequestEntityTooLarge", http.StatusRequestEntityTooLarge},
 	credentials.ServiceUnavailable:         {"ServiceUnavailable", http.StatusServiceUnavailable},
 	credentials.ValidationError:            validationError,
+
+	credentials.MalformedPolicyDocument: {"MalformedPolicyDocument", http.StatusBadRequest},
+	credentials.PackedPolicyTooLarge:    {"PackedPolicyTooLarge", http.StatusBadRequest},
+	credentials.InvalidIdentityToken:    {"InvalidIdentityToken", http.StatusBadRequest},
+	credentials.ExpiredIdentityToken:    {"ExpiredTokenException", http.StatusBadRequest},
+	credentials.IDPRejectedClaim:        {"IDPRejectedClaim", http.StatusForbidden},
+	credentials.IDPCommunicationError:   {"IDPCommunicationError", http.StatusBadRequest},
+	credentials.InvalidParameter:        invalidParameter,
 }
 
 // refusalOf words an error for the caller. A fault is an internal failure, of
@@ -64,7 +74,7 @@ func refusalOf(err error) (r *refusal, fault bool) {
 	case errors.As(err, &r):
 		return r, false
 	case errors.As(err, &denied):
-		return refuse(accessDenied, "%s", denied.Error()), false
+		return refuse(accessDenied, "%s", strings.TrimSpace(denied.Error())), false
 	case errors.As(err, &bad):
 		if k, ok := kinds[bad.Code]; ok {
 			return refuse(k, "%s", bad.Message), false

@@ -1,10 +1,12 @@
 package stsapi
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 
@@ -34,6 +36,9 @@ func (a *API) admit(r *http.Request) (call, action, error) {
 		_, err := a.action(query)
 		return call{}, action{}, err
 	}
+	if c, act, ok, err := a.unsigned(r, query); ok || err != nil {
+		return c, act, err
+	}
 	p, body, err := a.credentials.Signed(r, "sts", maxBody)
 	var elsewhere error
 	if errors.Is(err, credentials.ErrOtherService) {
@@ -44,7 +49,7 @@ func (a *API) admit(r *http.Request) (call, action, error) {
 		return call{}, action{}, cmp.Or(elsewhere, err)
 	}
 	defer body.Close()
-	params, err := allParams(r, query, body)
+	params, err := allParams(r, query, body.Reader())
 	if err != nil {
 		return call{}, action{}, err
 	}
@@ -52,12 +57,37 @@ func (a *API) admit(r *http.Request) (call, action, error) {
 	return call{ctx: r.Context(), by: p, temporary: credentials.Temporary(r), params: params}, act, cmp.Or(err, elsewhere)
 }
 
+// unsigned is a request that shows no signature for an action that needs none. One
+// for another action is left as it was.
+func (a *API) unsigned(r *http.Request, query url.Values) (c call, act action, ok bool, err error) {
+	if r.Header.Get("Authorization") != "" || query.Has("X-Amz-Signature") || len(r.Header.Values("Content-Encoding")) > 0 {
+		return call{}, action{}, false, nil
+	}
+	text, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+	if err != nil {
+		return call{}, action{}, false, refuse(kinds[credentials.RequestAborted], "The request was aborted before its body had arrived.")
+	}
+	if len(text) > maxBody {
+		return call{}, action{}, false, refuse(kinds[credentials.RequestEntityTooLarge], "The body of the request is larger than the %d bytes that are accepted.", maxBody)
+	}
+	r.Body = io.NopCloser(bytes.NewReader(text))
+	params, err := allParams(r, maps.Clone(query), bytes.NewReader(text))
+	if err != nil {
+		return call{}, action{}, false, err
+	}
+	act, err = a.action(params)
+	if err != nil || !act.unsigned { // to be refused for want of a signature
+		return call{}, action{}, false, nil
+	}
+	return call{ctx: r.Context(), params: params}, act, true, nil
+}
+
 // allParams adds the parameters of a form to those of the query string.
-func allParams(r *http.Request, query url.Values, body *credentials.Body) (url.Values, error) {
+func allParams(r *http.Request, query url.Values, body io.Reader) (url.Values, error) {
 	if !isForm(r) {
 		return query, nil
 	}
-	text, err := io.ReadAll(body.Reader())
+	text, err := io.ReadAll(body)
 	if err != nil {
 		return nil, err
 	}

@@ -1,8 +1,12 @@
 // Package stsapi is the door that speaks STS's query protocol: a form or a
-// query string in, XML out. It answers GetCallerIdentity and GetSessionToken.
+// query string in, XML out. It answers GetCallerIdentity, GetSessionToken,
+// GetAccessKeyInfo, AssumeRole and AssumeRoleWithWebIdentity. Beside it stands a
+// small door for tools on the same machine, which speaks what containers are given
+// their credentials by.
 package stsapi
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -26,6 +30,8 @@ const (
 type Options struct {
 	Credentials *credentials.Verifier
 	Authorizer  auth.Authorizer
+	// Region is the one that unsigned requests are for; "" means us-east-1.
+	Region string
 	// RequestID returns the id that a request was given. With nil the door
 	// makes one for each.
 	RequestID func(context.Context) string
@@ -36,6 +42,7 @@ type Options struct {
 type API struct {
 	credentials *credentials.Verifier
 	authorizer  auth.Authorizer
+	region      string
 	requestID   func(context.Context) string
 	log         *slog.Logger
 	actions     map[string]action
@@ -52,7 +59,7 @@ func New(o Options) (*API, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &API{o.Credentials, o.Authorizer, o.RequestID, o.Log, actions}, nil
+	return &API{o.Credentials, o.Authorizer, cmp.Or(o.Region, "us-east-1"), o.RequestID, o.Log, actions}, nil
 }
 
 // newRequestID is a random UUID (RFC 9562, version 4).

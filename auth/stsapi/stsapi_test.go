@@ -278,8 +278,8 @@ var refusals = []struct {
 
 	{name: "no action", body: "Version=2011-06-15", status: 400, code: "MissingAction"},
 	{name: "nothing", body: "", status: 400, code: "MissingAction"},
-	{name: "unknown action", body: "Action=AssumeRole&Version=2011-06-15", status: 400, code: "InvalidAction",
-		text: "Could not find operation AssumeRole for version 2011-06-15"},
+	{name: "unknown action", body: "Action=AssumeRoleWithSAML&Version=2011-06-15", status: 400, code: "InvalidAction",
+		text: "Could not find operation AssumeRoleWithSAML for version 2011-06-15"},
 	{name: "action of ECR", body: "Action=DescribeRepositories&Version=2015-09-21", status: 400, code: "InvalidAction"},
 	{name: "action of ECR, signed for it", body: "Action=CreateRepository&Version=2015-09-21&repositoryName=x", key: func(k *sigv4test.Key) { k.Service = "ecr" },
 		status: 400, code: "InvalidAction"},
