@@ -126,17 +126,33 @@ func (s *Store) Robots(ctx context.Context) (list []Robot, err error) {
 // ended, or a fault.
 func (s *Store) CheckRobot(ctx context.Context, id string, secret Secret) (r Robot, u User, err error) {
 	given := sha256.Sum256([]byte(secret.Reveal()))
+	r, u, err = s.robot(ctx, id, func(row robotRow) bool { return subtle.ConstantTimeCompare(row.Hash, given[:]) == 1 })
+	if errors.Is(err, ErrNoRobot) {
+		err = ErrBadPassword
+	}
+	return r, u, err
+}
+
+// Robot returns a robot key and its user, or ErrNoRobot, also where the user is gone
+// or disabled or the key has ended.
+func (s *Store) Robot(ctx context.Context, id string) (Robot, User, error) {
+	return s.robot(ctx, id, func(row robotRow) bool { return row.Hash != nil })
+}
+
+// robot returns a robot key that is in force, if it is the one that is meant. What is
+// meant is asked of a key that is not there too.
+func (s *Store) robot(ctx context.Context, id string, meant func(robotRow) bool) (r Robot, u User, err error) {
 	err = s.view(ctx, func(b book) error {
 		row, err := robotRows.Get(b.r, lookable(id))
 		if err != nil && !errors.Is(err, storage.ErrNotFound) {
 			return err
 		}
-		if subtle.ConstantTimeCompare(row.Hash, given[:]) != 1 || !row.Expires.IsZero() && !s.now().Before(row.Expires) {
-			return ErrBadPassword
+		if !meant(row) || !row.Expires.IsZero() && !s.now().Before(row.Expires) {
+			return ErrNoRobot
 		}
 		user, err := b.user(row.Account, row.User)
 		if errors.Is(err, ErrNoUser) || err == nil && (user.Disabled || user.ID != row.UserID) {
-			return ErrBadPassword
+			return ErrNoRobot
 		}
 		r, u = row.robot(id, user.mark()), s.asUser(row.Account, row.User, user)
 		return err

@@ -114,6 +114,10 @@ func (v *Verifier) lineage(ctx context.Context, p auth.Principal) (token.Lineage
 		}
 		return l, nil
 	}
+	if strings.HasPrefix(p.KeyID, accounts.PrefixRobot) {
+		robot, _, err := v.liveRobot(ctx, p.KeyID)
+		return token.Lineage{Robot: robot.ID, ParentMark: robot.Mark}, refuseDead(err)
+	}
 	key, err := v.liveKey(ctx, p.KeyID)
 	if err != nil {
 		return l, refuseDead(err)
@@ -124,11 +128,11 @@ func (v *Verifier) lineage(ctx context.Context, p auth.Principal) (token.Lineage
 // noted is a session as what derives from it notes it: all but its secret and its
 // end. It is nil for who has no session or one that adds nothing to his key.
 func (v *Verifier) noted(ctx context.Context, p auth.Principal) (*token.Session, error) {
-	if p.Kind != auth.Role {
+	if p.Session == nil {
 		return nil, nil
 	}
 	from, err := v.lineage(ctx, p)
-	if err != nil {
+	if err != nil || p.Kind != auth.Role && from.Robot == "" {
 		return nil, err
 	}
 	of := p.Session
@@ -164,12 +168,21 @@ func (v *Verifier) revive(ctx context.Context, s token.Session, region string) (
 	if err != nil {
 		return auth.Principal{}, err
 	}
-	return roleSession(role, of, region), nil
+	assumed := roleSession(role, of, region)
+	assumed.Scope = p.Scope // a role is no way out of it
+	return assumed, nil
 }
 
 // liveOrigin is whose key a session began with; nobody where it began with a web
 // identity.
 func (v *Verifier) liveOrigin(ctx context.Context, s token.Session, region string) (auth.Principal, error) {
+	if s.Robot != "" {
+		robot, u, err := v.liveRobot(ctx, s.Robot)
+		if err == nil && robot.Mark != s.ParentMark {
+			err = errDead
+		}
+		return robotUser(robot, u, region), err
+	}
 	if s.Parent == "" {
 		return auth.Principal{}, nil
 	}
@@ -181,6 +194,18 @@ func (v *Verifier) liveOrigin(ctx context.Context, s token.Session, region strin
 		return auth.Principal{}, errDead
 	}
 	return owner(key, region), nil
+}
+
+// liveRobot returns a robot key that is in force, with its user, or errDead.
+func (v *Verifier) liveRobot(ctx context.Context, id string) (accounts.Robot, accounts.User, error) {
+	r, u, err := v.accounts.Robot(ctx, id)
+	if errors.Is(err, accounts.ErrNoRobot) {
+		return r, u, errDead
+	}
+	if err != nil {
+		return r, u, fmt.Errorf("look up robot key: %w", err)
+	}
+	return r, u, nil
 }
 
 // liveRole is the last of the roles that were assumed one after the other, if all

@@ -17,6 +17,7 @@ type doors struct {
 	links http.Handler // /layers/
 	ecr   http.Handler // /
 	sts   http.Handler // / too: see stsapi.Wants
+	tools http.Handler // stsapi.ContainerPath
 	ready func(context.Context) error
 }
 
@@ -48,11 +49,14 @@ func (d *doors) serveUnnamed(w http.ResponseWriter, r *http.Request) {
 		writePlain(w, http.StatusMisdirectedRequest, "this is not a host of this server")
 		return
 	}
-	if r.URL.EscapedPath() == "/" {
+	switch r.URL.EscapedPath() {
+	case "/":
 		d.sts.ServeHTTP(w, r)
-		return
+	case stsapi.ContainerPath:
+		d.tools.ServeHTTP(w, r)
+	default:
+		writePlain(w, http.StatusNotFound, "not found")
 	}
-	writePlain(w, http.StatusNotFound, "not found")
 }
 
 func (d *doors) serveReady(w http.ResponseWriter, r *http.Request) {

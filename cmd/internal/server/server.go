@@ -123,10 +123,14 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if err := s.openAccess(); err != nil {
 		return err
 	}
+	web, err := s.openWebIdentities()
+	if err != nil {
+		return err
+	}
 	s.throttle = throttle.New(nil, nil)
 	s.credentials, err = credentials.New(credentials.Options{
 		Accounts: s.keeper.accounts, TokenKeys: [][]byte{s.keeper.store.key.Derive("tokens")},
-		SpoolDir:  s.keeper.store.spool,
+		SpoolDir: s.keeper.store.spool, WebIdentities: web,
 		HasRegion: func(region string) bool { return s.ports[0].doors.Load().names.HasRegion(region) },
 	})
 	if err != nil {
