@@ -12,8 +12,12 @@ import (
 // running server and an opened store have in common.
 type Clerk struct {
 	Accounts *accounts.Store
-	// Account is the server's own, which questions mean that name none.
-	Account string
+	// Account and Region are the server's own, which questions mean that name none.
+	Account, Region string
+	// AnonymousPull says whether reads without credentials are answered at all.
+	AnonymousPull bool
+	// Judge is asked for when a decision is to be explained.
+	Judge func(context.Context) (Judge, error)
 }
 
 // Call answers a question in the form that a [Call] asks it. The error is ErrNoCall or
@@ -31,6 +35,7 @@ func (c *Clerk) answers() answers {
 	c.answerProviders(all)
 	c.answerKeys(all)
 	c.answerRobots(all)
+	c.answerDecisions(all)
 	return all
 }
 

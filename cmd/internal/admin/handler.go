@@ -7,6 +7,7 @@ import (
 
 	"github.com/seed-78150930/berth/auth/accounts"
 	"github.com/seed-78150930/berth/auth/policy"
+	"github.com/seed-78150930/berth/registry"
 	"github.com/seed-78150930/berth/registry/events"
 )
 
@@ -47,11 +48,12 @@ func answering(fn func(http.ResponseWriter, *http.Request) error) http.HandlerFu
 func statusOf(err error) int {
 	switch {
 	case isAny(err, accounts.ErrNoKey, accounts.ErrNoUser, accounts.ErrNoGroup, accounts.ErrNoRole, accounts.ErrNoPolicy,
-		accounts.ErrNoProvider, accounts.ErrNoRobot, events.ErrNoLetter, events.ErrNoWebhook, ErrNoCall):
+		accounts.ErrNoProvider, accounts.ErrNoRobot, events.ErrNoLetter, events.ErrNoWebhook, ErrNoCall, errNoDenial):
 		return http.StatusNotFound
 	case isAny(err, accounts.ErrExists, accounts.ErrInUse, accounts.ErrDeclared):
 		return http.StatusConflict
-	case isAny(err, accounts.ErrStatic, accounts.ErrBadAccount, accounts.ErrLimit, accounts.ErrInvalid), errors.As(err, new(*policy.Error)):
+	case isAny(err, accounts.ErrStatic, accounts.ErrBadAccount, accounts.ErrLimit, accounts.ErrInvalid, ErrNoPrincipal, errAction),
+		errors.As(err, new(*policy.Error)), registry.CodeOf(err) != "":
 		return http.StatusBadRequest
 	}
 	return http.StatusInternalServerError

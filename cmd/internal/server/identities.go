@@ -3,27 +3,51 @@ package server
 import (
 	"context"
 
+	"github.com/seed-78150930/berth/auth/access"
 	"github.com/seed-78150930/berth/cmd/internal/admin"
+	"github.com/seed-78150930/berth/cmd/internal/config"
+	"github.com/seed-78150930/berth/registry"
 )
 
-// clerk answers what commands ask about identities.
-func (k *Keeper) clerk() *admin.Clerk {
-	return &admin.Clerk{Accounts: k.accounts, Account: k.config.Account}
+// clerk answers what commands ask about identities, and has judge explain decisions.
+func (k *Keeper) clerk(c *config.Config, judge func(context.Context) (admin.Judge, error)) *admin.Clerk {
+	return &admin.Clerk{Accounts: k.accounts, Account: c.Account, Region: c.Region, AnonymousPull: c.AnonymousPull, Judge: judge}
 }
 
 // Call implements admin.Keeper.
 func (k *Keeper) Call(ctx context.Context, name string, question []byte) ([]byte, error) {
-	return k.clerk().Call(ctx, name, question)
+	return k.clerk(k.config, k.judge).Call(ctx, name, question)
+}
+
+// judge opens a registry over the store for as long as it takes, which changes
+// nothing.
+func (k *Keeper) judge(ctx context.Context) (admin.Judge, error) {
+	r, err := k.registry(ctx)
+	if err != nil {
+		return admin.Judge{}, err
+	}
+	a, err := access.New(access.Options{Identities: k.accounts, Resources: r})
+	return admin.Judge{Access: a, Registry: r}, err
+}
+
+func (k *Keeper) registry(ctx context.Context) (*registry.Service, error) {
+	o := registryOptions(k.config)
+	o.Index, o.Blobs = k.store.index, k.store.blobs
+	return registry.New(ctx, o)
 }
 
 // Call implements admin.Keeper. What was asked is logged by its name alone: there may
 // be secrets in it.
 func (s *Server) Call(ctx context.Context, name string, question []byte) ([]byte, error) {
-	answer, err := s.keeper.Call(ctx, name, question)
+	answer, err := s.keeper.clerk(s.config.Load(), s.judge).Call(ctx, name, question)
 	if err != nil {
 		s.log.Info("command refused", "call", name, "error", err)
 		return nil, err
 	}
 	s.log.Info("command done", "call", name)
 	return answer, nil
+}
+
+func (s *Server) judge(context.Context) (admin.Judge, error) {
+	return admin.Judge{Access: s.access, Registry: s.registry, Denials: s.denials}, nil
 }

@@ -19,9 +19,7 @@ func (s *Server) TestLifecycle(ctx context.Context, q admin.LifecycleQuestion) (
 // TestLifecycle implements admin.Keeper. It opens a registry over the store for
 // as long as it takes, which changes nothing.
 func (k *Keeper) TestLifecycle(ctx context.Context, q admin.LifecycleQuestion) (admin.LifecycleTrial, error) {
-	o := registryOptions(k.config)
-	o.Index, o.Blobs = k.store.index, k.store.blobs
-	r, err := registry.New(ctx, o)
+	r, err := k.registry(ctx)
 	if err != nil {
 		return admin.LifecycleTrial{}, err
 	}
