@@ -26,6 +26,9 @@ func TestGuard(t *testing.T) {
 	if err := g.Blocked(here, "alice"); !errors.As(err, &tooMany) || tooMany.After != 20*time.Second {
 		t.Errorf("blocked: %v", err)
 	}
+	if err := g.Suspended(here, "alice"); !errors.As(err, &tooMany) || tooMany.After != 20*time.Second {
+		t.Errorf("suspended: %v", err)
+	}
 	if err := errors.Join(g.Blocked(here, "bob"), g.Blocked(there, "alice")); err != nil {
 		t.Errorf("others have to wait: %v", err)
 	}
@@ -49,6 +52,9 @@ func TestGuardOfAnAddress(t *testing.T) {
 	}
 	if err := g.Blocked(netip.MustParseAddr("2001:db8:1::1"), "another"); err != nil {
 		t.Errorf("another network: %v", err)
+	}
+	if err := g.Suspended(two, "another"); err != nil {
+		t.Errorf("a name of its own: %v", err)
 	}
 	g.Configure(2)
 	if err := g.Blocked(two, "another"); err == nil {
