@@ -22,12 +22,13 @@ const (
 // test is one key of a condition, which holds or does not.
 type test struct {
 	key        string // in lower case
-	operator   string // as it was written
 	quantifier quantifier
 	ifExists   bool
 	negated    bool
 	null       bool // asks whether the key is absent
 	wanted     []matcher
+	open       []*template // values with variables, of which matchers are made
+	compile    func(value string) matcher
 }
 
 // holds tells a test's outcome (IAM user guide, "Condition operators" and
@@ -79,14 +80,26 @@ func (t *test) together(values []string, q *query) truth {
 // value says whether one value of a request is what the test wants: one of its
 // own, or none of them for a negated operator.
 func (t *test) value(v string, q *query) truth {
-	met := no
-	for _, w := range t.wanted {
-		if met = max(met, w.matches(v, q)); met == yes {
-			break
-		}
-	}
+	met := t.meets(v, q)
 	if t.negated {
 		return met.not()
+	}
+	return met
+}
+
+func (t *test) meets(v string, q *query) truth {
+	for _, w := range t.wanted {
+		if w.matches(v) {
+			return yes
+		}
+	}
+	met := no
+	for _, o := range t.open {
+		text, known := o.expand(q)
+		if known == yes {
+			known = truthOf(t.compile(text).matches(v))
+		}
+		met = max(met, known)
 	}
 	return met
 }
@@ -119,13 +132,14 @@ func (r *reader) conditions(v any) []test {
 // form is an operator with all that its name says.
 type form struct {
 	test
-	compile func(value string, variables bool) matcher
+	operator operator
+	name     string
 }
 
 func operatorOf(name string) (form, bool) {
-	f := form{test: test{operator: name}}
+	f := form{name: name}
 	if name == "Null" {
-		f.null, f.compile = true, boolean
+		f.null, f.operator.compile = true, boolean
 		return f, true
 	}
 	rest, all := strings.CutPrefix(name, "ForAllValues:")
@@ -136,7 +150,7 @@ func operatorOf(name string) (form, bool) {
 	}
 	rest, f.ifExists = strings.CutSuffix(rest, "IfExists")
 	op, known := operators[rest]
-	f.negated, f.compile = op.negated, op.compile
+	f.operator, f.negated, f.compile = op, op.negated, op.compile
 	return f, known
 }
 
@@ -150,17 +164,22 @@ func (r *reader) test(f form, key string, v any) test {
 	}
 	for _, v := range list {
 		text, ok := conditionText(v)
-		m := matcher(nil)
-		if ok {
-			m = f.compile(text, r.variables)
+		if !ok || !t.add(&f.operator, text, r.variables) {
+			r.fail("Condition."+f.name+"."+key, "Invalid value for the operator: "+quote(text))
 		}
-		if m == nil {
-			r.fail("Condition."+f.operator+"."+key, "Invalid value for the operator: "+quote(text))
-			continue
-		}
-		t.wanted = append(t.wanted, m)
 	}
 	return t
+}
+
+// add adds a value, if it is one of the operator's.
+func (t *test) add(o *operator, value string, variables bool) bool {
+	m, open, ok := o.compiled(value, variables)
+	if open != nil {
+		t.open = append(t.open, open)
+	} else {
+		t.wanted = append(t.wanted, m)
+	}
+	return ok
 }
 
 // conditionText is a value as a text, which numbers and booleans may be written as.

@@ -43,6 +43,9 @@ func indexWild(text string) int {
 	return -1
 }
 
+// text is what the glob was made of.
+func (g *glob) text() string { return g.head + g.middle + g.tail }
+
 func (g *glob) matches(s string) bool {
 	if g.exact {
 		return s == g.head
