@@ -12,8 +12,11 @@ type Attached struct {
 type Policies struct {
 	Root        bool // who asks is the root of an account
 	SameAccount bool // who asks is of the resource's account
-	Identity    []Attached
-	Resource    []Attached
+	// Trust says that the resource is a role and its policy one of trust, without
+	// which nobody may assume it.
+	Trust    bool
+	Identity []Attached
+	Resource []Attached
 	// Boundary and Session limit what Identity gives, where they are there.
 	Boundary, Session       []Attached
 	HasBoundary, HasSession bool
@@ -71,18 +74,21 @@ func (v Verdict) Reason(action string) string {
 //   - Who has no identity, which is anonymous callers, services and, in trust
 //     policies, web identities, needs the resource's policy and no other. Anonymous
 //     callers are meant only by a principal that is everyone.
+//   - A role's trust policy has to allow in any case, also what the root or an
+//     identity of its own account asks. ("Policy evaluation logic": trust policies
+//     are an exception.)
 //   - What nothing allows is denied.
 func Evaluate(p Policies, r Request) Verdict {
 	q := ask(&r)
 	if v := p.denial(&q); v.Explicit {
 		return v
 	}
-	if p.Root && p.SameAccount {
+	if p.Root && p.SameAccount && !p.Trust {
 		return p.limited(Verdict{Allowed: true, Statement: -1}, &q)
 	}
 	resource, how := resourceGrant(p.Resource, &q)
 	switch {
-	case r.Principal.Anonymous || r.Principal.Service != "" || r.Principal.Federated != "":
+	case r.Principal.Anonymous, r.Principal.Service != "", r.Principal.Federated != "", p.Trust && how == nobody:
 		return resource
 	case p.SameAccount && how == direct:
 		return resource
