@@ -22,6 +22,7 @@ const (
 // test is one key of a condition, which holds or does not.
 type test struct {
 	key        string // in lower case
+	slot       int
 	quantifier quantifier
 	ifExists   bool
 	negated    bool
@@ -35,7 +36,7 @@ type test struct {
 // "Multivalued context keys"). A key that is not there meets negated operators,
 // ForAllValues and IfExists, and nothing else.
 func (t *test) holds(q *query) truth {
-	values, known := q.values(t.key)
+	values, known := q.valuesIn(t.slot, t.key)
 	if !known {
 		return maybe
 	}
@@ -158,6 +159,7 @@ func operatorOf(name string) (form, bool) {
 func (r *reader) test(f form, key string, v any) test {
 	t := f.test
 	t.key = strings.ToLower(key)
+	t.slot = slotOf(t.key)
 	list, ok := v.([]any)
 	if !ok {
 		list = []any{v}

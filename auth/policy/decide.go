@@ -46,7 +46,8 @@ type Decision struct {
 // all that allow, and of two that say the same the first counts. It is as little as
 // one policy tells; [Evaluate] decides.
 func (d *Document) Decide(r Request) Decision {
-	q := ask(&r)
+	q := query{Request: &r}
+	q.ask()
 	if i := d.denies(&q); i >= 0 {
 		return Decision{Denied, i, d.statements[i].sid}
 	}
@@ -60,7 +61,7 @@ func (d *Document) Decide(r Request) Decision {
 func (d *Document) denies(q *query) int {
 	for i := range d.denials {
 		e := &d.denials[i]
-		if q.number >= 0 && !e.actions.has(q.number) {
+		if !e.concerns(q) {
 			continue
 		}
 		if known, _ := d.statements[e.at].meets(q); known == yes {
@@ -76,7 +77,7 @@ func (d *Document) allows(q *query, enough grant) (at int, best grant) {
 	at = -1
 	for i := range d.grants {
 		e := &d.grants[i]
-		if q.number >= 0 && !e.actions.has(q.number) {
+		if !e.concerns(q) {
 			continue
 		}
 		known, how := d.statements[e.at].meets(q)
@@ -93,7 +94,10 @@ func (d *Document) allows(q *query, enough grant) (at int, best grant) {
 // meets says whether a statement speaks of a request, and how directly of who asks.
 // The action has been looked at if it is a known one.
 func (s *statement) meets(q *query) (truth, grant) {
-	how := s.reach(&q.Principal)
+	how := direct
+	if !s.own {
+		how = s.reach(&q.Principal)
+	}
 	if how == nobody || q.number < 0 && !s.actions.have(q.action) {
 		return no, nobody
 	}
@@ -107,14 +111,11 @@ func (s *statement) meets(q *query) (truth, grant) {
 	return known, how
 }
 
-// reach says how a statement names a principal. One without principals, as in a
-// policy of an identity, is about whoever has it.
+// reach says how a statement names a principal.
 func (s *statement) reach(who *Principal) grant {
 	switch {
 	case s.principals != nil:
 		return s.principals.grant(who)
-	case s.notPrincipals == nil:
-		return direct
 	case s.notPrincipals.grant(who) > nobody || s.allows && who.Anonymous:
 		return nobody
 	}

@@ -79,7 +79,8 @@ func (v Verdict) Reason(action string) string {
 //     are an exception.)
 //   - What nothing allows is denied.
 func Evaluate(p Policies, r Request) Verdict {
-	q := ask(&r)
+	q := query{Request: &r}
+	q.ask()
 	if v := p.denial(&q); v.Explicit {
 		return v
 	}

@@ -41,12 +41,6 @@ type Document struct {
 	grants     []entry // those that allow
 }
 
-// entry is the place of a statement, and which known actions it is about.
-type entry struct {
-	actions actionSet
-	at      int
-}
-
 // MaxText is how many characters a policy of a repository or registry has at most
 // (model: RepositoryPolicyText, RegistryPolicyText).
 const MaxText = 10_240
@@ -82,17 +76,21 @@ var (
 func ParseRepository(text, partition string) (*Document, error) {
 	return parse(text, grammar{
 		invalid: errRepository, partition: partition, principal: needed, principalKinds: []string{"AWS", "Service"},
-		action: ecrAction(false), resourceForm: ecrResources,
+		action: ecrAction, resourceForm: ecrResources,
 	})
 }
 
 // ParseRegistry reads a registry policy of a scope. Otherwise it is as
 // ParseRepository.
 func ParseRegistry(text, partition string, scope Scope) (*Document, error) {
-	return parse(text, grammar{
+	g := grammar{
 		invalid: errRegistry, partition: partition, principal: needed, principalKinds: []string{"AWS", "Service"},
-		action: ecrAction(scope == V1), early: scope == V1, resource: needed, resourceForm: ecrResources,
-	})
+		action: ecrAction, resource: needed, resourceForm: ecrResources,
+	}
+	if scope == V1 {
+		g.action, g.early = earlyAction, true
+	}
+	return parse(text, g)
 }
 
 // ParseIdentity reads a policy of a user, group or role, a permissions boundary or a
@@ -168,18 +166,6 @@ func (r *reader) document(d *Document, root *jsondoc.Object) {
 	for i, v := range list {
 		r.at = item("Statement", root.Values["Statement"], i)
 		d.statements = append(d.statements, r.statement(v))
-	}
-}
-
-func (d *Document) index() {
-	for i := range d.statements {
-		s := &d.statements[i]
-		e := entry{s.actions.known(), i}
-		if s.allows {
-			d.grants = append(d.grants, e)
-		} else {
-			d.denials = append(d.denials, e)
-		}
 	}
 }
 

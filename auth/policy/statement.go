@@ -13,6 +13,7 @@ type statement struct {
 	sid                       string
 	allows                    bool
 	principals, notPrincipals *principals // at most one is there
+	own                       bool        // none is: it is about whoever has the policy
 	actions                   actions
 	resources                 resources
 	conditions                []test
@@ -37,11 +38,20 @@ func (a *actions) known() actionSet {
 	return set
 }
 
-// resources are what Resource or NotResource says. Without patterns they are
-// whatever the policy is at.
+// resources are what Resource or NotResource says. Without patterns they are all,
+// or whatever the policy is at.
 type resources struct {
 	patterns []template
 	not      bool
+}
+
+// simplified leaves the patterns out where one is about everything.
+func (r resources) simplified() resources {
+	everything := func(t template) bool { return t.pieces == nil && t.glob.text() == "\xff" }
+	if !r.not && slices.ContainsFunc(r.patterns, everything) {
+		return resources{}
+	}
+	return r
 }
 
 // have holds the resource of a request against them. A pattern with a variable
@@ -77,6 +87,7 @@ func (r *reader) statement(v any) (s statement) {
 	if r.either(o, "Principal", r.principal) != "" {
 		s.principals, s.notPrincipals = r.principals(o, "Principal"), r.principals(o, "NotPrincipal")
 	}
+	s.own = s.principals == nil && s.notPrincipals == nil
 	if name := r.either(o, "Action", needed); name != "" {
 		s.actions = actions{foldGlobs(r.actionList(o, name)), name == "NotAction"}
 		if r.early && s.actions.not { // which means nearly all of the others
@@ -84,7 +95,7 @@ func (r *reader) statement(v any) (s statement) {
 		}
 	}
 	if name := r.either(o, "Resource", r.resource); name != "" {
-		s.resources = resources{r.resourceList(o, name), name == "NotResource"}
+		s.resources = resources{r.resourceList(o, name), name == "NotResource"}.simplified()
 	}
 	if o.Has("Condition") {
 		s.conditions = r.conditions(o.Values["Condition"])
@@ -169,19 +180,20 @@ var (
 )
 
 // ecrAction says what is wrong with a pattern of a repository policy or of a
-// registry policy, "" if it means an action of ECR's. In V1 it must mean none but
-// those.
-func ecrAction(early bool) func(string) string {
-	return func(pattern string) string {
-		known := slices.ContainsFunc(Actions, func(a string) bool { return matchFold(pattern, a) })
-		if early {
-			known = slices.ContainsFunc(earlyActions, func(a string) bool { return strings.EqualFold(a, pattern) })
-		}
-		if !known {
-			return "not an action of ECR that this policy may speak of"
-		}
-		return ""
+// registry policy, "" if it means an action of ECR's.
+func ecrAction(pattern string) string {
+	if !means(pattern, Actions) {
+		return "not an action of ECR"
 	}
+	return ""
+}
+
+// earlyAction is ecrAction for V1, in which a pattern must mean none but those.
+func earlyAction(pattern string) string {
+	if !slices.ContainsFunc(earlyActions, func(a string) bool { return strings.EqualFold(a, pattern) }) {
+		return "not an action that a registry policy of V1 may speak of"
+	}
+	return ""
 }
 
 func identityAction(pattern string) string {
@@ -192,13 +204,14 @@ func identityAction(pattern string) string {
 }
 
 func trustAction(pattern string) string {
-	if !slices.ContainsFunc(TrustActions, func(a string) bool { return strings.Contains(pattern, ":") && matchFold(pattern, a) }) {
+	if !strings.Contains(pattern, ":") || !means(pattern, TrustActions) {
 		return "AssumeRole policy may only specify STS AssumeRole actions."
 	}
 	return ""
 }
 
-// matchFold holds an action against a pattern, in any case.
-func matchFold(pattern, action string) bool {
-	return anyMatch(foldGlobs([]string{pattern}), strings.ToLower(action))
+// means says whether a pattern means any of several actions.
+func means(pattern string, actions []string) bool {
+	globs := foldGlobs([]string{pattern})
+	return slices.ContainsFunc(actions, func(a string) bool { return anyMatch(globs, strings.ToLower(a)) })
 }
