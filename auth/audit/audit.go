@@ -172,7 +172,7 @@ func (t *Trail) Close() error {
 	close(t.stop)
 	t.done.Wait()
 	t.note("StopLogging", nil)
-	err := errors.Join(t.flush(), t.sync())
+	err := t.Sync()
 	t.syncing.Lock()
 	defer t.syncing.Unlock()
 	t.writing.Lock()

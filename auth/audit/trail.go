@@ -233,6 +233,9 @@ func (t *Trail) step() {
 	}
 }
 
+// Sync has the records of all calls that have ended on the disk.
+func (t *Trail) Sync() error { return errors.Join(t.flush(), t.sync()) }
+
 // sync has on the disk what is written, and then says so in the head.
 func (t *Trail) sync() error {
 	t.syncing.Lock()

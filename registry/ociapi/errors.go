@@ -11,6 +11,7 @@ import (
 	"github.com/distribution/distribution/v3/registry/api/errcode"
 
 	"github.com/seed-78150930/berth/auth"
+	"github.com/seed-78150930/berth/auth/audit"
 	"github.com/seed-78150930/berth/auth/credentials"
 	"github.com/seed-78150930/berth/ecrapi/wording"
 	"github.com/seed-78150930/berth/registry"
@@ -150,13 +151,14 @@ func missing(code errcode.ErrorCode, digests []digest.Digest) (list errcode.Erro
 // writeError answers with what went wrong. A fault is logged, once and here,
 // and shown as no more than the request's id.
 func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
-	var own *refusal
-	if errors.As(err, &own) && s.writeBare(w, r, own) {
-		return
-	}
 	status, body, ok := s.explain(err)
 	if !ok {
 		status, body = http.StatusInternalServerError, s.fault(r, err)
+	}
+	noteFailure(audit.Of(r.Context()), body, err)
+	var own *refusal
+	if errors.As(err, &own) && s.writeBare(w, r, own) {
+		return
 	}
 	if errors.Is(err, registry.ErrBody) {
 		w.Header().Set("Connection", "close") // where the next request begins is anyone's guess

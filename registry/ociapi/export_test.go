@@ -83,6 +83,9 @@ func Operations() map[string][]string {
 	return all
 }
 
+// EventOf is what the audit trail calls a method of a kind of path.
+func EventOf(k, method string) string { return events[kind(k)][method] }
+
 // Asked is readAsked of a door, with its result in parts.
 func Asked(c Compat, q url.Values) (n int, last string, ok bool) {
 	ask, err := (&Server{compat: c}).readAsked(q)

@@ -21,6 +21,7 @@ import (
 
 	"github.com/seed-78150930/berth/auth"
 	"github.com/seed-78150930/berth/auth/accounts"
+	"github.com/seed-78150930/berth/auth/audit"
 	"github.com/seed-78150930/berth/auth/credentials"
 	"github.com/seed-78150930/berth/auth/throttle"
 	"github.com/seed-78150930/berth/registry"
@@ -50,6 +51,7 @@ type setup struct {
 	authorizer auth.Authorizer
 	compat     ociapi.Compat
 	throttle   *throttle.Limiter
+	audit      *audit.Trail
 }
 
 // door is a server's OCI door with one key, and all that is behind it.
@@ -129,7 +131,7 @@ func (d *door) mount(o setup) http.Handler {
 	names, err := endpoint.New(o.names)
 	must(d.t, err)
 	s, err := ociapi.New(ociapi.Options{
-		Registry: d.service, Credentials: d.verifier, Authorizer: o.authorizer, Names: names, Compat: o.compat, Throttle: o.throttle,
+		Registry: d.service, Credentials: d.verifier, Authorizer: o.authorizer, Names: names, Compat: o.compat, Throttle: o.throttle, Audit: o.audit,
 		Log:       slog.New(slog.NewTextHandler(d.log, nil)),
 		RequestID: func(context.Context) string { return "request-7" },
 	})

@@ -8,6 +8,7 @@ import (
 	"github.com/distribution/distribution/v3/registry/api/errcode"
 
 	"github.com/seed-78150930/berth/auth"
+	"github.com/seed-78150930/berth/auth/audit"
 	"github.com/seed-78150930/berth/auth/credentials"
 	"github.com/seed-78150930/berth/registry"
 	"github.com/seed-78150930/berth/registry/digest"
@@ -19,13 +20,20 @@ import (
 // asked for it may read the layer.
 func (s *Server) LayerLinks() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := s.serveLink(w, r); err != nil {
+		call, w, r := s.audit.Begin(w, r, audit.Links)
+		defer call.End()
+		call.Event = getLayerEvent
+		if err := s.serveLink(call, w, r); err != nil {
 			s.writeError(w, r, err)
 		}
+		call.Answered()
 	})
 }
 
-func (s *Server) serveLink(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) serveLink(call *audit.Call, w http.ResponseWriter, r *http.Request) error {
+	if err := unrecorded(r, call.Refused()); err != nil {
+		return err
+	}
 	if _, err := s.site(r); err != nil {
 		return err
 	}
@@ -34,6 +42,7 @@ func (s *Server) serveLink(w http.ResponseWriter, r *http.Request) error {
 	if !ok || err != nil {
 		return refuse(http.StatusForbidden, errcode.ErrorCodeDenied, "The link is not valid.")
 	}
+	call.Parameters = audit.Fields{{Name: "repositoryName", Value: name.String()}, {Name: "layerDigest", Value: d.String()}}
 	by, err := s.credentials.VerifyLink(r.Context(), credentials.Link{
 		Account: name.ID().Account, Region: name.ID().Region, Repository: name.String(), Digest: d.String(), Method: r.Method,
 	}, query)
@@ -41,6 +50,8 @@ func (s *Server) serveLink(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	to := target{by: by, id: name.ID(), name: name, ref: d.String()}
+	call.Principal = by
+	aim(call, to)
 	r = r.WithContext(auth.WithPrincipal(r.Context(), by))
 	if err := s.authorize(r.Context(), to, getLayer); err != nil {
 		return s.noteDenied(r.Context(), to, err)

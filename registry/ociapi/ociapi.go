@@ -35,6 +35,7 @@ import (
 	"github.com/distribution/distribution/v3/registry/api/errcode"
 
 	"github.com/seed-78150930/berth/auth"
+	"github.com/seed-78150930/berth/auth/audit"
 	"github.com/seed-78150930/berth/auth/credentials"
 	"github.com/seed-78150930/berth/auth/throttle"
 	"github.com/seed-78150930/berth/registry"
@@ -52,6 +53,8 @@ type Options struct {
 	Compat Compat
 	// Throttle bounds how often each action is asked for; nil bounds nothing.
 	Throttle *throttle.Limiter
+	// Audit takes a record of each request; nil records nothing.
+	Audit *audit.Trail
 	// Log takes the faults; nil means nowhere.
 	Log *slog.Logger
 	// RequestID returns the id that a request was given. With nil the door
@@ -73,6 +76,7 @@ type Server struct {
 	names       *endpoint.Names
 	compat      Compat
 	throttle    *throttle.Limiter
+	audit       *audit.Trail
 	log         *slog.Logger
 	requestID   func(context.Context) string
 }
@@ -93,20 +97,29 @@ func New(o Options) (*Server, error) {
 	default:
 		return nil, fmt.Errorf("ociapi: no such compat: %q", o.Compat)
 	}
-	return &Server{o.Registry, o.Credentials, o.Authorizer, o.Names, o.Compat, o.Throttle, o.Log, o.RequestID}, nil
+	return &Server{o.Registry, o.Credentials, o.Authorizer, o.Names, o.Compat, o.Throttle, o.Audit, o.Log, o.RequestID}, nil
 }
 
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
-	if err := s.serve(w, r); err != nil {
+	call, w, r := s.audit.Begin(w, r, audit.OCI)
+	defer call.End()
+	if s.audit != nil {
+		describe(call, r)
+	}
+	if err := s.serve(call, w, r); err != nil {
 		s.writeError(w, r, err)
 	}
+	call.Answered()
 }
 
 // serve finds out who asks, for what, and whether they may; then it calls the
 // handler.
-func (s *Server) serve(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) serve(call *audit.Call, w http.ResponseWriter, r *http.Request) error {
+	if err := unrecorded(r, call.Refused()); err != nil {
+		return err
+	}
 	site, err := s.site(r)
 	if err != nil {
 		return err
@@ -115,6 +128,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return challenge(w, site, err)
 	}
+	call.Principal = by
 	at, err := parseRoute(r.URL.EscapedPath())
 	if err != nil {
 		return err
@@ -127,6 +141,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return challenge(w, site, err)
 	}
+	aim(call, to)
 	r = r.WithContext(auth.WithPrincipal(r.Context(), by))
 	actions := op.actions(r, to.query)
 	if to, err = s.permit(r, to, op, actions); err != nil {
