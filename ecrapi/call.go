@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/seed-78150930/berth/auth"
+	"github.com/seed-78150930/berth/auth/audit"
 	"github.com/seed-78150930/berth/auth/policy"
 	"github.com/seed-78150930/berth/ecrapi/shape"
 	"github.com/seed-78150930/berth/registry"
@@ -25,6 +26,8 @@ type call struct {
 	repo registry.Name
 	// may decides on the tags that the request moves, one for each of its images.
 	may []registry.May
+	// record is what the audit trail will tell of the call.
+	record *audit.Call
 }
 
 // resource says which resources a request is about, as ARNs, and notes the

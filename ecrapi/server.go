@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/seed-78150930/berth/auth"
+	"github.com/seed-78150930/berth/auth/audit"
 	"github.com/seed-78150930/berth/auth/credentials"
 	"github.com/seed-78150930/berth/auth/throttle"
 	"github.com/seed-78150930/berth/registry"
@@ -44,6 +45,7 @@ type Options struct {
 	// clients cannot go on with a list.
 	PageKey  []byte
 	Throttle *throttle.Limiter // nil means no limits
+	Audit    *audit.Trail      // takes a record of each request; nil means none
 	Now      func() time.Time  // nil means time.Now
 	Log      *slog.Logger      // takes faults; nil means nowhere
 	// RequestID is the id of the request whose context it is given, for
@@ -60,6 +62,7 @@ type API struct {
 	names       *endpoint.Names
 	pageKey     []byte
 	throttle    *throttle.Limiter
+	audit       *audit.Trail
 	now         func() time.Time
 	log         *slog.Logger
 	requestID   func(context.Context) string
@@ -84,7 +87,7 @@ func New(o Options) (*API, error) {
 	}
 	return &API{
 		registry: o.Registry, credentials: o.Credentials, authorizer: o.Authorizer, names: o.Names,
-		pageKey: o.PageKey, throttle: o.Throttle, now: o.Now, log: o.Log, requestID: o.RequestID,
+		pageKey: o.PageKey, throttle: o.Throttle, audit: o.Audit, now: o.Now, log: o.Log, requestID: o.RequestID,
 	}, nil
 }
 
@@ -104,19 +107,33 @@ const service = "ecr"
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id := a.requestID(r.Context())
 	w.Header().Set("x-amzn-RequestId", id)
-	c := &call{op: operationName(r)}
+	record, w, r := a.audit.Begin(w, r, audit.ECR)
+	defer record.End()
+	c := &call{op: operationName(r), record: record}
+	describe(record, r, c.op)
+	a.respond(w, r, c, id)
+	record.Answered()
+}
+
+// respond writes the answer to a request.
+func (a *API) respond(w http.ResponseWriter, r *http.Request, c *call, id string) {
 	out, err := a.answer(r, c)
 	if err != nil {
 		f := a.failure(r.Context(), id, c.op, err)
+		c.record.Fail(f.Type, f.Message, err)
 		write(w, f.status, f)
 		return
 	}
+	c.record.Response = out
 	write(w, http.StatusOK, out)
 }
 
 // answer is the response to a request. It goes on with a call that names its
 // operation.
 func (a *API) answer(r *http.Request, c *call) (out any, err error) {
+	if err := unrecorded(c.record.Refused()); err != nil {
+		return nil, err
+	}
 	if c.site, err = a.names.Site(r); err != nil {
 		return nil, err
 	}
@@ -129,6 +146,7 @@ func (a *API) answer(r *http.Request, c *call) (out any, err error) {
 		return nil, err
 	}
 	defer body.Close()
+	c.record.Principal = by
 	if err := checkHead(r); err != nil {
 		return nil, err
 	}
@@ -138,7 +156,7 @@ func (a *API) answer(r *http.Request, c *call) (out any, err error) {
 	if by.Region, err = a.region(c.site, by); err != nil {
 		return nil, err
 	}
-	c.by = by
+	c.by, c.record.Principal = by, by
 	return a.run(auth.WithPrincipal(r.Context(), by), c, op, body)
 }
 
@@ -160,10 +178,12 @@ func (a *API) run(ctx context.Context, c *call, op operation, body *credentials.
 	if err != nil {
 		return nil, err
 	}
+	c.record.Parameters = in
 	if err := validate(c.op, in); err != nil {
 		return nil, err
 	}
 	resources, err := op.on(c, in)
+	c.aim(resources)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -118,6 +119,19 @@ func (c *Call) Refused() error { return c.refusal }
 // On notes a resource of the call.
 func (c *Call) On(arn, account, kind string) {
 	c.Resources = append(c.Resources, Resource{arn, account, kind})
+}
+
+// ClaimSigned notes the access key by which a request claims to be signed, in its
+// header or in its query (Signature Version 4).
+func (c *Call) ClaimSigned(r *http.Request) {
+	if c.trail == nil {
+		return
+	}
+	_, claim, found := strings.Cut(r.Header.Get("Authorization"), "Credential=")
+	if !found {
+		claim = r.URL.Query().Get("X-Amz-Credential")
+	}
+	c.ClaimedKey, _, _ = strings.Cut(claim, "/")
 }
 
 // Fail notes that the call is answered by an error. err may be a *auth.Denied,
