@@ -59,6 +59,12 @@ func (s *Store) staticKey(id string) (Static, bool) {
 	return Static{}, false
 }
 
+// IsStatic says whether an id is that of a key given from outside.
+func (s *Store) IsStatic(id string) bool {
+	_, ok := s.staticKey(id)
+	return ok
+}
+
 func (s *Store) hasStatic(account string) bool {
 	if s.dev && isAccount(account) {
 		return true

@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed-78150930/berth/auth"
@@ -33,6 +34,8 @@ type Options struct {
 	// MaxSpools is how many bodies over 64 KiB there may be at one time; more
 	// are refused until one is closed. 0 means 128.
 	MaxSpools int
+	// Home is the server's own account: that of people who say no other.
+	Home string
 	// HasRegion says whether a region exists; nil means that all do.
 	HasRegion func(region string) bool
 	// WebIdentities verifies tokens of the accounts' providers; nil means that none is
@@ -48,6 +51,10 @@ type Verifier struct {
 	now       func() time.Time
 	hasRegion func(string) bool
 	spool     *spool
+	home      string
+	forms     atomic.Pointer[Forms]
+	people    *people
+	issued    issued
 
 	webIdentities *oidc.Verifier
 }
@@ -68,9 +75,12 @@ func New(o Options) (*Verifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Verifier{
+	v := &Verifier{
 		accounts: o.Accounts, tokens: tokens, now: o.Now, hasRegion: o.HasRegion, spool: spool, webIdentities: o.WebIdentities,
-	}, nil
+		home: o.Home, people: newPeople(),
+	}
+	v.SetForms(Forms{})
+	return v, nil
 }
 
 // errDead says that an access key is gone, inactive, or not what it was when

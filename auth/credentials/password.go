@@ -2,10 +2,14 @@ package credentials
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/base64"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/seed-78150930/berth/auth"
+	"github.com/seed-78150930/berth/auth/accounts"
 	"github.com/seed-78150930/berth/auth/token"
 )
 
@@ -13,41 +17,109 @@ import (
 const User = "AWS"
 
 // Password issues a registry password for a principal: opaque, without a
-// colon, for twelve hours, in the principal's region.
+// colon, in the principal's region. It holds as long as the principal's identity
+// says, else for twelve hours, and no longer than what it derives from stays in
+// force. What the principal may do is looked up when it is used.
 func (v *Verifier) Password(ctx context.Context, p auth.Principal) (password string, expires time.Time, err error) {
-	c := token.Claims{Account: p.Account, Region: p.Region, ARN: p.ARN, UserID: p.UserID}
-	if c.Session, err = v.noted(ctx, p); err != nil {
-		return "", time.Time{}, err
+	identity, err := v.accounts.Identity(ctx, p)
+	if err != nil {
+		return "", time.Time{}, refuseDead(dead(err))
 	}
-	if c.Session == nil {
-		key, err := v.liveKey(ctx, p.KeyID)
-		if err != nil {
-			return "", time.Time{}, refuseDead(err)
-		}
-		c.KeyID, c.Mark = key.ID, key.Mark
-	}
-	password, expires, err = v.tokens.Password(c)
-	if errors.Is(err, token.ErrTooLong) {
-		err = refuse(ValidationError, "The session carries more policies and tags than a registry password has room for. Please use managed policies.")
-	}
-	return password, expires, err
+	return v.issuePassword(ctx, p, identity.PasswordLife)
 }
 
-// Basic verifies the user name and password of a Basic header. The error is
-// ErrBadPassword whatever is wrong with them, also an ErrExpiredPassword, or a
-// fault. The Principal's
-// Region is the one that issued the password.
-//
-// The password is checked first and whatever the user name is, and a key is
-// looked up only for a password that this server made: how long it takes tells
-// nothing of which users or keys there are.
-func (v *Verifier) Basic(ctx context.Context, user, password string) (auth.Principal, error) {
+// issuePassword makes a password and lists it.
+func (v *Verifier) issuePassword(ctx context.Context, p auth.Principal, life time.Duration) (password string, expires time.Time, err error) {
+	c, err := v.claims(ctx, p)
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	c.ID = newPasswordID()
+	password, expires, err = v.tokens.Password(c, life)
+	if errors.Is(err, token.ErrTooLong) {
+		return "", time.Time{}, refuse(ValidationError,
+			"The session or the scope carries more than a registry password has room for. Please use managed policies, or fewer patterns.")
+	}
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	v.issued.note(accounts.Issued{
+		ID: c.ID, Account: p.Account, ARN: p.ARN, KeyID: p.KeyID, Region: p.Region, Scope: p.Scope,
+		SourceIP: auth.RequestOf(ctx).SourceIP, At: v.now(), Expires: expires,
+	})
+	return password, expires, nil
+}
+
+// newPasswordID is sixteen random bytes.
+func newPasswordID() string {
+	b := make([]byte, 16)
+	rand.Read(b) // does not fail: crypto/rand
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+// claims say whom what derives from a principal stands for.
+func (v *Verifier) claims(ctx context.Context, p auth.Principal) (c token.Claims, err error) {
+	c = token.Claims{Account: p.Account, Region: p.Region, ARN: p.ARN, UserID: p.UserID, Scope: sealScope(p.Scope)}
+	if c.Session, err = v.noted(ctx, p); err != nil || c.Session != nil {
+		return c, err
+	}
+	switch {
+	case strings.HasPrefix(p.KeyID, accounts.PrefixRobot):
+		robot, _, err := v.liveRobot(ctx, p.KeyID)
+		c.Robot, c.Mark = p.KeyID, robot.Mark
+		return c, refuseDead(err)
+	case p.KeyID == "":
+		user, err := v.accounts.User(ctx, p.Account, p.Name)
+		c.User, c.Mark = p.Name, user.Mark
+		return c, refuseDead(dead(err))
+	}
+	key, err := v.liveKey(ctx, p.KeyID)
+	c.KeyID, c.Mark = key.ID, key.Mark
+	return c, refuseDead(err)
+}
+
+// dead is errDead for what is not there any more.
+func dead(err error) error {
+	for _, gone := range []error{accounts.ErrNoUser, accounts.ErrNoRole} {
+		if errors.Is(err, gone) {
+			return errDead
+		}
+	}
+	return err
+}
+
+func sealScope(s *auth.Scope) *token.Scope {
+	if s == nil {
+		return nil
+	}
+	return &token.Scope{Repositories: s.Repositories, Actions: s.Actions, Networks: s.Networks}
+}
+
+func openScope(s *token.Scope) *auth.Scope {
+	if s == nil {
+		return nil
+	}
+	return &auth.Scope{Repositories: s.Repositories, Actions: s.Actions, Networks: s.Networks}
+}
+
+// open verifies a registry password. The error is ErrBadPassword, also an
+// ErrExpiredPassword, or a fault.
+func (v *Verifier) open(ctx context.Context, password string) (auth.Principal, error) {
 	c, err := v.tokens.OpenPassword(password)
-	if errors.Is(err, token.ErrExpired) && user == User {
+	if errors.Is(err, token.ErrExpired) {
 		return auth.Principal{}, ErrExpiredPassword
 	}
-	if err != nil || user != User {
+	if err != nil {
 		return auth.Principal{}, ErrBadPassword
+	}
+	if c.ID != "" {
+		revoked, err := v.accounts.PasswordRevoked(ctx, c.ID)
+		if err != nil {
+			return auth.Principal{}, err
+		}
+		if revoked {
+			return auth.Principal{}, ErrBadPassword
+		}
 	}
 	p, err := v.holder(ctx, c)
 	if errors.Is(err, errDead) {
@@ -56,14 +128,39 @@ func (v *Verifier) Basic(ctx context.Context, user, password string) (auth.Princ
 	return p, err
 }
 
-// holder is whom a registry password stands for, or errDead.
-func (v *Verifier) holder(ctx context.Context, c token.Claims) (auth.Principal, error) {
-	if c.Session != nil {
-		return v.revive(ctx, *c.Session, c.Region)
+// holder is whom claims stand for, or errDead.
+func (v *Verifier) holder(ctx context.Context, c token.Claims) (p auth.Principal, err error) {
+	switch {
+	case c.Session != nil:
+		p, err = v.revive(ctx, *c.Session, c.Region)
+	case c.Robot != "":
+		p, err = v.liveRobotOf(ctx, c)
+	case c.User != "":
+		p, err = v.liveUser(ctx, c)
+	default:
+		var key accounts.Key
+		if key, err = v.liveParent(ctx, c.KeyID, c.Account, c.Mark); err == nil {
+			p = owner(key, c.Region)
+		}
 	}
-	key, err := v.liveParent(ctx, c.KeyID, c.Account, c.Mark)
-	if err != nil {
-		return auth.Principal{}, err
+	if c.Scope != nil {
+		p.Scope = openScope(c.Scope)
 	}
-	return owner(key, c.Region), nil
+	return p, err
+}
+
+func (v *Verifier) liveRobotOf(ctx context.Context, c token.Claims) (auth.Principal, error) {
+	robot, u, err := v.liveRobot(ctx, c.Robot)
+	if err == nil && robot.Mark != c.Mark {
+		err = errDead
+	}
+	return robotUser(robot, u, c.Region), err
+}
+
+func (v *Verifier) liveUser(ctx context.Context, c token.Claims) (auth.Principal, error) {
+	u, err := v.accounts.User(ctx, c.Account, c.User)
+	if err == nil && (u.Mark != c.Mark || u.Disabled) {
+		err = errDead
+	}
+	return user(u, "", c.Region), dead(err)
 }

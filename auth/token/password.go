@@ -1,10 +1,12 @@
 package token
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"time"
 )
 
@@ -18,8 +20,12 @@ const MaxPassword = 2 << 10
 
 // Claims say whom a registry password stands for.
 type Claims struct {
-	KeyID   string `json:"k"`           // access key that it derives from and dies with
-	Mark    string `json:"m,omitempty"` // what must still be true of that key, as the issuer chose
+	ID string `json:"j,omitempty"` // of the password itself; passwords of old have none
+	// One of the next three, or Session, is whom it derives from and dies with.
+	KeyID   string `json:"k,omitempty"` // access key
+	Robot   string `json:"b,omitempty"` // robot key
+	User    string `json:"n,omitempty"` // name of a user, whatever he showed
+	Mark    string `json:"m,omitempty"` // what must still be true of that one, as the issuer chose
 	Account string `json:"a"`
 	Region  string `json:"r"` // in which it is good
 	ARN     string `json:"p"`
@@ -29,14 +35,23 @@ type Claims struct {
 	// Session is the session of a role instead of KeyID and Mark, without its secret
 	// and its times.
 	Session *Session `json:"s,omitempty"`
+	Scope   *Scope   `json:"c,omitempty"` // what it is narrowed to; nil for nothing
 }
 
-// Password makes a registry password for c, which holds from now on for
-// PasswordLife. It has letters, digits, '-' and '_' only. The error is an ErrTooLong
+// Scope is what a password opens alone: repositories, actions and networks as the
+// issuer chose to write them.
+type Scope struct {
+	Repositories []string       `json:"r,omitempty"`
+	Actions      []string       `json:"a,omitempty"`
+	Networks     []netip.Prefix `json:"n,omitempty"`
+}
+
+// Password makes a registry password for c, which holds from now on for life, 0
+// meaning PasswordLife. It has letters, digits, '-' and '_' only. The error is an ErrTooLong
 // for claims that are too long for MaxPassword, or a fault.
-func (r *Ring) Password(c Claims) (password string, expires time.Time, err error) {
+func (r *Ring) Password(c Claims, life time.Duration) (password string, expires time.Time, err error) {
 	now := r.now()
-	c.Issued, c.Expires = now.Unix(), now.Add(PasswordLife).Unix()
+	c.Issued, c.Expires = now.Unix(), now.Add(cmp.Or(life, PasswordLife)).Unix()
 	body, err := c.bytes()
 	if err != nil {
 		return "", time.Time{}, fmt.Errorf("token: encode claims: %w", err)

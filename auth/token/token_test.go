@@ -51,7 +51,7 @@ var link = token.Link{
 
 func password(t testing.TB, r *token.Ring) string {
 	t.Helper()
-	s, _, err := r.Password(claims)
+	s, _, err := r.Password(claims, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +82,7 @@ var kinds = []struct {
 
 func TestPasswordSaysWhatItWasMadeOf(t *testing.T) {
 	r := newRing(t, &clock{start.Add(time.Millisecond)}, master(1))
-	s, expires, err := r.Password(claims)
+	s, expires, err := r.Password(claims, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +104,7 @@ func TestLongestClaims(t *testing.T) {
 	r := newRing(t, &clock{start}, master(1))
 	long := claims
 	long.KeyID, long.ARN, long.UserID = strings.Repeat("K", 128), strings.Repeat("a", 600), strings.Repeat("u", 128)
-	s, _, err := r.Password(long)
+	s, _, err := r.Password(long, 0)
 	if err != nil || len(s) >= token.MaxPassword {
 		t.Fatalf("password of %d characters, %v", len(s), err)
 	}
@@ -112,7 +112,7 @@ func TestLongestClaims(t *testing.T) {
 		t.Error(err)
 	}
 	long.ARN = strings.Repeat("a", 2000)
-	if s, _, err := r.Password(long); err == nil {
+	if s, _, err := r.Password(long, 0); err == nil {
 		t.Errorf("password of %d characters was made", len(s))
 	}
 }

@@ -1,6 +1,7 @@
 package ociapi
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -57,8 +58,13 @@ func (s *Server) site(r *http.Request) (endpoint.Site, error) {
 var errUnauthorized = refuse(http.StatusUnauthorized, errcode.ErrorCodeUnauthorized,
 	"log in with the user AWS and a password from GetAuthorizationToken")
 
-// authenticate verifies the one Authorization header of a request.
+// authenticate verifies the one Authorization header of a request. Without any it is
+// nobody's, if that is answered: never where clients ask how to log in, and never
+// where something changes.
 func (s *Server) authenticate(r *http.Request) (auth.Principal, error) {
+	if s.anonymous && len(r.Header.Values("Authorization")) == 0 && isRead(r) && r.URL.Path != "/v2/" && r.URL.Path != "/v2" {
+		return auth.Nobody(""), nil
+	}
 	user, password, ok := r.BasicAuth()
 	if !ok || len(r.Header.Values("Authorization")) != 1 {
 		return auth.Principal{}, errUnauthorized
@@ -69,6 +75,8 @@ func (s *Server) authenticate(r *http.Request) (auth.Principal, error) {
 	}
 	return p, err
 }
+
+func isRead(r *http.Request) bool { return r.Method == http.MethodGet || r.Method == http.MethodHead }
 
 // challenge says how to log in, if that is what err is about.
 func challenge(w http.ResponseWriter, site endpoint.Site, err error) error {
@@ -92,6 +100,7 @@ func (s *Server) target(r *http.Request, site endpoint.Site, by auth.Principal, 
 	if err != nil {
 		return target{}, err
 	}
+	by.Region = id.Region // of what is good in all regions
 	to := target{site: site, by: by, id: id, prefix: prefix, ref: at.ref, query: query, absolute: s.does(absoluteURLs)}
 	switch {
 	case at.kind == root || at.kind == catalog && path == catalogPath:
@@ -123,7 +132,8 @@ func (s *Server) namespace(site endpoint.Site, at route, query url.Values) (endp
 
 // locate says which registry a path is in, and what is left of the path. The
 // registry is that of the host name, else that at the beginning of the path,
-// else the caller's own. A password opens one region alone.
+// else the caller's own, else the server's own. A registry password opens one region
+// alone.
 func (s *Server) locate(site endpoint.Site, by auth.Principal, path string) (id registry.ID, prefix, rest string, err error) {
 	account, region, rest := site.Account, site.Region, path
 	if account == "" {
@@ -133,11 +143,11 @@ func (s *Server) locate(site endpoint.Site, by auth.Principal, path string) (id 
 			prefix = a + "/" + r + "/"
 		}
 	}
-	if account == "" {
-		account = by.Account
-	}
-	if region == "" {
-		region = by.Region
+	home, at := s.names.Home()
+	account, region = cmp.Or(account, by.Account, home), cmp.Or(region, by.Region, at)
+	if by.Region == "" && s.names.HasRegion(region) {
+		id, err = registry.ParseID(account, region)
+		return id, prefix, rest, err
 	}
 	if (region != by.Region || !s.names.HasRegion(region)) && s.does(passwordRefusals) {
 		return registry.ID{}, "", "", errForeignPassword
@@ -186,9 +196,13 @@ func (s *Server) authorize(ctx context.Context, to target, actions ...string) er
 // noteDenied has a denial told, and returns it.
 func (s *Server) noteDenied(ctx context.Context, to target, err error) error {
 	var denied *auth.Denied
-	if errors.As(err, &denied) {
-		s.registry.NoteDenied(ctx, to.id, denied)
+	if !errors.As(err, &denied) {
+		return err
 	}
+	if to.by.Kind == auth.Anonymous {
+		return errUnauthorized // who logs in may be somebody who may
+	}
+	s.registry.NoteDenied(ctx, to.id, denied)
 	return err
 }
 

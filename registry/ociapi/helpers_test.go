@@ -49,6 +49,7 @@ type setup struct {
 	registry   registry.Options
 	names      endpoint.Options
 	authorizer auth.Authorizer
+	anonymous  bool
 	compat     ociapi.Compat
 	throttle   *throttle.Limiter
 	audit      *audit.Trail
@@ -131,7 +132,7 @@ func (d *door) mount(o setup) http.Handler {
 	names, err := endpoint.New(o.names)
 	must(d.t, err)
 	s, err := ociapi.New(ociapi.Options{
-		Registry: d.service, Credentials: d.verifier, Authorizer: o.authorizer, Names: names, Compat: o.compat, Throttle: o.throttle, Audit: o.audit,
+		Registry: d.service, Credentials: d.verifier, Authorizer: o.authorizer, Names: names, Compat: o.compat, Throttle: o.throttle, Audit: o.audit, Anonymous: o.anonymous,
 		Log:       slog.New(slog.NewTextHandler(d.log, nil)),
 		RequestID: func(context.Context) string { return "request-7" },
 	})

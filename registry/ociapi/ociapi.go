@@ -51,6 +51,9 @@ type Options struct {
 	// Compat says whose answers are given where the specification and ECR
 	// differ; "" means OCI.
 	Compat Compat
+	// Anonymous lets reads without credentials be answered where the policy of a
+	// repository or of the registry allows them to everyone.
+	Anonymous bool
 	// Throttle bounds how often each action is asked for; nil bounds nothing.
 	Throttle *throttle.Limiter
 	// Audit takes a record of each request; nil records nothing.
@@ -75,6 +78,7 @@ type Server struct {
 	authorizer  auth.Authorizer
 	names       *endpoint.Names
 	compat      Compat
+	anonymous   bool
 	throttle    *throttle.Limiter
 	audit       *audit.Trail
 	log         *slog.Logger
@@ -97,7 +101,10 @@ func New(o Options) (*Server, error) {
 	default:
 		return nil, fmt.Errorf("ociapi: no such compat: %q", o.Compat)
 	}
-	return &Server{o.Registry, o.Credentials, o.Authorizer, o.Names, o.Compat, o.Throttle, o.Audit, o.Log, o.RequestID}, nil
+	return &Server{
+		registry: o.Registry, credentials: o.Credentials, authorizer: o.Authorizer, names: o.Names, compat: o.Compat,
+		anonymous: o.Anonymous, throttle: o.Throttle, audit: o.Audit, log: o.Log, requestID: o.RequestID,
+	}, nil
 }
 
 // ServeHTTP answers one request.
@@ -142,10 +149,11 @@ func (s *Server) serve(call *audit.Call, w http.ResponseWriter, r *http.Request)
 		return challenge(w, site, err)
 	}
 	aim(call, to)
+	by = to.by
 	r = r.WithContext(auth.WithPrincipal(r.Context(), by))
 	actions := op.actions(r, to.query)
 	if to, err = s.permit(r, to, op, actions); err != nil {
-		return s.noteDenied(r.Context(), to, err)
+		return challenge(w, site, s.noteDenied(r.Context(), to, err))
 	}
 	if err := s.throttle.Take(by.Account, by.Region, actions...); err != nil {
 		return tooOften(w, err)
@@ -153,7 +161,7 @@ func (s *Server) serve(call *audit.Call, w http.ResponseWriter, r *http.Request)
 	if err := checkEncoding(r); err != nil {
 		return err
 	}
-	return s.noteDenied(r.Context(), to, op.serve(s, w, r, to))
+	return challenge(w, site, s.noteDenied(r.Context(), to, op.serve(s, w, r, to)))
 }
 
 // tooOften answers what comes too often, with the seconds to wait in Retry-After

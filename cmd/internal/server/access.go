@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/seed-78150930/berth/auth/access"
@@ -17,22 +18,32 @@ func (s *Server) openAccess() (err error) {
 	return err
 }
 
-// usesPause is how late the last use of an access key may be written.
-const usesPause = time.Minute
+const (
+	// usesPause is how late the last use of an access key may be written.
+	usesPause = time.Minute
+	// issuedPause is how late a registry password may be listed.
+	issuedPause = 5 * time.Second
+)
 
-// noteUses writes when keys were used, until ctx ends and then once more. What fails
-// is tried again the next time.
+// noteUses writes when keys were used and which registry passwords were made, until
+// ctx ends and then once more. What fails is tried again the next time.
 func (s *Server) noteUses(ctx context.Context) error {
-	tick := time.NewTicker(usesPause)
-	defer tick.Stop()
+	uses, issued := time.NewTicker(usesPause), time.NewTicker(issuedPause)
+	defer uses.Stop()
+	defer issued.Stop()
 	for {
+		var err error
 		select {
 		case <-ctx.Done():
-			return s.keeper.accounts.FlushUses(context.WithoutCancel(ctx))
-		case <-tick.C:
-			if err := s.keeper.accounts.FlushUses(ctx); err != nil {
-				s.log.Error("the use of keys cannot be written", "error", err)
-			}
+			last := context.WithoutCancel(ctx)
+			return errors.Join(s.keeper.accounts.FlushUses(last), s.credentials.FlushIssued(last))
+		case <-uses.C:
+			err = s.keeper.accounts.FlushUses(ctx)
+		case <-issued.C:
+			err = s.credentials.FlushIssued(ctx)
+		}
+		if err != nil {
+			s.log.Error("the use of keys cannot be written", "error", err)
 		}
 	}
 }

@@ -61,10 +61,10 @@ func homePort(ports []config.Port) config.Port {
 }
 
 // openDoors makes the doors of a port, for names that are to be in force.
-func (s *Server) openDoors(p *port, names *endpoint.Names) (*doors, error) {
+func (s *Server) openDoors(p *port, names *endpoint.Names, anonymous bool) (*doors, error) {
 	oci, err := ociapi.New(ociapi.Options{
 		Registry: s.registry, Credentials: s.credentials, Authorizer: s.access, Names: names,
-		Log: s.log, RequestID: requestID, Compat: ociapi.Compat(p.Compat), Throttle: s.throttle,
+		Log: s.log, RequestID: requestID, Compat: ociapi.Compat(p.Compat), Throttle: s.throttle, Anonymous: anonymous,
 	})
 	if err != nil {
 		return nil, err

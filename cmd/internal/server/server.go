@@ -130,7 +130,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 	s.throttle = throttle.New(nil, nil)
 	s.credentials, err = credentials.New(credentials.Options{
 		Accounts: s.keeper.accounts, TokenKeys: [][]byte{s.keeper.store.key.Derive("tokens")},
-		SpoolDir: s.keeper.store.spool, WebIdentities: web,
+		SpoolDir: s.keeper.store.spool, Home: s.options.Config.Account, WebIdentities: web,
 		HasRegion: func(region string) bool { return s.ports[0].doors.Load().names.HasRegion(region) },
 	})
 	if err != nil {
@@ -203,7 +203,7 @@ func (s *Server) take(c *config.Config) error {
 		if err != nil {
 			return err
 		}
-		if next[i], err = s.openDoors(p, names); err != nil {
+		if next[i], err = s.openDoors(p, names, c.AnonymousPull); err != nil {
 			return err
 		}
 	}
@@ -221,6 +221,7 @@ func (s *Server) take(c *config.Config) error {
 		return fmt.Errorf("%s: %w", c.Identities, err)
 	}
 	s.throttle.Configure(rates)
+	s.credentials.SetForms(credentials.Forms{Keys: c.Login.Keys, People: c.Login.People, Robots: c.Login.Robots})
 	s.config.Store(c)
 	s.registry.Configure(registryOptions(c))
 	return s.level.UnmarshalText([]byte(c.LogLevel))
