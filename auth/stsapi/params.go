@@ -165,15 +165,16 @@ func (p *params) duration(least, most time.Duration) time.Duration {
 	if text == "" {
 		return 0
 	}
-	const wrong = "1 validation error detected: Value '%.40s' at 'durationSeconds' failed to satisfy constraint: "
+	const wrong = "1 validation error detected: Value '%d' at 'durationSeconds' failed to satisfy constraint: "
 	seconds, err := strconv.Atoi(text)
 	switch {
 	case err != nil:
-		p.fail(wrong+"Member must be a whole number", text)
+		// What is no number may be a secret that came to the wrong place.
+		p.fail("1 validation error detected: Value at 'durationSeconds' failed to satisfy constraint: Member must be a whole number")
 	case seconds < int(least/time.Second):
-		p.fail(wrong+"Member must have value greater than or equal to %d", text, least/time.Second)
+		p.fail(wrong+"Member must have value greater than or equal to %d", seconds, least/time.Second)
 	case seconds > int(most/time.Second):
-		p.fail(wrong+"Member must have value less than or equal to %d", text, most/time.Second)
+		p.fail(wrong+"Member must have value less than or equal to %d", seconds, most/time.Second)
 	}
 	return time.Duration(seconds) * time.Second
 }
