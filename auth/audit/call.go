@@ -18,10 +18,11 @@ type Door string
 
 // The doors.
 const (
-	OCI   Door = "oci"    // /v2/
-	Links Door = "layers" // signed links to layers
-	ECR   Door = "ecr"
-	STS   Door = "sts"
+	OCI       Door = "oci"    // /v2/
+	Links     Door = "layers" // signed links to layers
+	ECR       Door = "ecr"
+	STS       Door = "sts"
+	Container Door = "container-credentials" // for tools on the same machine
 )
 
 // Call is one request on its way, as its record will tell of it. A door fills
@@ -34,6 +35,9 @@ type Call struct {
 	// name that a caller gave himself, ClaimedKey his access key id.
 	Principal           auth.Principal
 	Claimed, ClaimedKey string
+	// Federated is a web identity that called, once its token is proved; nil for
+	// others.
+	Federated *Federated
 	// Account and Region are those of the registry that the call is about.
 	Account, Region string
 	Resources       []Resource
@@ -68,6 +72,9 @@ type Call struct {
 	short    bool // the record had to be made shorter than its members are
 }
 
+// Federated is a web identity: who an issuer says that somebody is.
+type Federated struct{ Provider, Audience, Subject string }
+
 // Unknown is the event of a call that names no operation.
 const Unknown = "UnknownOperation"
 
@@ -88,7 +95,7 @@ func (t *Trail) Begin(w http.ResponseWriter, r *http.Request, door Door) (*Call,
 	} else if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
 		c.source = host
 	}
-	if door == STS {
+	if door == STS || door == Container {
 		c.Service = "sts"
 	}
 	if t.o.Required {

@@ -109,7 +109,13 @@ func (c *Call) resources(o *object) {
 // identity writes who called ("CloudTrail userIdentity element", user guide).
 func (c *Call) identity(o *object) {
 	p := c.Principal
-	switch {
+	switch f := c.Federated; {
+	case f != nil:
+		o.text("type", "WebIdentityUser", longestName)
+		o.text("principalId", f.Provider+":"+f.Audience+":"+f.Subject, 2*longestName)
+		o.text("userName", f.Subject, longestName)
+		o.text("identityProvider", f.Provider, longestName)
+		return
 	case p.Kind == auth.Anonymous, p.IsZero() && c.Claimed == "" && c.ClaimedKey == "":
 		o.text("type", "AWSAccount", longestName)
 		o.text("principalId", "ANONYMOUS_PRINCIPAL", longestName)

@@ -96,7 +96,7 @@ func (w *values) any(v reflect.Value, r rule, depth int) bool {
 		}
 		v = v.Elem()
 	}
-	if !v.IsValid() || r == dropped {
+	if !v.IsValid() || r == dropped || r == hidden && v.IsZero() {
 		return false
 	}
 	if len(w.b) >= w.limit || depth > deepest {

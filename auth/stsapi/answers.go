@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/seed-78150930/berth/auth"
+	"github.com/seed-78150930/berth/auth/audit"
 	"github.com/seed-78150930/berth/auth/credentials"
 )
 
@@ -84,7 +85,10 @@ func refusalOf(err error) (r *refusal, fault bool) {
 }
 
 // answer is an answer that says yes. It embeds metadata.
-type answer interface{ setRequestID(id string) }
+type answer interface {
+	setRequestID(id string)
+	elements() audit.Fields
+}
 
 type metadata struct {
 	RequestID string `xml:"ResponseMetadata>RequestId"`
@@ -105,6 +109,7 @@ func (a *API) writeError(w http.ResponseWriter, r *http.Request, id string, err 
 	if fault {
 		a.log.ErrorContext(r.Context(), "sts request failed", "error", err, "request", id)
 	}
+	audit.Of(r.Context()).Fail(refused.code, refused.message, err)
 	response := errorResponse{Type: "Sender", Code: refused.code, Message: refused.message, RequestID: id}
 	if refused.status >= http.StatusInternalServerError {
 		response.Type = "Receiver"

@@ -5,10 +5,12 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strings"
 	"time"
 
 	"github.com/seed-78150930/berth/auth"
+	"github.com/seed-78150930/berth/auth/audit"
 	"github.com/seed-78150930/berth/auth/credentials"
 )
 
@@ -43,15 +45,24 @@ type containerRefusal struct {
 
 func (a *API) serveContainer(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
-	key, err := a.container(r)
+	record, w, r := a.audit.Begin(w, r, audit.Container)
+	defer record.End()
+	a.respondContainer(w, r, record)
+	record.Answered()
+}
+
+func (a *API) respondContainer(w http.ResponseWriter, r *http.Request, record *audit.Call) {
+	key, err := a.container(r, record)
 	if err != nil {
 		refused, fault := refusalOf(err)
+		record.Fail(refused.code, refused.message, err)
 		if fault {
 			a.log.ErrorContext(r.Context(), "container credentials failed", "error", err, "request", a.requestID(r.Context()))
 		}
 		writeJSON(w, refused.status, containerRefusal{refused.code, refused.message})
 		return
 	}
+	record.Response = audit.Fields{temporaryKey{AccessKeyID: key.AccessKeyID, Expiration: key.Expiration}.element()}
 	writeJSON(w, http.StatusOK, key)
 }
 
@@ -71,14 +82,25 @@ var (
 	unknownPair = kind{"InvalidClientTokenId", http.StatusUnauthorized}
 )
 
-func (a *API) container(r *http.Request) (containerKey, error) {
+func (a *API) container(r *http.Request, record *audit.Call) (containerKey, error) {
+	id, secret, ok := strings.Cut(r.Header.Get("Authorization"), ":")
+	roles := r.URL.Query()["role"]
+	record.Event = "GetSessionToken"
+	if len(roles) > 0 {
+		note(record, call{params: url.Values{"Action": {"AssumeRole"}, roleARN.name: roles}})
+	}
+	if ok {
+		record.ClaimedKey = id
+	}
+	if err := unrecorded(record.Refused()); err != nil {
+		return containerKey{}, err
+	}
 	switch {
 	case !fromHere(r): // before anything else: from elsewhere there is nothing to learn
 		return containerKey{}, refuse(accessDenied, "Credentials are given to tools on this machine alone.")
 	case r.Method != http.MethodGet:
 		return containerKey{}, refuse(badMethod, "Only GET is answered here.")
 	}
-	id, secret, ok := strings.Cut(r.Header.Get("Authorization"), ":")
 	if !ok || len(r.Header.Values("Authorization")) != 1 {
 		return containerKey{}, refuse(unknownPair, "The Authorization header must be ID:SECRET of an access key or a robot key.")
 	}
@@ -86,7 +108,7 @@ func (a *API) container(r *http.Request) (containerKey, error) {
 	if err != nil {
 		return containerKey{}, err
 	}
-	roles := r.URL.Query()["role"]
+	record.Principal = by
 	switch len(roles) {
 	case 0:
 		s, err := a.credentials.GetSessionToken(r.Context(), by, containerLife)

@@ -16,6 +16,7 @@ import (
 	"net/http"
 
 	"github.com/seed-78150930/berth/auth"
+	"github.com/seed-78150930/berth/auth/audit"
 	"github.com/seed-78150930/berth/auth/credentials"
 )
 
@@ -36,6 +37,7 @@ type Options struct {
 	// makes one for each.
 	RequestID func(context.Context) string
 	Log       *slog.Logger // for faults; nil means none
+	Audit     *audit.Trail // takes a record of each request; nil means none
 }
 
 // API is the door, an http.Handler.
@@ -45,6 +47,7 @@ type API struct {
 	region      string
 	requestID   func(context.Context) string
 	log         *slog.Logger
+	audit       *audit.Trail
 	actions     map[string]action
 }
 
@@ -59,7 +62,7 @@ func New(o Options) (*API, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &API{o.Credentials, o.Authorizer, cmp.Or(o.Region, "us-east-1"), o.RequestID, o.Log, actions}, nil
+	return &API{o.Credentials, o.Authorizer, cmp.Or(o.Region, "us-east-1"), o.RequestID, o.Log, o.Audit, actions}, nil
 }
 
 // newRequestID is a random UUID (RFC 9562, version 4).
@@ -89,17 +92,27 @@ func isForm(r *http.Request) bool {
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id := a.requestID(r.Context())
 	w.Header().Set("x-amzn-RequestId", id)
-	result, err := a.do(r)
-	if err != nil {
+	record, w, r := a.audit.Begin(w, r, audit.STS)
+	defer record.End()
+	describe(record, r)
+	if result, err := a.do(r, record); err != nil {
 		a.writeError(w, r, id, err)
-		return
+	} else {
+		result.setRequestID(id)
+		answered(record, result)
+		write(w, http.StatusOK, result)
 	}
-	result.setRequestID(id)
-	write(w, http.StatusOK, result)
+	record.Answered()
 }
 
-func (a *API) do(r *http.Request) (answer, error) {
+func (a *API) do(r *http.Request, record *audit.Call) (answer, error) {
+	if err := unrecorded(record.Refused()); err != nil {
+		return nil, err
+	}
 	c, act, err := a.admit(r)
+	if c.params != nil {
+		note(record, c)
+	}
 	if err != nil {
 		return nil, err
 	}
