@@ -64,14 +64,14 @@ func homePort(ports []config.Port) config.Port {
 func (s *Server) openDoors(p *port, names *endpoint.Names, anonymous bool) (*doors, error) {
 	oci, err := ociapi.New(ociapi.Options{
 		Registry: s.registry, Credentials: s.credentials, Authorizer: s.access, Names: names,
-		Log: s.log, RequestID: requestID, Compat: ociapi.Compat(p.Compat), Throttle: s.throttle, Anonymous: anonymous,
+		Log: s.log, RequestID: requestID, Compat: ociapi.Compat(p.Compat), Throttle: s.throttle, Anonymous: anonymous, Audit: s.audit,
 	})
 	if err != nil {
 		return nil, err
 	}
 	ecr, err := ecrapi.New(ecrapi.Options{
 		Registry: s.registry, Credentials: s.credentials, Authorizer: s.access, Names: names,
-		PageKey: s.keeper.store.key.Derive("page tokens"), Throttle: s.throttle, Log: s.log, RequestID: requestID,
+		PageKey: s.keeper.store.key.Derive("page tokens"), Throttle: s.throttle, Audit: s.audit, Log: s.log, RequestID: requestID,
 	})
 	if err != nil {
 		return nil, err

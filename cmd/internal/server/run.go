@@ -59,7 +59,7 @@ func (s *Server) Run(ctx context.Context) error {
 	err = errors.Join(err, s.drain(ctx, public, func() { cutRequests(errStopping) }), private.Close())
 	stopWork()
 	workers.Wait()
-	err = errors.Join(err, s.registry.Close(context.WithoutCancel(ctx)), s.keeper.Close())
+	err = errors.Join(err, s.registry.Close(context.WithoutCancel(ctx)), s.audit.Close(), s.keeper.Close())
 	s.log.Info("stopped")
 	return err
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/seed-78150930/berth/auth/access"
 	"github.com/seed-78150930/berth/auth/accounts"
+	"github.com/seed-78150930/berth/auth/audit"
 	"github.com/seed-78150930/berth/auth/credentials"
 	"github.com/seed-78150930/berth/auth/throttle"
 	"github.com/seed-78150930/berth/cmd/internal/admin"
@@ -61,6 +62,7 @@ type Server struct {
 	credentials *credentials.Verifier
 	access      *access.Authorizer
 	denials     *access.Denials
+	audit       *audit.Trail // nil if nothing is recorded
 	throttle    *throttle.Limiter
 	ports       []*port      // one at least
 	tls         *tls.Config  // nil without TLS
@@ -121,6 +123,9 @@ func (s *Server) open(ctx context.Context) (err error) {
 		return err
 	}
 	if err := s.openAccess(); err != nil {
+		return err
+	}
+	if s.audit, err = s.openAudit(); err != nil {
 		return err
 	}
 	web, err := s.openWebIdentities()
@@ -268,5 +273,5 @@ func (s *Server) abandon() error {
 	if s.admin != nil {
 		errs = append(errs, s.admin.Close())
 	}
-	return errors.Join(append(errs, s.keeper.Close())...)
+	return errors.Join(append(errs, s.audit.Close(), s.keeper.Close())...)
 }
