@@ -169,7 +169,7 @@ func (v *Verifier) checkCarried(ctx context.Context, account string, c token.Car
 	}
 	for _, arn := range c.PolicyARNs {
 		_, err := v.accounts.Policy(ctx, account, arn)
-		if errors.Is(err, accounts.ErrNoPolicy) { // AWS's words are unknown
+		if errors.Is(err, accounts.ErrNoPolicy) || !strings.HasPrefix(arn, "arn:") { // AWS's words are unknown
 			return 0, refuse(InvalidParameter, "There is no policy %.200s that could limit the session.", arn)
 		}
 		if err != nil {

@@ -18,8 +18,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/seed-78150930/berth/auth"
+	"github.com/seed-78150930/berth/auth/access"
 	"github.com/seed-78150930/berth/auth/accounts"
 	"github.com/seed-78150930/berth/auth/credentials"
+	"github.com/seed-78150930/berth/auth/oidc"
 	"github.com/seed-78150930/berth/auth/sigv4/sigv4test"
 	"github.com/seed-78150930/berth/auth/stsapi"
 	"github.com/seed-78150930/berth/storage"
@@ -33,7 +35,9 @@ var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 // fixture is a server with one key.
 type fixture struct {
 	*httptest.Server
+	api      *stsapi.API
 	accounts *accounts.Store
+	verifier *credentials.Verifier
 	broken   bool // the index fails
 	now      time.Time
 	key      sigv4test.Key
@@ -53,6 +57,13 @@ func (x index) View(ctx context.Context, fn func(storage.Reader) error) error {
 	return x.Index.View(ctx, fn)
 }
 
+// noResources are resources that have no policies.
+type noResources struct{}
+
+func (noResources) Resource(context.Context, string) (auth.Resource, error) {
+	return auth.Resource{}, nil
+}
+
 func setUp(t *testing.T) *fixture {
 	t.Helper()
 	f := &fixture{now: start}
@@ -68,17 +79,27 @@ func setUp(t *testing.T) *fixture {
 		Index: index{memory.NewIndex(), f}, SealingKey: bytes.Repeat([]byte{1}, 32), Now: clock,
 	})
 	must(err)
-	v, err := credentials.New(credentials.Options{
+	web, err := oidc.New(oidc.Options{Client: &http.Client{}, Now: clock})
+	must(err)
+	f.verifier, err = credentials.New(credentials.Options{
 		Accounts: f.accounts, TokenKeys: [][]byte{bytes.Repeat([]byte{2}, 32)}, Now: clock,
-		HasRegion: func(r string) bool { return r == "us-east-1" },
+		HasRegion: func(r string) bool { return r == "us-east-1" }, WebIdentities: web,
 	})
+	must(err)
+	authorizer, err := access.New(access.Options{Identities: f.accounts, Resources: noResources{}, Now: clock})
 	must(err)
 	k, err := f.accounts.Create(context.Background(), account)
 	must(err)
 	f.key = sigv4test.Key{ID: k.ID, Secret: k.Secret.Reveal(), Region: "us-east-1", Service: "sts"}
-	api, err := stsapi.New(stsapi.Options{Credentials: v, Authorizer: auth.RootOnly{}, Log: slog.New(slog.NewTextHandler(&f.log, nil))})
+	f.api, err = stsapi.New(stsapi.Options{Credentials: f.verifier, Authorizer: authorizer, Log: slog.New(slog.NewTextHandler(&f.log, nil))})
 	must(err)
-	f.Server = httptest.NewServer(api)
+	f.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == stsapi.ContainerPath {
+			f.api.Container().ServeHTTP(w, r)
+			return
+		}
+		f.api.ServeHTTP(w, r)
+	}))
 	t.Cleanup(f.Close)
 	return f
 }

@@ -1,0 +1,507 @@
+package stsapi_test
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/xml"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/seed-78150930/berth/auth/accounts"
+	"github.com/seed-78150930/berth/auth/sigv4/sigv4test"
+)
+
+const (
+	other = "210987654321"
+	role  = "arn:aws:iam::123456789012:role/build"
+)
+
+// trust is a trust policy that allows an action to a principal, under conditions.
+func trust(principal, actions, conditions string) string {
+	return fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":%s,"Action":%s,"Condition":%s}]}`, principal, actions, conditions)
+}
+
+func allow(action, resource string) string {
+	return fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":%q,"Resource":%q}]}`, action, resource)
+}
+
+func deny(action, resource string) string {
+	return strings.Replace(allow(action, resource), "Allow", "Deny", 1)
+}
+
+// user makes a user with a key and a policy, "" for none.
+func (f *fixture) user(t *testing.T, account, name, policy string, tags map[string]string) sigv4test.Key {
+	t.Helper()
+	ctx := context.Background()
+	if _, err := f.accounts.CreateUser(ctx, account, accounts.NewUser{Name: name, Tags: tags}); err != nil {
+		t.Fatal(err)
+	}
+	f.give(t, accounts.HolderUser, account, name, policy)
+	k, err := f.accounts.CreateFor(ctx, account, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sigv4test.Key{ID: k.ID, Secret: k.Secret.Reveal(), Region: "us-east-1", Service: "sts"}
+}
+
+func (f *fixture) give(t *testing.T, kind accounts.HolderKind, account, name, policy string) {
+	t.Helper()
+	if policy == "" {
+		return
+	}
+	if err := f.accounts.PutInline(context.Background(), accounts.Holder{Account: account, Kind: kind, Name: name}, "own", policy); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (f *fixture) role(t *testing.T, account, name, trust string) accounts.Role {
+	t.Helper()
+	r, err := f.accounts.CreateRole(context.Background(), account, accounts.NewRole{Name: name, Trust: trust, MaxSession: 2 * time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// assuming is the form of AssumeRole with more parameters.
+func assuming(more ...string) string {
+	v := url.Values{"Action": {"AssumeRole"}, "Version": {"2011-06-15"}, "RoleArn": {role}, "RoleSessionName": {"run"}}
+	for i := 0; i < len(more); i += 2 {
+		v.Set(more[i], more[i+1])
+		if more[i+1] == "absent" {
+			v.Del(more[i])
+		}
+	}
+	return v.Encode()
+}
+
+type assumed struct {
+	Result struct {
+		Credentials struct {
+			AccessKeyID     string `xml:"AccessKeyId"`
+			SecretAccessKey string
+			SessionToken    string
+			Expiration      time.Time
+		}
+		AssumedRoleUser  struct{ AssumedRoleId, Arn string }
+		PackedPolicySize *int
+		SourceIdentity   string
+		Provider         string
+		Audience         string
+		Subject          string `xml:"SubjectFromWebIdentityToken"`
+	} `xml:",any"`
+}
+
+func (a assumed) key() sigv4test.Key {
+	c := a.Result.Credentials
+	return sigv4test.Key{ID: c.AccessKeyID, Secret: c.SecretAccessKey, Token: c.SessionToken, Region: "us-east-1", Service: "sts"}
+}
+
+// call sends a form, signed with a key unless it is zero.
+func (f *fixture) call(t *testing.T, k sigv4test.Key, body string) (int, string) {
+	t.Helper()
+	r := f.form(t, body)
+	if k.ID != "" {
+		k.Sign(r, body, f.now)
+	}
+	return f.send(t, r)
+}
+
+func (f *fixture) assume(t *testing.T, k sigv4test.Key, body string) assumed {
+	t.Helper()
+	status, text := f.call(t, k, body)
+	var got assumed
+	if err := xml.Unmarshal([]byte(text), &got); err != nil || status != 200 {
+		t.Fatalf("%d %v %s", status, err, text)
+	}
+	return got
+}
+
+// refused is code and message of a refusal.
+func (f *fixture) refused(t *testing.T, k sigv4test.Key, body string) (status int, code, message string) {
+	t.Helper()
+	status, text := f.call(t, k, body)
+	var got struct {
+		Error struct{ Code, Message string }
+	}
+	if err := xml.Unmarshal([]byte(text), &got); err != nil {
+		t.Fatalf("%v in %s", err, text)
+	}
+	return status, got.Error.Code, got.Error.Message
+}
+
+func (f *fixture) whoami(t *testing.T, k sigv4test.Key) string {
+	t.Helper()
+	status, text := f.call(t, k, identity)
+	var got struct {
+		Result struct{ Arn, UserId, Account string } `xml:"GetCallerIdentityResult"`
+	}
+	if err := xml.Unmarshal([]byte(text), &got); err != nil || status != 200 {
+		return fmt.Sprint(status)
+	}
+	return got.Result.Arn + " " + got.Result.UserId + " " + got.Result.Account
+}
+
+const me = `{"AWS":"arn:aws:iam::123456789012:user/jo"}`
+
+func TestAssumeRole(t *testing.T) {
+	f := setUp(t)
+	jo := f.user(t, account, "jo", "", nil)
+	r := f.role(t, account, "build", trust(me, `["sts:AssumeRole","sts:TagSession","sts:SetSourceIdentity"]`, `{}`))
+	got := f.assume(t, jo, assuming("DurationSeconds", "7200", "SourceIdentity", "jo", "Policy", allow("ecr:*", "*"),
+		"PolicyArns.member.1.arn", "arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryReadOnly", "Tags.member.1.Key", "team", "Tags.member.1.Value", "red"))
+	if u := got.Result.AssumedRoleUser; u.AssumedRoleId != r.ID+":run" || u.Arn != "arn:aws:sts::123456789012:assumed-role/build/run" {
+		t.Errorf("assumed %+v", u)
+	}
+	if p := got.Result.PackedPolicySize; p == nil || *p < 1 || *p > 20 || got.Result.SourceIdentity != "jo" {
+		t.Errorf("packed %v, source identity %q", p, got.Result.SourceIdentity)
+	}
+	if !got.Result.Credentials.Expiration.Equal(start.Add(2 * time.Hour)) {
+		t.Errorf("until %s", got.Result.Credentials.Expiration)
+	}
+	if who := f.whoami(t, got.key()); who != "arn:aws:sts::123456789012:assumed-role/build/run "+r.ID+":run "+account {
+		t.Errorf("is %s", who)
+	}
+	p, body, err := f.verifier.Signed(f.signed(t, got.key()), "sts", 1<<10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body.Close()
+	p.Session.Lineage, p.Session.ID = "", ""
+	want := *p.Session
+	want.Policies, want.Tags, want.SourceIdentity = []string{allow("ecr:*", "*")}, map[string]string{"team": "red"}, "jo"
+	want.PolicyARNs = []string{"arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryReadOnly"}
+	want.Issuer, want.IssuerID, want.Name, want.Issued = r.ARN, r.ID, "run", start
+	if d := cmp.Diff(want, *p.Session); d != "" {
+		t.Error(d)
+	}
+	plain := f.assume(t, jo, assuming())
+	if plain.Result.PackedPolicySize != nil || !plain.Result.Credentials.Expiration.Equal(start.Add(time.Hour)) {
+		t.Errorf("without more: %+v", plain.Result)
+	}
+	if status, _ := f.call(t, plain.key(), session); status != 403 {
+		t.Errorf("GetSessionToken by a role's session: %d", status)
+	}
+}
+
+// TestWhoMayAssume has users of both accounts, with all that can stand in their
+// policies and in the role's.
+func TestWhoMayAssume(t *testing.T) {
+	const (
+		theAccount = `{"AWS":"arn:aws:iam::123456789012:root"}`
+		theOther   = `{"AWS":"210987654321"}`
+		himThere   = `{"AWS":"arn:aws:iam::210987654321:user/jo"}`
+		action     = `"sts:AssumeRole"`
+	)
+	may := allow("sts:AssumeRole", role)
+	both := func(a, b string) string {
+		return strings.TrimSuffix(a, "]}") + "," + strings.TrimSuffix(b[strings.Index(b, "[")+1:], "]}") + "]}"
+	}
+	for _, tt := range []struct {
+		name          string
+		account       string
+		trust, policy string
+		more          []string
+		ok            bool
+	}{
+		{"the trust policy names him", account, trust(me, action, `{}`), "", nil, true},
+		{"it names his account", account, trust(theAccount, action, `{}`), "", nil, false},
+		{"it names his account, which lets him", account, trust(theAccount, action, `{}`), may, nil, true},
+		{"his account alone lets him", account, trust(theOther, action, `{}`), may, nil, false},
+		{"it names everybody", account, trust(`"*"`, action, `{}`), "", nil, true},
+		{"it names him, his account denies", account, trust(me, action, `{}`), deny("sts:*", "*"), nil, false},
+		{"it names him and denies him", account, both(trust(me, action, `{}`), strings.Replace(trust(me, action, `{}`), "Allow", "Deny", 1)), "", nil, false},
+		{"it names another action", account, trust(me, `"sts:TagSession"`, `{}`), may, nil, false},
+		{"another name", account, trust(`{"AWS":"arn:aws:iam::123456789012:user/jo2"}`, action, `{}`), may, nil, false},
+		{"of another account, which lets him not", other, trust(theOther, action, `{}`), "", nil, false},
+		{"of another account, named, which lets him not", other, trust(himThere, action, `{}`), "", nil, false},
+		{"of another account, which lets him", other, trust(theOther, action, `{}`), may, nil, true},
+		{"of another account, not trusted", other, trust(theAccount, action, `{}`), may, nil, false},
+		{"of another account, of the same name", other, trust(me, action, `{}`), may, nil, false},
+		{"of another account, let do something else", other, trust(theOther, action, `{}`), allow("sts:AssumeRole", role+"2"), nil, false},
+
+		{"external id", account, trust(me, action, `{"StringEquals":{"sts:ExternalId":"x-1"}}`), "", []string{"ExternalId", "x-1"}, true},
+		{"wrong external id", account, trust(me, action, `{"StringEquals":{"sts:ExternalId":"x-1"}}`), "", []string{"ExternalId", "x-2"}, false},
+		{"no external id", account, trust(me, action, `{"StringEquals":{"sts:ExternalId":"x-1"}}`), "", nil, false},
+		{"session name", account, trust(me, action, `{"StringLike":{"sts:RoleSessionName":"${aws:username}-*"}}`), "", []string{"RoleSessionName", "jo-1"}, true},
+		{"wrong session name", account, trust(me, action, `{"StringLike":{"sts:RoleSessionName":"${aws:username}-*"}}`), "", nil, false},
+		{"his tag", account, trust(me, action, `{"StringEquals":{"aws:PrincipalTag/Team":"red"}}`), "", nil, true},
+		{"not his tag", account, trust(me, action, `{"StringEquals":{"aws:PrincipalTag/Team":"blue"}}`), "", nil, false},
+		{"without a second factor", account, trust(me, action, `{"Bool":{"aws:MultiFactorAuthPresent":"true"}}`), "", nil, false},
+		{"address", account, trust(me, action, `{"IpAddress":{"aws:SourceIp":"10.0.0.0/8"}}`), "", nil, false},
+		{"time", account, trust(me, action, `{"DateLessThan":{"aws:CurrentTime":"2026-03-01T12:00:01Z"}}`), "", nil, true},
+
+		{"tags that nothing allows", account, trust(me, action, `{}`), "", []string{"Tags.member.1.Key", "a", "Tags.member.1.Value", "b"}, false},
+		{"tags", account, trust(me, `["sts:AssumeRole","sts:TagSession"]`, `{"StringEquals":{"aws:RequestTag/a":"b"},"ForAllValues:StringEquals":{"aws:TagKeys":["a"]}}`), "",
+			[]string{"Tags.member.1.Key", "a", "Tags.member.1.Value", "b"}, true},
+		{"a tag too many", account, trust(me, `["sts:AssumeRole","sts:TagSession"]`, `{"ForAllValues:StringEquals":{"aws:TagKeys":["a"]}}`), "",
+			[]string{"Tags.member.1.Key", "c", "Tags.member.1.Value", "b"}, false},
+		{"source identity that nothing allows", account, trust(me, action, `{}`), "", []string{"SourceIdentity", "jo"}, false},
+		{"no role", account, trust(me, action, `{}`), may, []string{"RoleArn", role + "2"}, false},
+		{"role of another path", account, trust(me, action, `{}`), may, []string{"RoleArn", "arn:aws:iam::123456789012:role/x/build"}, false},
+		{"role of another partition", account, trust(me, action, `{}`), may, []string{"RoleArn", "arn:aws-cn:iam::123456789012:role/build"}, false},
+		{"not a role", account, trust(me, action, `{}`), may, []string{"RoleArn", "arn:aws:iam::123456789012:user/jo"}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := setUp(t)
+			jo := f.user(t, tt.account, "jo", tt.policy, map[string]string{"team": "red"})
+			f.role(t, account, "build", tt.trust)
+			form := assuming(tt.more...)
+			if tt.ok {
+				f.assume(t, jo, form)
+				return
+			}
+			values, _ := url.ParseQuery(form)
+			status, code, message := f.refused(t, jo, form)
+			want := "User: arn:aws:iam::" + tt.account + ":user/jo is not authorized to perform: sts:"
+			if status != 403 || code != "AccessDenied" || !strings.HasPrefix(message, want) || !strings.HasSuffix(message, " on resource: "+values.Get("RoleArn")) {
+				t.Errorf("%d %s %q", status, code, message)
+			}
+		})
+	}
+}
+
+func TestRootAssumesNoRole(t *testing.T) {
+	f := setUp(t)
+	f.role(t, account, "build", trust(`{"AWS":"123456789012"}`, `"sts:AssumeRole"`, `{}`))
+	if status, code, message := f.refused(t, f.key, assuming()); status != 403 || code != "AccessDenied" || message != "Roles may not be assumed by root accounts." {
+		t.Errorf("%d %s %s", status, code, message)
+	}
+}
+
+func TestAssumeRoleRefusals(t *testing.T) {
+	long := func(n int) string { return strings.Repeat("x", n) }
+	tag := func(key, value string) []string {
+		return []string{"Tags.member.1.Key", key, "Tags.member.1.Value", value}
+	}
+	f := setUp(t)
+	jo := f.user(t, account, "jo", "", nil)
+	f.role(t, account, "build", trust(me, `["sts:AssumeRole","sts:TagSession"]`, `{}`))
+	noise := func(n int) (text string) { // that cannot be packed
+		for len(text) < n {
+			text += rand.Text()
+		}
+		return text[:n]
+	}
+	var many []string
+	for i := range 51 {
+		many = append(many, fmt.Sprintf("Tags.member.%d.Key", i+1), fmt.Sprint(i), fmt.Sprintf("Tags.member.%d.Value", i+1), "")
+	}
+	var full []string
+	for i := range 50 {
+		full = append(full, fmt.Sprintf("Tags.member.%d.Key", i+1), fmt.Sprintf("%d%s", i, noise(120)), fmt.Sprintf("Tags.member.%d.Value", i+1), noise(200 + i)[i:])
+	}
+	for _, tt := range []struct {
+		name string
+		more []string
+		code string
+		text string
+	}{
+		{"no role", []string{"RoleArn", "absent"}, "ValidationError", "Value null at 'roleArn' failed to satisfy constraint: Member must not be null"},
+		{"short role", []string{"RoleArn", "x"}, "ValidationError", "Value 'x' at 'roleArn' failed to satisfy constraint: Member must have length greater than or equal to 20"},
+		{"long role", []string{"RoleArn", long(2049)}, "ValidationError", "less than or equal to 2048"},
+		{"no session name", []string{"RoleSessionName", "absent"}, "ValidationError", "'roleSessionName'"},
+		{"short session name", []string{"RoleSessionName", "x"}, "ValidationError", "greater than or equal to 2"},
+		{"long session name", []string{"RoleSessionName", long(65)}, "ValidationError", "less than or equal to 64"},
+		{"odd session name", []string{"RoleSessionName", "a/b"}, "ValidationError", "regular expression"},
+		{"too short", []string{"DurationSeconds", "899"}, "ValidationError", "greater than or equal to 900"},
+		{"too long", []string{"DurationSeconds", "43201"}, "ValidationError", "less than or equal to 43200"},
+		{"longer than the role's", []string{"DurationSeconds", "7201"}, "ValidationError", "MaxSessionDuration set for this role"},
+		{"long external id", []string{"ExternalId", long(1225)}, "ValidationError", "'externalId'"},
+		{"long policy", []string{"Policy", long(2049)}, "ValidationError", "'policy'"},
+		{"policy that is none", []string{"Policy", "{}"}, "MalformedPolicyDocument", ""},
+		{"policy with a principal", []string{"Policy", trust(`"*"`, `"ecr:*"`, `{}`)}, "MalformedPolicyDocument", ""},
+		{"policy that is not there", []string{"PolicyArns.member.1.arn", "arn:aws:iam::aws:policy/Absent"}, "InvalidParameterValue", "Absent"},
+		{"policy by its name", []string{"PolicyArns.member.1.arn", "AmazonEC2ContainerRegistryReadOnly"}, "InvalidParameterValue", ""},
+		{"eleven policies", []string{
+			"PolicyArns.member.1.arn", role, "PolicyArns.member.2.arn", role, "PolicyArns.member.3.arn", role, "PolicyArns.member.4.arn", role,
+			"PolicyArns.member.5.arn", role, "PolicyArns.member.6.arn", role, "PolicyArns.member.7.arn", role, "PolicyArns.member.8.arn", role,
+			"PolicyArns.member.9.arn", role, "PolicyArns.member.10.arn", role, "PolicyArns.member.11.arn", role,
+		}, "ValidationError", "'policyArns'"},
+		{"policy without its ARN", []string{"PolicyArns.member.1", role}, "ValidationError", "Value null at 'policyArns'"},
+		{"odd place", []string{"PolicyArns.member.01.arn", role}, "ValidationError", "no place in a list"},
+		{"place that is none", []string{"Tags.member.x.Key", "a"}, "ValidationError", "no place in a list"},
+		{"tag without a key", []string{"Tags.member.1.Value", "a"}, "ValidationError", "'tags.Key'"},
+		{"tag without a value", []string{"Tags.member.1.Key", "a", "Policy", "{}"}, "MalformedPolicyDocument", ""},
+		{"long key", tag(long(129), ""), "ValidationError", "128"},
+		{"long value", tag("a", long(257)), "ValidationError", "256"},
+		{"odd key", tag("a*", ""), "ValidationError", "regular expression"},
+		{"reserved key", tag("aws:x", ""), "InvalidParameterValue", "reserved"},
+		{"two keys that differ by case", append(tag("a", ""), "Tags.member.2.Key", "A", "Tags.member.2.Value", ""), "InvalidParameterValue", "Duplicate tag keys"},
+		{"51 tags", many, "ValidationError", "'tags'"},
+		{"transitive tag that is none", []string{"TransitiveTagKeys.member.1", "a"}, "InvalidParameterValue", "must be included in the requested tags"},
+		{"more than a session carries", full, "PackedPolicyTooLarge", "% of allotted space"},
+		{"second factor", []string{"SerialNumber", "x", "TokenCode", "123456"}, "AccessDenied", "MultiFactorAuthentication"},
+		{"source identity", []string{"SourceIdentity", "a b"}, "ValidationError", "'sourceIdentity'"},
+	} {
+		status, code, message := f.refused(t, jo, assuming(tt.more...))
+		if code != tt.code || !strings.Contains(message, tt.text) || status != 400 && code != "AccessDenied" {
+			t.Errorf("%s: %d %s %q", tt.name, status, code, message)
+		}
+		if len(message) > 600 {
+			t.Errorf("%s: a message of %d characters", tt.name, len(message))
+		}
+	}
+}
+
+// TestSessionsEnd ends all that a session of a role comes from, one at a time.
+func TestSessionsEnd(t *testing.T) {
+	ctx := context.Background()
+	for name, end := range map[string]func(*fixture, string) error{
+		"key deleted":         func(f *fixture, key string) error { return f.accounts.Delete(ctx, key) },
+		"key inactive":        func(f *fixture, key string) error { return f.accounts.SetActive(ctx, key, false) },
+		"key revoked":         func(f *fixture, key string) error { return f.accounts.RevokeKey(ctx, key) },
+		"user deleted":        func(f *fixture, _ string) error { return f.accounts.DeleteUser(ctx, account, "jo") },
+		"user disabled":       func(f *fixture, _ string) error { return f.updateUser(accounts.UserChange{Disabled: new(true)}) },
+		"user revoked":        func(f *fixture, _ string) error { return f.updateUser(accounts.UserChange{Revoke: true}) },
+		"role deleted":        func(f *fixture, _ string) error { return f.accounts.DeleteRole(ctx, account, "build") },
+		"role revoked":        func(f *fixture, _ string) error { return f.updateRole("build") },
+		"second role revoked": func(f *fixture, _ string) error { return f.updateRole("deploy") },
+		"role made anew": func(f *fixture, _ string) error {
+			if err := f.accounts.DeleteRole(ctx, account, "build"); err != nil {
+				return err
+			}
+			_, err := f.accounts.CreateRole(ctx, account, accounts.NewRole{Name: "build", Trust: trust(me, `"sts:AssumeRole"`, `{}`)})
+			return err
+		},
+	} {
+		f := setUp(t)
+		jo := f.user(t, account, "jo", "", nil)
+		f.role(t, account, "build", trust(me, `"sts:AssumeRole"`, `{}`))
+		f.role(t, account, "deploy", trust(`{"AWS":"`+role+`"}`, `"sts:AssumeRole"`, `{}`))
+		first := f.assume(t, jo, assuming()).key()
+		second := f.assume(t, first, assuming("RoleArn", strings.Replace(role, "build", "deploy", 1), "RoleSessionName", "two")).key()
+		if who := f.whoami(t, second); !strings.HasPrefix(who, "arn:aws:sts::123456789012:assumed-role/deploy/two ") {
+			t.Fatalf("%s: before: %s", name, who)
+		}
+		if err := end(f, jo.ID); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		status, code, _ := f.refused(t, second, identity)
+		if status != 403 || code != "InvalidClientTokenId" {
+			t.Errorf("%s: %d %s", name, status, code)
+		}
+		if who := f.whoami(t, first); (who == "403") == (name == "second role revoked") {
+			t.Errorf("%s: the first session is %s", name, who)
+		}
+	}
+}
+
+func (f *fixture) updateUser(c accounts.UserChange) error {
+	_, err := f.accounts.UpdateUser(context.Background(), account, "jo", c)
+	return err
+}
+
+func (f *fixture) updateRole(name string) error {
+	_, err := f.accounts.UpdateRole(context.Background(), account, name, accounts.RoleChange{Revoke: true})
+	return err
+}
+
+func TestChains(t *testing.T) {
+	f := setUp(t)
+	jo := f.user(t, account, "jo", "", nil)
+	actions := `["sts:AssumeRole","sts:TagSession","sts:SetSourceIdentity"]`
+	f.role(t, account, "build", trust(`"*"`, actions, `{}`))
+	first := f.assume(t, jo, assuming("DurationSeconds", "7200", "SourceIdentity", "jo", "Tags.member.1.Key", "Team", "Tags.member.1.Value", "red",
+		"Tags.member.2.Key", "own", "Tags.member.2.Value", "x", "TransitiveTagKeys.member.1", "Team")).key()
+	if _, code, message := f.refused(t, first, assuming("DurationSeconds", "3601")); code != "ValidationError" || !strings.Contains(message, "role chaining") {
+		t.Errorf("a long second session: %s %s", code, message)
+	}
+	if _, code, _ := f.refused(t, first, assuming("Tags.member.1.Key", "team", "Tags.member.1.Value", "blue")); code != "InvalidParameterValue" {
+		t.Errorf("another value of a transitive tag: %s", code)
+	}
+	if _, code, _ := f.refused(t, first, assuming("SourceIdentity", "eve")); code != "AccessDenied" {
+		t.Errorf("another source identity: %s", code)
+	}
+	next := f.assume(t, first, assuming())
+	if next.Result.SourceIdentity != "jo" {
+		t.Errorf("source identity %q", next.Result.SourceIdentity)
+	}
+	p, body, err := f.verifier.Signed(f.signed(t, next.key()), "sts", 1<<10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body.Close()
+	if d := cmp.Diff(map[string]string{"Team": "red"}, p.Session.Tags); d != "" {
+		t.Error(d)
+	}
+	k := first
+	for i := 2; ; i++ {
+		status, text := f.call(t, k, assuming())
+		if status != 200 {
+			if i != 9 || !strings.Contains(text, "one from the other") {
+				t.Errorf("role %d: %d %s", i, status, text)
+			}
+			return
+		}
+		var got assumed
+		if err := xml.Unmarshal([]byte(text), &got); err != nil {
+			t.Fatal(err)
+		}
+		k = got.key()
+	}
+}
+
+// TestTokenOfAnotherKey shows the token of one session with the key of another.
+func TestTokenOfAnotherKey(t *testing.T) {
+	f := setUp(t)
+	jo := f.user(t, account, "jo", "", nil)
+	f.role(t, account, "build", trust(me, `"sts:AssumeRole"`, `{}`))
+	one, two := f.assume(t, jo, assuming()).key(), f.assume(t, jo, assuming()).key()
+	one.Token = two.Token
+	if _, code, _ := f.refused(t, one, identity); code != "InvalidClientTokenId" {
+		t.Errorf("%s", code)
+	}
+	two.Secret = jo.Secret
+	if _, code, _ := f.refused(t, two, identity); code != "SignatureDoesNotMatch" {
+		t.Errorf("%s", code)
+	}
+}
+
+func TestUserSession(t *testing.T) {
+	f := setUp(t)
+	jo := f.user(t, account, "jo", allow("sts:AssumeRole", "*"), nil)
+	f.role(t, account, "build", trust(`{"AWS":"123456789012"}`, `"sts:AssumeRole"`, `{"BoolIfExists":{"aws:MultiFactorAuthPresent":"false"}}`))
+	k := f.assume(t, jo, session).key()
+	if got, want := f.whoami(t, k), f.whoami(t, jo); got != want || !strings.HasPrefix(got, "arn:aws:iam::123456789012:user/jo AIDA") {
+		t.Errorf("a session of the user is %s, the user %s", got, want)
+	}
+	if who := f.whoami(t, f.assume(t, k, assuming()).key()); !strings.HasPrefix(who, "arn:aws:sts::123456789012:assumed-role/build/run ") {
+		t.Errorf("acts as %s", who)
+	}
+}
+
+func TestGetAccessKeyInfo(t *testing.T) {
+	f := setUp(t)
+	jo := f.user(t, other, "jo", "", nil)
+	temporary := f.assume(t, jo, session).key()
+	asking := func(id string) string { return "Action=GetAccessKeyInfo&Version=2011-06-15&AccessKeyId=" + id }
+	for id, want := range map[string]string{f.key.ID: account, jo.ID: other, temporary.ID: other} {
+		if status, text := f.call(t, f.key, asking(id)); status != 200 || !strings.Contains(text, "<Account>"+want+"</Account>") {
+			t.Errorf("%s: %d %s", id, status, text)
+		}
+	}
+	for id, want := range map[string]string{"AKIAABSENTABSENT1234": "ValidationError", "ASIAxxxxxxxxxxxxxxxx": "ValidationError", "x": "ValidationError", "": "ValidationError"} {
+		if _, code, message := f.refused(t, f.key, asking(id)); code != want {
+			t.Errorf("%s: %s %s", id, code, message)
+		}
+	}
+	if _, code, message := f.refused(t, jo, asking(jo.ID)); code != "AccessDenied" || !strings.Contains(message, "sts:GetAccessKeyInfo on resource: *") {
+		t.Errorf("one who may not: %s %s", code, message)
+	}
+}
+
+// signed is a request that a key has signed.
+func (f *fixture) signed(t *testing.T, k sigv4test.Key) *http.Request {
+	t.Helper()
+	r := httptest.NewRequest("POST", "http://localhost/", nil)
+	k.Sign(r, "", f.now)
+	return r
+}
