@@ -51,6 +51,6 @@ func robotUser(r accounts.Robot, u accounts.User, region string) auth.Principal 
 
 func refusePair() *Error {
 	e := unrecognized()
-	e.Status = http.StatusUnauthorized
+	e.Status = http.StatusForbidden
 	return e
 }

@@ -79,7 +79,7 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 
 var (
 	badMethod   = kind{"MethodNotAllowed", http.StatusMethodNotAllowed}
-	unknownPair = kind{"InvalidClientTokenId", http.StatusUnauthorized}
+	unknownPair = kind{"InvalidClientTokenId", http.StatusForbidden}
 )
 
 func (a *API) container(r *http.Request, record *audit.Call) (containerKey, error) {
