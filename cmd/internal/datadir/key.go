@@ -75,6 +75,22 @@ func (d *Dir) loadKey() (Key, error) {
 	return k, nil
 }
 
+// ReadKey reads the master key of the data folder at a path, for those who only
+// read there, beside the server that has the folder. The error is fs.ErrNotExist
+// where there is none.
+func ReadKey(path string) (Key, error) {
+	name := filepath.Join(path, keysFile)
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return Key{}, fmt.Errorf("read the master key: %w", err)
+	}
+	k, ok := parseKey(string(text))
+	if !ok {
+		return Key{}, fmt.Errorf("%s holds no master key", name)
+	}
+	return k, nil
+}
+
 func (d *Dir) makeKey(name string) (Key, error) {
 	if _, err := os.Lstat(d.Index()); err == nil {
 		return Key{}, fmt.Errorf("%s is missing, and the access keys in %s cannot be opened without it; bring it back from a backup",
