@@ -4,24 +4,37 @@ import (
 	"path/filepath"
 
 	"github.com/seed-78150930/berth/auth/audit"
+	"github.com/seed-78150930/berth/cmd/internal/config"
+	"github.com/seed-78150930/berth/cmd/internal/datadir"
 )
 
 // noAudit is the value of the setting audit.file for a server that records nothing.
 const noAudit = "off"
 
-// openAudit opens the trail that the configuration asks for. It is nil where there is
-// none to be: also, if none is named, for a server that keeps nothing.
+// AuditFile is the file of the trail that a configuration asks for, "" where there
+// is none to be: also, if none is named, for a server that keeps nothing.
+func AuditFile(c *config.Config) string {
+	switch file := c.Audit.File; {
+	case file == noAudit, file == "" && c.InMemory():
+		return ""
+	case file != "":
+		return file
+	}
+	return filepath.Join(c.Data, "audit", "audit.jsonl")
+}
+
+// AuditKey is the key that seals the records of a server with a master key.
+func AuditKey(k datadir.Key) []byte { return k.Derive("audit") }
+
+// openAudit opens the trail that the configuration asks for, nil if it asks for none.
 func (s *Server) openAudit() (*audit.Trail, error) {
 	c := s.options.Config
-	file := c.Audit.File
-	switch {
-	case file == noAudit, file == "" && s.keeper.store.dir == nil:
+	file := AuditFile(c)
+	if file == "" {
 		return nil, nil
-	case file == "":
-		file = filepath.Join(s.keeper.store.dir.Path(), "audit", "audit.jsonl")
 	}
 	return audit.Open(audit.Options{
-		File: file, Key: s.keeper.store.key.Derive("audit"), MaxSize: int64(c.Audit.MaxSize), MaxAge: c.Audit.MaxAge, Keep: c.Audit.Keep,
+		File: file, Key: AuditKey(s.keeper.store.key), MaxSize: int64(c.Audit.MaxSize), MaxAge: c.Audit.MaxAge, Keep: c.Audit.Keep,
 		Required: c.Audit.Required, Account: c.Account, Region: c.Region, Log: s.log,
 	})
 }
