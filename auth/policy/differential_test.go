@@ -257,6 +257,7 @@ func FuzzParse(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
+		policy.Lint(text)
 		for name, parse := range map[string]func(string) (*policy.Document, error){
 			"identity": policy.ParseIdentity, "trust": policy.ParseTrust,
 			"repository": func(s string) (*policy.Document, error) { return policy.ParseRepository(s, "aws") },

@@ -9,14 +9,13 @@ type Keys map[string][]string
 // the rest is the key of a tag. Those of a web identity ("token.example.com:sub")
 // have the name of its issuer and are not here.
 //
-// The last four are Berth's own. They come with each call that can move a tag, once
-// for each tag that it moves, and so are the same for a push by either door, a copy
-// or a retag:
+// The last four are Berth's own. They come with each call that can move a tag or take
+// it away, once for each tag, and are the same at both doors:
 //
 //   - berth:ImageTag: the tag
 //   - berth:ImageDigest: the digest that it will have
 //   - berth:MediaType: the media type of that manifest
-//   - berth:TagExists: "true" if the tag is there already, on whatever image
+//   - berth:TagExists: "true" if the tag names an image that loses it by the call
 var KnownKeys = []string{
 	"aws:CurrentTime",
 	"aws:EpochTime",

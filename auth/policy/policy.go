@@ -58,16 +58,19 @@ const (
 
 // Error says what is wrong with a text: ECR's reason for policies of repositories
 // and registries, and the place with IAM's words, where it has any, for others.
-type Error struct{ Reason string }
+type Error struct {
+	Reason     string
+	path, what string // Reason's parts, where it has a place
+}
 
 // Error implements error.
 func (e *Error) Error() string { return e.Reason }
 
 // Reasons, as ECR has them (ECR reference, errors-and-limits.md section 3).
 var (
-	errRepository = &Error{"Invalid repository policy provided"}
-	errRegistry   = &Error{"Invalid registry policy provided"}
-	errPrincipal  = &Error{"Principal not found"}
+	errRepository = &Error{Reason: "Invalid repository policy provided"}
+	errRegistry   = &Error{Reason: "Invalid registry policy provided"}
+	errPrincipal  = &Error{Reason: "Principal not found"}
 )
 
 // ParseRepository reads a repository policy. Account ids among the principals
@@ -194,13 +197,14 @@ func (r *reader) wrong() error {
 
 // fail notes what is wrong with a member of a statement, or of the document.
 func (r *reader) fail(member, what string) {
-	place := strings.Trim(r.at+"."+member, ".")
-	if place != "" {
-		what = place + ": " + what
+	if r.failure != nil {
+		return
 	}
-	if r.failure == nil {
-		r.failure = &Error{what}
+	e := &Error{Reason: what, path: strings.Trim(r.at+"."+member, "."), what: what}
+	if e.path != "" {
+		e.Reason = e.path + ": " + what
 	}
+	r.failure = e
 }
 
 // unknown notes a principal that is none.
