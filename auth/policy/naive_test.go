@@ -209,9 +209,17 @@ func naiveCompare(operator, v, w string, variables bool, keys policy.Keys) bool 
 		return okA && okB && naiveOrder(how, a.Cmp(b))
 	}
 	how := strings.TrimPrefix(operator, "Date")
-	a, errA := time.Parse(time.RFC3339, v)
-	b, errB := time.Parse(time.RFC3339, w)
-	return errA == nil && errB == nil && naiveOrder(how, a.Compare(b))
+	a, b := naiveDate(v), naiveDate(w)
+	return a != nil && b != nil && naiveOrder(how, a.Cmp(b))
+}
+
+// naiveDate is the seconds since 1970 of a date with all its parts, or of a number.
+func naiveDate(s string) *big.Rat {
+	if t, err := time.Parse(time.RFC3339, s); err == nil {
+		return big.NewRat(t.Unix(), 1)
+	}
+	n, _ := new(big.Rat).SetString(s)
+	return n
 }
 
 func naiveOrder(how string, c int) bool {
