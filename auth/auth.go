@@ -5,8 +5,10 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 
 	"github.com/seed-78150930/berth/auth/policy"
 )
@@ -76,6 +78,18 @@ type Denied struct {
 func (d *Denied) Error() string {
 	return fmt.Sprintf("User: %s is not authorized to perform: %s on resource: %s %s",
 		d.Check.Principal.ARN, d.Check.Action, d.Check.Resource, d.Reason)
+}
+
+// DenialHeader is the header in which an answer carries Denied.Code, since ECR's
+// sentence has no room for it.
+const DenialHeader = "X-Berth-Denial"
+
+// SetDenial puts the code of a denial into the header of its answer, if err is one.
+func SetDenial(h http.Header, err error) {
+	var denied *Denied
+	if errors.As(err, &denied) && denied.Code != "" {
+		h.Set(DenialHeader, denied.Code)
+	}
 }
 
 // RootOnly is the Authorizer of a server without policies: the root of an

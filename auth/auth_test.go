@@ -3,6 +3,8 @@ package auth_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/http"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -105,5 +107,17 @@ func TestPreparedByAFunction(t *testing.T) {
 	want := []policy.Keys{{"a": {"1"}}, {"a": {"1"}, "berth:imagetag": {"v1"}}, {"a": {"1"}, "berth:tagexists": {"true"}}}
 	if d := cmp.Diff(want, asked); d != "" {
 		t.Error(d)
+	}
+}
+
+func TestSetDenial(t *testing.T) {
+	h := http.Header{}
+	for _, err := range []error{nil, errors.New("x"), &auth.Denied{}} {
+		if auth.SetDenial(h, err); len(h) != 0 {
+			t.Errorf("%v: %v", err, h)
+		}
+	}
+	if auth.SetDenial(h, fmt.Errorf("put image: %w", &auth.Denied{Code: "K7QX2MPA"})); h.Get(auth.DenialHeader) != "K7QX2MPA" {
+		t.Errorf("%v", h)
 	}
 }

@@ -119,6 +119,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (a *API) respond(w http.ResponseWriter, r *http.Request, c *call, id string) {
 	out, err := a.answer(r, c)
 	if err != nil {
+		auth.SetDenial(w.Header(), err)
 		f := a.failure(r.Context(), id, c.op, err)
 		c.record.Fail(f.Type, f.Message, err)
 		write(w, f.status, f)

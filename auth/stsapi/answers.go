@@ -110,6 +110,7 @@ func (a *API) writeError(w http.ResponseWriter, r *http.Request, id string, err 
 		a.log.ErrorContext(r.Context(), "sts request failed", "error", err, "request", id)
 	}
 	audit.Of(r.Context()).Fail(refused.code, refused.message, err)
+	auth.SetDenial(w.Header(), err)
 	response := errorResponse{Type: "Sender", Code: refused.code, Message: refused.message, RequestID: id}
 	if refused.status >= http.StatusInternalServerError {
 		response.Type = "Receiver"

@@ -155,6 +155,7 @@ func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	if !ok {
 		status, body = http.StatusInternalServerError, s.fault(r, err)
 	}
+	auth.SetDenial(w.Header(), err)
 	noteFailure(audit.Of(r.Context()), body, err)
 	var own *refusal
 	if errors.As(err, &own) && s.writeBare(w, r, own) {
