@@ -25,6 +25,7 @@ import (
 	"github.com/seed-78150930/berth/registry"
 	"github.com/seed-78150930/berth/registry/digest"
 	"github.com/seed-78150930/berth/registry/endpoint"
+	"github.com/seed-78150930/berth/storage"
 	"github.com/seed-78150930/berth/storage/memory"
 )
 
@@ -46,6 +47,8 @@ type bench struct {
 	api      *ecrapi.API
 	registry *registry.Service
 	verifier *credentials.Verifier
+	keys     *accounts.Store
+	store    storage.Index
 	log      *bytes.Buffer
 }
 
@@ -67,7 +70,7 @@ func open(t testing.TB, change ...func(*setup)) *bench {
 	for _, fn := range change {
 		fn(&s)
 	}
-	b := &bench{TB: t, log: new(bytes.Buffer)}
+	b := &bench{TB: t, log: new(bytes.Buffer), store: s.registry.Index}
 	store, err := accounts.Open(t.Context(), accounts.Options{
 		Index: index, SealingKey: bytes.Repeat([]byte{1}, 32),
 		Static: []accounts.Static{
@@ -76,6 +79,7 @@ func open(t testing.TB, change ...func(*setup)) *bench {
 		},
 	})
 	b.must(err)
+	b.keys = store
 	names, err := endpoint.New(s.names)
 	b.must(err)
 	b.verifier, err = credentials.New(credentials.Options{
