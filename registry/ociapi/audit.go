@@ -62,7 +62,7 @@ func describe(c *audit.Call, r *http.Request) {
 
 // aim notes what the request turned out to be about.
 func aim(c *audit.Call, to target) {
-	c.Account, c.Region = to.id.Account, to.id.Region
+	c.Principal, c.Account, c.Region = to.by, to.id.Account, to.id.Region
 	if to.name.IsZero() {
 		return
 	}

@@ -50,7 +50,6 @@ func (s *Server) serveLink(call *audit.Call, w http.ResponseWriter, r *http.Requ
 		return err
 	}
 	to := target{by: by, id: name.ID(), name: name, ref: d.String()}
-	call.Principal = by
 	aim(call, to)
 	r = r.WithContext(auth.WithPrincipal(r.Context(), by))
 	if err := s.authorize(r.Context(), to, getLayer); err != nil {

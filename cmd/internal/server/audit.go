@@ -1,6 +1,8 @@
 package server
 
 import (
+	"cmp"
+	"context"
 	"path/filepath"
 
 	"github.com/seed-78150930/berth/auth/audit"
@@ -37,4 +39,9 @@ func (s *Server) openAudit() (*audit.Trail, error) {
 		File: file, Key: AuditKey(s.keeper.store.key), MaxSize: int64(c.Audit.MaxSize), MaxAge: c.Audit.MaxAge, Keep: c.Audit.Keep,
 		Required: c.Audit.Required, Account: c.Account, Region: c.Region, Log: s.log,
 	})
+}
+
+// ready says why requests would be refused, or fail.
+func (s *Server) ready(ctx context.Context) error {
+	return cmp.Or(s.registry.Ready(ctx), s.audit.Ready())
 }

@@ -24,7 +24,7 @@ func (s *Server) Status(ctx context.Context) (admin.Status, error) {
 		RepositoryURI: c.RepositoryURI, External: c.External,
 		Ready: true, Config: *s.shown.Load(),
 	}
-	err := s.registry.Ready(ctx)
+	err := s.ready(ctx)
 	if err == nil {
 		st.Jobs, err = s.jobStates(ctx)
 	}

@@ -77,12 +77,12 @@ func (s *Server) openDoors(p *port, names *endpoint.Names, anonymous bool) (*doo
 		return nil, err
 	}
 	sts, err := stsapi.New(stsapi.Options{
-		Credentials: s.credentials, Authorizer: s.access, Region: s.options.Config.Region, Log: s.log, RequestID: requestID,
+		Credentials: s.credentials, Authorizer: s.access, Region: s.options.Config.Region, Audit: s.audit, Log: s.log, RequestID: requestID,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &doors{names, oci, oci.LayerLinks(), ecr, sts, sts.Container(), s.registry.Ready}, nil
+	return &doors{names, oci, oci.LayerLinks(), ecr, sts, sts.Container(), s.ready}, nil
 }
 
 // accept is the listener of the port's http.Server, whose connections open
