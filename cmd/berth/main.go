@@ -75,7 +75,11 @@ func newRoot() *cobra.Command {
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newServe(), newEnv(), newLogin(), newLogout(), newUser(), newGroup(), newRole(), newPolicy(), newProvider(), newKey(), newRobot(), newExplain(), newCA(), newStatus(), newReload(), newHealthcheck(), newEvents(), newAudit(), newLifecycle(), newDoctor(), newVersion())
+	root.AddCommand(
+		newServe(), newEnv(), newLogin(), newLogout(),
+		newUser(), newGroup(), newRole(), newPolicy(), newProvider(), newKey(), newRobot(), newToken(), newExplain(),
+		newCA(), newStatus(), newReload(), newHealthcheck(), newEvents(), newAudit(), newLifecycle(), newDoctor(), newVersion(),
+	)
 	return root
 }
 

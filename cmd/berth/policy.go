@@ -15,7 +15,7 @@ func newPolicy() *cobra.Command {
 		`Make, change and delete managed policies, beside a running server or while it is
 stopped. A managed policy has a name of its own and is attached to users, groups and
 roles; four of Amazon's that users of ECR know are built in.`,
-		newPolicyCreate(), newPolicyList(), newPolicyShow(), newPolicyUpdate(), newPolicyDelete())
+		newPolicyCreate(), newPolicyList(), newPolicyShow(), newPolicyUpdate(), newPolicyDelete(), newPolicyCheck())
 }
 
 func newPolicyCreate() *cobra.Command {

@@ -118,3 +118,28 @@ func private(ts *testscript.TestScript, _ bool, args []string) {
 		return err
 	}))
 }
+
+// page NAME LANGUAGE [FILE] runs a page's blocks of shell, or writes its one block of
+// another language to a file.
+func page(ts *testscript.TestScript, _ bool, args []string) {
+	text, err := os.ReadFile(filepath.Join(docs, args[0]))
+	ts.Check(err)
+	blocks := 0
+	for _, part := range strings.Split(string(text), "\n```"+args[1]+"\n")[1:] {
+		block, _, _ := strings.Cut(part, "\n```")
+		blocks++
+		if args[1] != "sh" {
+			ts.Check(os.WriteFile(ts.MkAbs(args[2]), []byte(block), 0o600))
+			continue
+		}
+		if err := ts.Exec("sh", "-euc", block); err != nil {
+			ts.Fatalf("%s: %v\n%s", args[0], err, block)
+		}
+	}
+	if blocks == 0 || args[1] != "sh" && blocks > 1 {
+		ts.Fatalf("%s has %d blocks of %s", args[0], blocks, args[1])
+	}
+}
+
+// docs is the folder of pages, wherever scripts run.
+var docs, _ = filepath.Abs("../../docs")

@@ -40,6 +40,7 @@ func TestScripts(t *testing.T) {
 			"logged":  func(ts *testscript.TestScript, _ bool, args []string) { of(ts).logged(ts, args[0]) },
 			"exits":   exits,
 			"private": private,
+			"page":    page,
 		},
 	})
 }

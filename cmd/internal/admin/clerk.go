@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/seed-78150930/berth/auth/accounts"
+	"github.com/seed-78150930/berth/auth/credentials"
 )
 
 // Clerk answers calls about identities over the store that they are in. It is what a
@@ -16,6 +17,8 @@ type Clerk struct {
 	Account, Region string
 	// AnonymousPull says whether reads without credentials are answered at all.
 	AnonymousPull bool
+	// Credentials is asked for who makes registry passwords.
+	Credentials func() (*credentials.Verifier, error)
 	// Judge is asked for when a decision is to be explained.
 	Judge func(context.Context) (Judge, error)
 }
@@ -35,6 +38,7 @@ func (c *Clerk) answers() answers {
 	c.answerProviders(all)
 	c.answerKeys(all)
 	c.answerRobots(all)
+	c.answerPasswords(all)
 	c.answerDecisions(all)
 	return all
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/seed-78150930/berth/auth/accounts"
+	"github.com/seed-78150930/berth/auth/credentials"
 	"github.com/seed-78150930/berth/auth/policy"
 	"github.com/seed-78150930/berth/registry"
 	"github.com/seed-78150930/berth/registry/events"
@@ -53,7 +54,7 @@ func statusOf(err error) int {
 	case isAny(err, accounts.ErrExists, accounts.ErrInUse, accounts.ErrDeclared):
 		return http.StatusConflict
 	case isAny(err, accounts.ErrStatic, accounts.ErrBadAccount, accounts.ErrLimit, accounts.ErrInvalid, ErrNoPrincipal, errAction),
-		errors.As(err, new(*policy.Error)), registry.CodeOf(err) != "":
+		errors.As(err, new(*policy.Error)), errors.As(err, new(*credentials.Error)), registry.CodeOf(err) != "":
 		return http.StatusBadRequest
 	}
 	return http.StatusInternalServerError

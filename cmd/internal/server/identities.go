@@ -4,19 +4,30 @@ import (
 	"context"
 
 	"github.com/seed-78150930/berth/auth/access"
+	"github.com/seed-78150930/berth/auth/credentials"
 	"github.com/seed-78150930/berth/cmd/internal/admin"
 	"github.com/seed-78150930/berth/cmd/internal/config"
 	"github.com/seed-78150930/berth/registry"
 )
 
-// clerk answers what commands ask about identities, and has judge explain decisions.
-func (k *Keeper) clerk(c *config.Config, judge func(context.Context) (admin.Judge, error)) *admin.Clerk {
-	return &admin.Clerk{Accounts: k.accounts, Account: c.Account, Region: c.Region, AnonymousPull: c.AnonymousPull, Judge: judge}
+// clerk answers what commands ask about identities, but for what takes more than the
+// store of them.
+func (k *Keeper) clerk(c *config.Config) *admin.Clerk {
+	return &admin.Clerk{Accounts: k.accounts, Account: c.Account, Region: c.Region, AnonymousPull: c.AnonymousPull}
 }
 
 // Call implements admin.Keeper.
 func (k *Keeper) Call(ctx context.Context, name string, question []byte) ([]byte, error) {
-	return k.clerk(k.config, k.judge).Call(ctx, name, question)
+	clerk := k.clerk(k.config)
+	clerk.Credentials, clerk.Judge = k.credentials, k.judge
+	return clerk.Call(ctx, name, question)
+}
+
+// credentials makes registry passwords as the server of the store does.
+func (k *Keeper) credentials() (*credentials.Verifier, error) {
+	return credentials.New(credentials.Options{
+		Accounts: k.accounts, TokenKeys: [][]byte{k.store.key.Derive("tokens")}, Home: k.config.Account,
+	})
 }
 
 // judge opens a registry over the store for as long as it takes, which changes
@@ -39,7 +50,9 @@ func (k *Keeper) registry(ctx context.Context) (*registry.Service, error) {
 // Call implements admin.Keeper. What was asked is logged by its name alone: there may
 // be secrets in it.
 func (s *Server) Call(ctx context.Context, name string, question []byte) ([]byte, error) {
-	answer, err := s.keeper.clerk(s.config.Load(), s.judge).Call(ctx, name, question)
+	clerk := s.keeper.clerk(s.config.Load())
+	clerk.Credentials, clerk.Judge = func() (*credentials.Verifier, error) { return s.credentials, nil }, s.judge
+	answer, err := clerk.Call(ctx, name, question)
 	if err != nil {
 		s.log.Info("command refused", "call", name, "error", err)
 		return nil, err
