@@ -87,6 +87,8 @@ type Trail struct {
 	buffer  []byte // what out is made in
 	written mark   // where the chain is at the end of what is written
 	next    mark   // and at the end of out
+	// turnAgain is when to try again to begin a new file.
+	turnAgain time.Time
 
 	// syncing guards the head. It is taken before writing.
 	syncing sync.Mutex

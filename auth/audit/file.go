@@ -41,6 +41,9 @@ func (s *segment) trim() error {
 // draft ends the name of a file that is about to take the place of a full one.
 const draft = ".new"
 
+// turnPause is how long a file that should be replaced and could not be goes on.
+const turnPause = 10 * time.Second
+
 // turn begins a new file where the old one is full or old. Where that fails the
 // old one goes on. writing is held, and nothing waits in out.
 func (t *Trail) turn() {
@@ -49,7 +52,11 @@ func (t *Trail) turn() {
 	if s.size < t.o.MaxSize && !old || s.size == 0 {
 		return
 	}
+	if t.o.Now().Before(t.turnAgain) {
+		return
+	}
 	if err := t.replace(); err != nil {
+		t.turnAgain = t.o.Now().Add(turnPause)
 		t.log.Error("audit file not rotated", "err", err)
 		return
 	}

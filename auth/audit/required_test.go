@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -106,6 +107,7 @@ func TestRequiredTrailRotatesIntoRoomAlone(t *testing.T) {
 		t.Errorf("rotated without room: %v", got)
 	}
 	l.disk.RefuseRoom = nil
+	l.now = l.now.Add(time.Minute)
 	l.Step()
 	if got := l.files(); len(got) != 3 {
 		t.Errorf("not rotated with room: %v", got)
