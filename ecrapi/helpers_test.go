@@ -21,6 +21,7 @@ import (
 	"github.com/seed-78150930/berth/auth"
 	"github.com/seed-78150930/berth/auth/accounts"
 	"github.com/seed-78150930/berth/auth/credentials"
+	"github.com/seed-78150930/berth/auth/throttle"
 	"github.com/seed-78150930/berth/ecrapi"
 	"github.com/seed-78150930/berth/registry"
 	"github.com/seed-78150930/berth/registry/digest"
@@ -57,6 +58,7 @@ type setup struct {
 	registry registry.Options
 	names    endpoint.Options
 	api      ecrapi.Options
+	guard    *throttle.Guard
 }
 
 func open(t testing.TB, change ...func(*setup)) *bench {
@@ -84,7 +86,7 @@ func open(t testing.TB, change ...func(*setup)) *bench {
 	b.must(err)
 	b.verifier, err = credentials.New(credentials.Options{
 		Accounts: store, TokenKeys: [][]byte{bytes.Repeat([]byte{2}, 32)},
-		HasRegion: names.HasRegion, SpoolDir: t.TempDir(),
+		HasRegion: names.HasRegion, SpoolDir: t.TempDir(), Guard: s.guard,
 	})
 	b.must(err)
 	b.registry, err = registry.New(t.Context(), s.registry)

@@ -1,8 +1,11 @@
 package ecrapi_test
 
 import (
+	"net/http/httptest"
+	"net/netip"
 	"testing"
 
+	"github.com/seed-78150930/berth/auth"
 	"github.com/seed-78150930/berth/auth/throttle"
 )
 
@@ -15,4 +18,28 @@ func TestRequestsThatComeTooOften(t *testing.T) {
 	}
 	b.refused("DescribeRepositories", obj{}, "ThrottlingException", "Rate exceeded")
 	b.call("DescribeRegistry", obj{})
+}
+
+func TestGuessesHaveToWait(t *testing.T) {
+	b := open(t, func(s *setup) { s.guard = throttle.NewGuard(2, nil) })
+	ask := func(ip, secret string) any {
+		w := httptest.NewRecorder()
+		ctx := auth.WithRequest(b.Context(), auth.Request{SourceIP: netip.MustParseAddr(ip)})
+		b.api.ServeHTTP(w, request{target: targetPrefix + "DescribeRegistry", body: "{}", secret: secret}.make(ctx))
+		return b.decode(w.Body.Bytes())["__type"]
+	}
+	for _, try := range []struct {
+		ip, secret string
+		want       any
+	}{
+		{"192.0.2.1", "a guess", "InvalidSignatureException"},
+		{"192.0.2.1", "another", "InvalidSignatureException"},
+		{"192.0.2.1", "a third", "ThrottlingException"},
+		{"192.0.2.1", "secret-of-here", "ThrottlingException"},
+		{"192.0.2.2", "secret-of-here", nil},
+	} {
+		if got := ask(try.ip, try.secret); got != try.want {
+			t.Errorf("%s from %s: %v, want %v", try.secret, try.ip, got, try.want)
+		}
+	}
 }

@@ -30,7 +30,8 @@ func (v *Verifier) SetForms(f Forms) { v.forms.Store(&f) }
 // registry password or, as Forms says, an access key's id or a robot key's with the
 // secret, or the name of a user ("alice" in the server's own account, else
 // "123456789012/alice") with a password. The error is ErrBadPassword whatever is wrong
-// with them, also an ErrExpiredPassword, or a fault.
+// with them, also an ErrExpiredPassword; a *throttle.Exceeded after too many guesses; or
+// a fault.
 //
 // The Principal's Region is the one that issued a registry password; others are good
 // in all, and have "".
@@ -39,6 +40,14 @@ func (v *Verifier) SetForms(f Forms) { v.forms.Store(&f) }
 // by this server is refused without a look-up, and a name that is not there takes as
 // long as one that is.
 func (v *Verifier) Basic(ctx context.Context, name, password string) (auth.Principal, error) {
+	p, err := v.basic(ctx, name, password)
+	if err != nil {
+		return auth.Principal{}, v.noteGuess(ctx, name, err)
+	}
+	return p, nil
+}
+
+func (v *Verifier) basic(ctx context.Context, name, password string) (auth.Principal, error) {
 	forms := *v.forms.Load()
 	switch {
 	case name == User:
@@ -53,16 +62,13 @@ func (v *Verifier) Basic(ctx context.Context, name, password string) (auth.Princ
 
 func allowed(form bool, verify func() (auth.Principal, error)) (auth.Principal, error) {
 	if !form {
-		return auth.Principal{}, ErrBadPassword
+		return auth.Principal{}, errGuess
 	}
 	p, err := verify()
 	if errors.Is(err, errDead) || errors.Is(err, accounts.ErrBadPassword) {
-		err = ErrBadPassword
+		err = errGuess
 	}
-	if err != nil {
-		return auth.Principal{}, err
-	}
-	return p, nil
+	return p, err
 }
 
 // isKeyID says whether a user name is meant as the id of an access key.
@@ -71,6 +77,9 @@ func (v *Verifier) isKeyID(name string) bool {
 }
 
 func (v *Verifier) basicKey(ctx context.Context, id, secret string) (auth.Principal, error) {
+	if err := v.suspended(ctx, id); err != nil {
+		return auth.Principal{}, err
+	}
 	key, err := v.liveKey(ctx, id)
 	if err != nil {
 		return auth.Principal{}, err
@@ -99,6 +108,9 @@ func (v *Verifier) basicPerson(ctx context.Context, name, password string) (auth
 		return auth.Principal{}, err
 	}
 	defer v.people.leave()
+	if err := v.blocked(ctx, name); err != nil { // asked here, or all that wait would be let through at once
+		return auth.Principal{}, err
+	}
 	u, err := v.accounts.CheckPassword(ctx, account, rest, accounts.NewSecret(password))
 	if err != nil {
 		return auth.Principal{}, err

@@ -16,6 +16,7 @@ import (
 	"github.com/seed-78150930/berth/auth"
 	"github.com/seed-78150930/berth/auth/accounts"
 	"github.com/seed-78150930/berth/auth/oidc"
+	"github.com/seed-78150930/berth/auth/throttle"
 	"github.com/seed-78150930/berth/auth/token"
 	"github.com/seed-78150930/berth/registry/endpoint"
 )
@@ -41,6 +42,8 @@ type Options struct {
 	// WebIdentities verifies tokens of the accounts' providers; nil means that none is
 	// taken.
 	WebIdentities *oidc.Verifier
+	// Guard slows down who guesses; nil lets everybody try.
+	Guard *throttle.Guard
 }
 
 // Verifier checks credentials and issues those that are derived from others.
@@ -55,6 +58,7 @@ type Verifier struct {
 	forms     atomic.Pointer[Forms]
 	people    *people
 	issued    issued
+	guard     *throttle.Guard
 
 	webIdentities *oidc.Verifier
 }
@@ -77,7 +81,7 @@ func New(o Options) (*Verifier, error) {
 	}
 	v := &Verifier{
 		accounts: o.Accounts, tokens: tokens, now: o.Now, hasRegion: o.HasRegion, spool: spool, webIdentities: o.WebIdentities,
-		home: o.Home, people: newPeople(),
+		home: o.Home, people: newPeople(), guard: o.Guard,
 	}
 	v.SetForms(Forms{})
 	return v, nil
@@ -87,12 +91,15 @@ func New(o Options) (*Verifier, error) {
 // something was derived from it.
 var errDead = errors.New("credentials: access key is dead")
 
+// errNoKey is an errDead of a key that is not there.
+var errNoKey = fmt.Errorf("%w: there is none of its id", errDead)
+
 // liveKey returns an access key that is in force, or errDead.
 func (v *Verifier) liveKey(ctx context.Context, id string) (accounts.Key, error) {
 	key, err := v.accounts.Key(ctx, id)
 	switch {
 	case errors.Is(err, accounts.ErrNoKey):
-		return accounts.Key{}, errDead
+		return accounts.Key{}, errNoKey
 	case err != nil:
 		return accounts.Key{}, fmt.Errorf("look up access key: %w", err)
 	case !key.Active:

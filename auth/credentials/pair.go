@@ -14,10 +14,13 @@ import (
 
 // Pair verifies an id and its secret, of an access key or a robot key, and returns
 // whose they are, in region. The error is an *Error, the same whatever is wrong with
-// them, or a fault.
+// them; a *throttle.Exceeded after too many guesses; or a fault.
 func (v *Verifier) Pair(ctx context.Context, id, secret, region string) (auth.Principal, error) {
 	if strings.HasPrefix(id, accounts.PrefixRobot) {
 		return v.robotPair(ctx, id, secret, region)
+	}
+	if err := v.suspended(ctx, id); err != nil {
+		return auth.Principal{}, err
 	}
 	key, err := v.liveKey(ctx, id)
 	if err != nil && !errors.Is(err, errDead) {
@@ -25,7 +28,7 @@ func (v *Verifier) Pair(ctx context.Context, id, secret, region string) (auth.Pr
 	}
 	// Compared also where there is no such key, with a secret that none has.
 	if subtle.ConstantTimeCompare([]byte(key.Secret.Reveal()), []byte(secret)) != 1 || err != nil {
-		return auth.Principal{}, refusePair()
+		return auth.Principal{}, v.noteWrongSecret(ctx, id, refusePair())
 	}
 	v.accounts.NoteUse(id)
 	return owner(key, region), nil
@@ -34,7 +37,7 @@ func (v *Verifier) Pair(ctx context.Context, id, secret, region string) (auth.Pr
 func (v *Verifier) robotPair(ctx context.Context, id, secret, region string) (auth.Principal, error) {
 	robot, u, err := v.accounts.CheckRobot(ctx, id, accounts.NewSecret(secret))
 	if errors.Is(err, accounts.ErrBadPassword) {
-		return auth.Principal{}, refusePair()
+		return auth.Principal{}, v.noteWrongSecret(ctx, id, refusePair())
 	}
 	if err != nil {
 		return auth.Principal{}, fmt.Errorf("look up robot key: %w", err)

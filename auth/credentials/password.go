@@ -110,7 +110,7 @@ func (v *Verifier) open(ctx context.Context, password string) (auth.Principal, e
 		return auth.Principal{}, ErrExpiredPassword
 	}
 	if err != nil {
-		return auth.Principal{}, ErrBadPassword
+		return auth.Principal{}, errForged
 	}
 	if c.ID != "" {
 		revoked, err := v.accounts.PasswordRevoked(ctx, c.ID)

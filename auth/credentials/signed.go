@@ -24,8 +24,8 @@ type signer struct {
 //
 // The error is an *Error for what the caller did wrong (also a body over
 // limit, 413 RequestEntityTooLarge) and when too many bodies are held (503
-// ServiceUnavailable), else a fault: storage.ErrFull where a long body found no
-// room.
+// ServiceUnavailable), a *throttle.Exceeded after too many guesses, else a fault:
+// storage.ErrFull where a long body found no room.
 func (v *Verifier) Signed(r *http.Request, service string, limit int64) (auth.Principal, *Body, error) {
 	claim, by, err := v.claim(r, service)
 	if err != nil {
@@ -37,7 +37,7 @@ func (v *Verifier) Signed(r *http.Request, service string, limit int64) (auth.Pr
 	}
 	if err := claim.Verify(by.secret.Reveal(), body.sum); err != nil {
 		body.Close()
-		return auth.Principal{}, nil, refuseSignature(err)
+		return auth.Principal{}, nil, v.noteWrongSecret(r.Context(), claim.KeyID, refuseSignature(err))
 	}
 	v.accounts.NoteUse(by.who.KeyID)
 	return by.who, body, nil
@@ -67,7 +67,13 @@ func (v *Verifier) signer(ctx context.Context, claim *sigv4.Signature) (signer, 
 	if claim.Token != "" {
 		return v.temporarySigner(ctx, claim)
 	}
+	if err := v.suspended(ctx, claim.KeyID); err != nil {
+		return signer{}, err
+	}
 	key, err := v.liveKey(ctx, claim.KeyID)
+	if errors.Is(err, errNoKey) {
+		return signer{}, v.noteWrongSecret(ctx, claim.KeyID, unrecognized())
+	}
 	if err != nil {
 		return signer{}, refuseDead(err)
 	}

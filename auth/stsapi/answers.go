@@ -10,6 +10,7 @@ import (
 	"github.com/seed-78150930/berth/auth"
 	"github.com/seed-78150930/berth/auth/audit"
 	"github.com/seed-78150930/berth/auth/credentials"
+	"github.com/seed-78150930/berth/auth/throttle"
 )
 
 // refusal is an answer that says no. Its codes and statuses are STS's ("Common
@@ -34,6 +35,7 @@ var (
 	invalidAction    = kind{"InvalidAction", http.StatusBadRequest}
 	invalidParameter = kind{"InvalidParameterValue", http.StatusBadRequest}
 	malformedQuery   = kind{"MalformedQueryString", http.StatusNotFound}
+	throttled        = kind{"Throttling", http.StatusBadRequest}
 	missingAction    = kind{"MissingAction", http.StatusBadRequest}
 	validationError  = kind{"ValidationError", http.StatusBadRequest}
 )
@@ -71,7 +73,10 @@ var kinds = map[string]kind{
 func refusalOf(err error) (r *refusal, fault bool) {
 	var denied *auth.Denied
 	var bad *credentials.Error
+	var often *throttle.Exceeded
 	switch {
+	case errors.As(err, &often):
+		return refuse(throttled, "Rate exceeded"), false
 	case errors.As(err, &r):
 		return r, false
 	case errors.As(err, &denied):

@@ -63,7 +63,7 @@ var errUnauthorized = refuse(http.StatusUnauthorized, errcode.ErrorCodeUnauthori
 // where something changes.
 func (s *Server) authenticate(r *http.Request) (auth.Principal, error) {
 	if s.anonymous && len(r.Header.Values("Authorization")) == 0 && isRead(r) && r.URL.Path != "/v2/" && r.URL.Path != "/v2" {
-		return auth.Nobody(""), nil
+		return auth.Nobody(""), s.reads.Take(auth.RequestOf(r.Context()).SourceIP)
 	}
 	user, password, ok := r.BasicAuth()
 	if !ok || len(r.Header.Values("Authorization")) != 1 {

@@ -50,6 +50,8 @@ type setup struct {
 	names      endpoint.Options
 	authorizer auth.Authorizer
 	anonymous  bool
+	reads      *throttle.Addresses
+	guard      *throttle.Guard
 	compat     ociapi.Compat
 	throttle   *throttle.Limiter
 	audit      *audit.Trail
@@ -118,7 +120,7 @@ func build(t testing.TB, change ...func(*setup)) *door {
 	d.key, err = d.keys.Create(t.Context(), account)
 	must(t, err)
 	d.verifier, err = credentials.New(credentials.Options{
-		Accounts: d.keys, TokenKeys: [][]byte{bytes.Repeat([]byte{2}, 32)}, Now: d.clock,
+		Accounts: d.keys, TokenKeys: [][]byte{bytes.Repeat([]byte{2}, 32)}, Now: d.clock, Guard: o.guard,
 	})
 	must(t, err)
 	d.password = d.passwordOf(account, d.key.ID, region)
@@ -132,7 +134,7 @@ func (d *door) mount(o setup) http.Handler {
 	names, err := endpoint.New(o.names)
 	must(d.t, err)
 	s, err := ociapi.New(ociapi.Options{
-		Registry: d.service, Credentials: d.verifier, Authorizer: o.authorizer, Names: names, Compat: o.compat, Throttle: o.throttle, Audit: o.audit, Anonymous: o.anonymous,
+		Registry: d.service, Credentials: d.verifier, Authorizer: o.authorizer, Names: names, Compat: o.compat, Throttle: o.throttle, Audit: o.audit, Anonymous: o.anonymous, AnonymousReads: o.reads,
 		Log:       slog.New(slog.NewTextHandler(d.log, nil)),
 		RequestID: func(context.Context) string { return "request-7" },
 	})

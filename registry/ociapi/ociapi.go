@@ -54,6 +54,9 @@ type Options struct {
 	// Anonymous lets reads without credentials be answered where the policy of a
 	// repository or of the registry allows them to everyone.
 	Anonymous bool
+	// AnonymousReads bounds how many of those one address may ask for; nil bounds
+	// nothing.
+	AnonymousReads *throttle.Addresses
 	// Throttle bounds how often each action is asked for; nil bounds nothing.
 	Throttle *throttle.Limiter
 	// Audit takes a record of each request; nil records nothing.
@@ -79,6 +82,7 @@ type Server struct {
 	names       *endpoint.Names
 	compat      Compat
 	anonymous   bool
+	reads       *throttle.Addresses
 	throttle    *throttle.Limiter
 	audit       *audit.Trail
 	log         *slog.Logger
@@ -103,7 +107,7 @@ func New(o Options) (*Server, error) {
 	}
 	return &Server{
 		registry: o.Registry, credentials: o.Credentials, authorizer: o.Authorizer, names: o.Names, compat: o.Compat,
-		anonymous: o.Anonymous, throttle: o.Throttle, audit: o.Audit, log: o.Log, requestID: o.RequestID,
+		anonymous: o.Anonymous, reads: o.AnonymousReads, throttle: o.Throttle, audit: o.Audit, log: o.Log, requestID: o.RequestID,
 	}, nil
 }
 
@@ -133,7 +137,7 @@ func (s *Server) serve(call *audit.Call, w http.ResponseWriter, r *http.Request)
 	}
 	by, err := s.authenticate(r)
 	if err != nil {
-		return challenge(w, site, err)
+		return tooOften(w, challenge(w, site, err))
 	}
 	call.Principal = by
 	at, err := parseRoute(r.URL.EscapedPath())

@@ -64,7 +64,7 @@ func homePort(ports []config.Port) config.Port {
 func (s *Server) openDoors(p *port, names *endpoint.Names, anonymous bool) (*doors, error) {
 	oci, err := ociapi.New(ociapi.Options{
 		Registry: s.registry, Credentials: s.credentials, Authorizer: s.access, Names: names,
-		Log: s.log, RequestID: requestID, Compat: ociapi.Compat(p.Compat), Throttle: s.throttle, Anonymous: anonymous, Audit: s.audit,
+		Log: s.log, RequestID: requestID, Compat: ociapi.Compat(p.Compat), Throttle: s.throttle, Anonymous: anonymous, AnonymousReads: s.reads, Audit: s.audit,
 	})
 	if err != nil {
 		return nil, err

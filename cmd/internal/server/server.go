@@ -64,6 +64,8 @@ type Server struct {
 	denials     *access.Denials
 	audit       *audit.Trail // nil if nothing is recorded
 	throttle    *throttle.Limiter
+	guard       *throttle.Guard     // against guesses at secrets
+	reads       *throttle.Addresses // without credentials
 	ports       []*port      // one at least
 	tls         *tls.Config  // nil without TLS
 	local       *certs.Local // the authority that made them, nil if there is none of ours
@@ -133,9 +135,11 @@ func (s *Server) open(ctx context.Context) (err error) {
 		return err
 	}
 	s.throttle = throttle.New(nil, nil)
+	s.guard = throttle.NewGuard(s.options.Config.Limits.LoginFailures, nil)
+	s.reads = throttle.NewAddresses("anonymous read", s.options.Config.Limits.AnonymousReads, nil)
 	s.credentials, err = credentials.New(credentials.Options{
 		Accounts: s.keeper.accounts, TokenKeys: [][]byte{s.keeper.store.key.Derive("tokens")},
-		SpoolDir: s.keeper.store.spool, Home: s.options.Config.Account, WebIdentities: web,
+		SpoolDir: s.keeper.store.spool, Home: s.options.Config.Account, WebIdentities: web, Guard: s.guard,
 		HasRegion: func(region string) bool { return s.ports[0].doors.Load().names.HasRegion(region) },
 	})
 	if err != nil {
@@ -226,6 +230,8 @@ func (s *Server) take(c *config.Config) error {
 		return fmt.Errorf("%s: %w", c.Identities, err)
 	}
 	s.throttle.Configure(rates)
+	s.guard.Configure(c.Limits.LoginFailures)
+	s.reads.Configure(c.Limits.AnonymousReads)
 	s.credentials.SetForms(credentials.Forms{Keys: c.Login.Keys, People: c.Login.People, Robots: c.Login.Robots})
 	s.config.Store(c)
 	s.registry.Configure(registryOptions(c))

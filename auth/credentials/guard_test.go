@@ -1,0 +1,189 @@
+package credentials_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/seed-78150930/berth/auth"
+	"github.com/seed-78150930/berth/auth/credentials"
+	"github.com/seed-78150930/berth/auth/throttle"
+)
+
+var (
+	here  = netip.MustParseAddr("192.0.2.1")
+	there = netip.MustParseAddr("192.0.2.2")
+)
+
+func from(ip netip.Addr) context.Context {
+	return auth.WithRequest(context.Background(), auth.Request{SourceIP: ip})
+}
+
+// guarded is a fixture whose verifier lets three log-ins fail in a minute.
+func guarded(t *testing.T) *fixture {
+	t.Helper()
+	f := setUp(t)
+	f.Verifier = f.verifier(t, func(o *credentials.Options) { o.Home, o.Guard = account, throttle.NewGuard(3, f.clock) })
+	f.SetForms(allForms)
+	return f
+}
+
+// refusals are what tries at a name are answered, and the last wait that is told.
+func (f *fixture) refusals(ctx context.Context, n int, name string) (bad, often int, wait time.Duration) {
+	for range n {
+		_, err := f.Basic(ctx, name, "a wrong password")
+		var tooMany *throttle.Exceeded
+		switch {
+		case errors.As(err, &tooMany):
+			often, wait = often+1, tooMany.After
+		case errors.Is(err, credentials.ErrBadPassword):
+			bad++
+		}
+	}
+	return bad, often, wait
+}
+
+func TestGuessesHaveToWait(t *testing.T) {
+	f := guarded(t)
+	key := f.alice(t)
+	robot, secret := f.robot(t)
+	for name, right := range map[string]string{"alice": "correct horse", key.ID: key.Secret.Reveal(), robot: secret} {
+		if bad, often, wait := f.refusals(from(here), 5, name); bad != 3 || often != 2 || wait != 20*time.Second {
+			t.Errorf("%s: %d are refused, and %d told to wait %v", name, bad, often, wait)
+		}
+		if _, err := f.Basic(from(there), name, right); err != nil {
+			t.Errorf("%s: from elsewhere: %v", name, err)
+		}
+		_, err := f.Basic(from(here), name, right)
+		var tooMany *throttle.Exceeded
+		if name == key.ID && !errors.As(err, &tooMany) {
+			t.Errorf("%s: a right guess after too many: %v", name, err)
+		}
+		f.now = f.now.Add(20 * time.Second)
+		if _, err := f.Basic(from(here), name, right); err != nil {
+			t.Errorf("%s: after a while: %v", name, err)
+		}
+		f.now = f.now.Add(time.Hour)
+	}
+}
+
+// The right password of a person is not looked at either, where it has not been right
+// a moment ago.
+func TestRightGuessAfterTooMany(t *testing.T) {
+	f := guarded(t)
+	f.alice(t)
+	f.refusals(from(here), 3, "alice")
+	var tooMany *throttle.Exceeded
+	if _, err := f.Basic(from(here), "alice", "correct horse"); !errors.As(err, &tooMany) {
+		t.Errorf("%v", err)
+	}
+}
+
+// What was made here and has ended is no guess, and who shows what is right does not
+// wait for those who show what is wrong.
+func TestWhatIsNoGuess(t *testing.T) {
+	f := guarded(t)
+	key := f.alice(t)
+	revoked := f.passwordOf(t, key, "alice")
+	right, _, err := f.Password(t.Context(), f.principal())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.accounts.RevokeKey(t.Context(), key.ID); err != nil {
+		t.Fatal(err)
+	}
+	for range 50 {
+		if _, err := f.Basic(from(here), "AWS", revoked); !errors.Is(err, credentials.ErrBadPassword) {
+			t.Fatalf("revoked: %v", err)
+		}
+	}
+	if bad, often, _ := f.refusals(from(here), 40, "AWS"); bad != 30 || often != 10 {
+		t.Errorf("of forged passwords %d are refused and %d told to wait", bad, often)
+	}
+	if _, err := f.Basic(from(here), "AWS", right); err != nil {
+		t.Errorf("the right one: %v", err)
+	}
+	f.now = f.now.Add(13 * time.Hour)
+	for range 50 {
+		if _, err := f.Basic(from(here), "AWS", right); !errors.Is(err, credentials.ErrExpiredPassword) {
+			t.Fatalf("expired: %v", err)
+		}
+	}
+}
+
+func TestSignaturesThatAreGuessed(t *testing.T) {
+	for what, change := range map[string]func(f *fixture){
+		"wrong secret": func(f *fixture) { f.key.Secret = "guessed" },
+		"unknown key":  func(f *fixture) { f.key.ID = "AKIAABSENT" },
+	} {
+		f := guarded(t)
+		right := f.key
+		change(f)
+		show := func(ip netip.Addr) error {
+			r, _ := request("{}")
+			f.key.Sign(r, "{}", f.now)
+			_, body, err := f.Signed(r.WithContext(from(ip)), "ecr", limit)
+			if err == nil {
+				body.Close()
+			}
+			return err
+		}
+		var refused *credentials.Error
+		for range 3 {
+			if err := show(here); !errors.As(err, &refused) {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+		var tooMany *throttle.Exceeded
+		if err := show(here); !errors.As(err, &tooMany) || tooMany.After != 20*time.Second {
+			t.Errorf("%s, the fourth: %v", what, err)
+		}
+		known := f.key.ID == right.ID
+		f.key = right
+		if err := show(here); known != errors.As(err, &tooMany) {
+			t.Errorf("%s, then right: %v", what, err)
+		}
+		if err := show(there); err != nil {
+			t.Errorf("%s, then right from elsewhere: %v", what, err)
+		}
+	}
+}
+
+// TestGuessingTellsNothing tries passwords for a name that is there and one that is
+// not: ten thousand of them are answered the same, and a look takes as long.
+func TestGuessingTellsNothing(t *testing.T) {
+	f := guarded(t)
+	f.alice(t)
+	for _, ip := range []netip.Addr{here, there} {
+		told := map[string]string{}
+		for _, name := range []string{"alice", "nobody"} {
+			bad, often, wait := f.refusals(from(ip), 10_000, name)
+			told[name] = fmt.Sprint(bad, often, wait)
+			f.now = f.now.Add(time.Hour)
+		}
+		if told["alice"] != told["nobody"] || told["alice"] != "3 9997 20s" {
+			t.Errorf("%v", told)
+		}
+	}
+	open := f.verifier(t, func(o *credentials.Options) { o.Home = account })
+	open.SetForms(allForms)
+	took := map[string][]time.Duration{}
+	for range 15 {
+		for _, name := range []string{"alice", "nobody"} {
+			began := time.Now()
+			if _, err := open.Basic(t.Context(), name, "a wrong password"); !errors.Is(err, credentials.ErrBadPassword) {
+				t.Fatal(err)
+			}
+			took[name] = append(took[name], time.Since(began))
+		}
+	}
+	// The fastest of each are least disturbed by what else the machine does.
+	there, absent := slices.Min(took["alice"]), slices.Min(took["nobody"])
+	if ratio := float64(there) / float64(absent); ratio > 1.5 || ratio < 1/1.5 {
+		t.Errorf("a name that is there takes %v, another %v", there, absent)
+	}
+}
