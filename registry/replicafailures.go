@@ -56,7 +56,9 @@ func (s *Service) checkReplica(rd storage.Reader, from ID, to Name, absent bool)
 	}
 	root := fmt.Sprintf("arn:%s:iam::%s:root", endpoint.Partition(from.Region), from.Account)
 	for _, action := range actions {
-		q := policy.Request{Principal: policy.Principal{Account: from.Account, ARN: root}, Action: action, Resource: to.ARN()}
+		q := policy.Request{Principal: policy.Principal{Account: from.Account, ARN: root}, Action: action, Resource: to.ARN(), Keys: policy.Keys{
+			"aws:principalarn": {root}, "aws:principalaccount": {from.Account}, "aws:resourceaccount": {to.id.Account},
+		}}
 		if !letsIn(p, q, from.Account == to.id.Account) {
 			return &replicationFailure{FailedByPolicy, fmt.Sprintf(
 				"The registry policy of %s in %s does not allow %s to perform %s on resource: %s", to.id.Account, to.id.Region, root, action, to.ARN())}

@@ -36,6 +36,9 @@ func TestReplicationByPolicy(t *testing.T) {
 	statement := func(effect, principal, actions, resource string) string {
 		return fmt.Sprintf(`{"Sid": "x", "Effect": %q, "Principal": %s, "Action": [%s], "Resource": %q}`, effect, principal, actions, resource)
 	}
+	under := func(statement, account string) string {
+		return strings.TrimSuffix(statement, "}") + `, "Condition": {"StringEquals": {"aws:PrincipalAccount": "` + account + `"}}}`
+	}
 	const root, ours, both = `{"AWS": "arn:aws:iam::000000000000:root"}`, `{"AWS": "000000000000"}`, `"ecr:ReplicateImage", "ecr:CreateRepository"`
 	tests := []struct {
 		what       string
@@ -53,6 +56,8 @@ func TestReplicationByPolicy(t *testing.T) {
 		{"another repository", abroad, []string{statement("Allow", root, both, strings.Replace(all, "*", "team/other", 1))}, false, "FAILEDAccessDenied"},
 		{"the one repository", abroad, []string{statement("Allow", root, both, strings.Replace(all, "*", "team/app", 1))}, false, "COMPLETE"},
 		{"another account", abroad, []string{statement("Allow", `{"AWS": "222222222222"}`, both, all)}, false, "FAILEDAccessDenied"},
+		{"everybody of the account", abroad, []string{under(statement("Allow", `"*"`, both, "*"), "000000000000")}, false, "COMPLETE"},
+		{"everybody of another account", abroad, []string{under(statement("Allow", `"*"`, both, "*"), "222222222222")}, false, "FAILEDAccessDenied"},
 		{"a denial", abroad, []string{statement("Allow", root, both, all), statement("Deny", `"*"`, `"ecr:ReplicateImage"`, all)}, true, "FAILEDAccessDenied"},
 		{"the own account", west, []string{statement("Allow", `{"AWS": "222222222222"}`, both, "*")}, false, "COMPLETE"},
 		{"the own account, denied", west, []string{statement("Deny", root, `"ecr:CreateRepository"`, "*")}, false, "FAILEDAccessDenied"},

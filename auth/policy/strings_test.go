@@ -62,6 +62,7 @@ func TestStringOperators(t *testing.T) {
 		{"StringLike", `"*?"`, is(""), false},
 		{"StringLike", `"*?"`, is("日本"), true},
 		{"StringLike", `"?*?"`, is("本"), false},
+		{"StringLike", `"*??yz"`, is("日yz"), false},
 		{"StringLike", `"*"`, is(""), true},
 		{"StringLike", `"*"`, is("any thing"), true},
 		{"StringLike", `"**"`, is("any"), true},
