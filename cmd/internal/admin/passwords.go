@@ -70,11 +70,15 @@ func (c *Clerk) createPassword(ctx context.Context, q NewPassword) (Password, er
 	if err != nil {
 		return Password{}, err
 	}
+	scope, err := q.Scope.scope()
+	if err != nil {
+		return Password{}, err
+	}
 	if q.Region == "" {
 		q.Region = c.Region
 	}
 	text, expires, err := v.PasswordFor(ctx, credentials.PasswordRequest{
-		Account: c.account(q.Account), User: q.User, Role: q.Role, Region: q.Region, Life: time.Duration(q.Life), Scope: q.Scope.scope(),
+		Account: c.account(q.Account), User: q.User, Role: q.Role, Region: q.Region, Life: time.Duration(q.Life), Scope: scope,
 	})
 	if err != nil {
 		return Password{}, err

@@ -2,10 +2,13 @@ package admin
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/seed-78150930/berth/auth"
+	"github.com/seed-78150930/berth/auth/access"
 	"github.com/seed-78150930/berth/auth/accounts"
 )
 
@@ -47,12 +50,21 @@ type Scope struct {
 // IsZero says that nothing is narrowed.
 func (s Scope) IsZero() bool { return len(s.Repositories)+len(s.Actions)+len(s.Networks) == 0 }
 
-// scope is nil for one that narrows nothing.
-func (s Scope) scope() *auth.Scope {
+// scope is nil for one that narrows nothing. The error is accounts.ErrInvalid for one
+// that can open nothing, as with a word that is misspelt.
+func (s Scope) scope() (*auth.Scope, error) {
 	if s.IsZero() {
-		return nil
+		return nil, nil
 	}
-	return &auth.Scope{Repositories: s.Repositories, Actions: s.Actions, Networks: s.Networks}
+	for _, word := range s.Actions {
+		if !access.KnowsScopeAction(word) {
+			return nil, fmt.Errorf("%w: the action %q: want pull, push, delete, or one such as ecr:PutImage", accounts.ErrInvalid, word)
+		}
+	}
+	if slices.Contains(s.Repositories, "") {
+		return nil, fmt.Errorf("%w: a pattern of repositories is empty", accounts.ErrInvalid)
+	}
+	return &auth.Scope{Repositories: s.Repositories, Actions: s.Actions, Networks: s.Networks}, nil
 }
 
 func scopeOf(s *auth.Scope) Scope {
@@ -69,8 +81,12 @@ func (c *Clerk) answerRobots(all answers) {
 }
 
 func (c *Clerk) createRobot(ctx context.Context, q NewRobot) (Robot, error) {
+	scope, err := q.Scope.scope()
+	if err != nil {
+		return Robot{}, err
+	}
 	r, secret, err := c.Accounts.CreateRobot(ctx, accounts.NewRobot{
-		Account: c.account(q.Account), User: q.User, Description: q.Description, Expires: q.Expires, Scope: q.Scope.scope(),
+		Account: c.account(q.Account), User: q.User, Description: q.Description, Expires: q.Expires, Scope: scope,
 	})
 	robot := robotOf(r)
 	robot.Secret = Show(secret)
