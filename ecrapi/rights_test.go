@@ -326,6 +326,20 @@ func TestAcrossAccounts(t *testing.T) {
 	third.mayNot("DescribeRepositories", obj{"registryId": account}, noResource+"ecr:DescribeRepositories action")
 }
 
+// TestRegistriesThatOneMayLogInTo: a policy may say of which accounts.
+func TestRegistriesThatOneMayLogInTo(t *testing.T) {
+	b := governed(t)
+	const action = "ecr:GetAuthorizationToken"
+	alice := b.user(account, "alice", where(allow(action, "*"), `{"StringEquals":{"aws:ResourceAccount":["`+account+`","`+other+`"]}}`))
+	alice.may("GetAuthorizationToken", obj{})
+	alice.may("GetAuthorizationToken", obj{"registryIds": arr{account, other}})
+	alice.mayNot("GetAuthorizationToken", obj{"registryIds": arr{account, "222222222222"}}, noIdentity+action+" action")
+	bob := b.user(account, "bob", allow(action, "*"), where(deny(allow(action, "*")), `{"StringNotEquals":{"aws:ResourceAccount":"`+account+`"}}`))
+	bob.may("GetAuthorizationToken", obj{"registryIds": arr{account}})
+	bob.mayNot("GetAuthorizationToken", obj{"registryIds": arr{other}}, identityNo)
+	b.user(account, "carol", allow("ecr:BatchGetImage", "*")).mayNot("GetAuthorizationToken", obj{"registryIds": arr{account}}, noIdentity+action+" action")
+}
+
 // TestNothingTellsWhatIsThere: whoever has no right is answered alike, whatever there is.
 func TestNothingTellsWhatIsThere(t *testing.T) {
 	b := governed(t)

@@ -272,10 +272,20 @@ func (s *Service) load(ctx context.Context, u *session, name Name) (loaded *sess
 }
 
 func (u *session) checkOwner(ctx context.Context, name Name) error {
-	if u.name != name || u.owner != auth.PrincipalOf(ctx).ARN {
+	if u.name != name || u.owner != uploader(ctx) {
 		return uploadNotFound(name, u.id)
 	}
 	return nil
+}
+
+// uploader is who asks, as an upload notes it: with the id that an ARN's next owner
+// will not have. A root has no other.
+func uploader(ctx context.Context) string {
+	by := auth.PrincipalOf(ctx)
+	if by.UserID == "" || by.Kind == auth.Root {
+		return by.ARN
+	}
+	return by.ARN + " " + by.UserID
 }
 
 // loadSession reads an upload from its row.

@@ -222,7 +222,7 @@ type droppedRow struct {
 // uploadRow is an upload at a checkpoint.
 type uploadRow struct {
 	Blob      string
-	Owner     string // ARN of the principal who began it
+	Owner     string // who began it: ARN, and the id of a user or role
 	Algorithm digest.Algorithm
 	Offset    int64
 	Hash      []byte // state of the hash over the bytes before Offset

@@ -9,7 +9,6 @@ import (
 	"io"
 	"regexp"
 
-	"github.com/seed-78150930/berth/auth"
 	"github.com/seed-78150930/berth/registry/digest"
 	"github.com/seed-78150930/berth/storage"
 )
@@ -50,7 +49,7 @@ func (s *Service) StartUpload(ctx context.Context, name Name, n NewUpload) (Uplo
 		return Upload{}, err
 	}
 	setDefault(&n.Algorithm, digest.SHA256)
-	u := newSession(repo, auth.PrincipalOf(ctx).ARN, n.Algorithm)
+	u := newSession(repo, uploader(ctx), n.Algorithm)
 	if err := s.sessions.add(u, s.Limits()); err != nil {
 		return Upload{}, err
 	}

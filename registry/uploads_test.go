@@ -11,6 +11,7 @@ import (
 	"testing"
 	"testing/iotest"
 
+	"github.com/seed-78150930/berth/auth"
 	"github.com/seed-78150930/berth/registry"
 	"github.com/seed-78150930/berth/registry/digest"
 	"github.com/seed-78150930/berth/storage/memory"
@@ -424,6 +425,25 @@ func TestUploadsAreTheirOwners(t *testing.T) {
 		}
 		wantOffset(t, s, n, u.ID, 0)
 	}
+}
+
+// TestUploadsOfAnEarlierUser: who has a name after another has not his uploads.
+func TestUploadsOfAnEarlierUser(t *testing.T) {
+	s := open(t, registry.Options{})
+	n := create(t, s, "team/app")
+	as := func(kind auth.Kind, id string) context.Context {
+		return auth.WithPrincipal(t.Context(), auth.Principal{Account: here.Account, ARN: arn("alice"), UserID: id, Kind: kind})
+	}
+	u, err := s.StartUpload(as(auth.User, "AIDAFIRST"), n, registry.NewUpload{Durable: true})
+	must(t, err)
+	_, err = s.Upload(as(auth.User, "AIDASECOND"), n, u.ID)
+	wantCode(t, "another of the name", err, registry.UploadNotFound)
+	_, err = s.Upload(as(auth.User, "AIDAFIRST"), n, u.ID)
+	must(t, err)
+	u, err = s.StartUpload(as(auth.Root, ""), n, registry.NewUpload{Durable: true}) // as earlier versions noted a root
+	must(t, err)
+	_, err = s.Upload(as(auth.Root, here.Account), n, u.ID)
+	must(t, err)
 }
 
 func TestCancelUpload(t *testing.T) {
