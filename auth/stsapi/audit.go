@@ -1,6 +1,7 @@
 package stsapi
 
 import (
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -11,9 +12,42 @@ import (
 
 // describe notes in a record what its request says by itself, before anything of
 // it is believed. An action that only its form names is known later.
-func describe(record *audit.Call, r *http.Request) {
+func (a *API) describe(record *audit.Call, r *http.Request) *formHead {
 	record.ClaimSigned(r)
 	note(record, call{params: url.Values{"Action": r.URL.Query()["Action"]}})
+	form := &formHead{ReadCloser: r.Body, quiet: a.audit == nil || r.Header.Get("Expect") != ""}
+	r.Body = form
+	return form
+}
+
+// formHead is a body that remembers its beginning, where the action stands, for
+// records of requests whose signature was refused.
+type formHead struct {
+	io.ReadCloser
+	head  []byte
+	quiet bool // it is not read for the record alone: who sends it waits to be asked, or nothing is recorded
+}
+
+const formHeadSize = 4 << 10
+
+func (f *formHead) Read(p []byte) (int, error) {
+	n, err := f.ReadCloser.Read(p)
+	f.head = append(f.head, p[:min(n, formHeadSize-len(f.head))]...)
+	return n, err
+}
+
+// name notes the action of a call that was refused before its form was read.
+func (f *formHead) name(record *audit.Call) {
+	if record.Event != "" {
+		return
+	}
+	if len(f.head) == 0 && !f.quiet {
+		_, _ = io.CopyN(io.Discard, f, formHeadSize) // it names the action, or does not
+	}
+	form, _ := url.ParseQuery(string(f.head))
+	if action := form.Get("Action"); actions[action].run != nil {
+		record.Event = action
+	}
 }
 
 // note notes in a record what a call turned out to be. A name that is no action of

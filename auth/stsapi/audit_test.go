@@ -98,6 +98,8 @@ func TestCallsAreRecordedWithoutTheirSecrets(t *testing.T) {
 	r.ask("Action=AssumeRole&Version=2011-06-15&RoleSessionName=run&ExternalId=outside&RoleArn="+role+"&Tags.member.1.Key=team&Tags.member.1.Value=a", r.key)
 	r.ask("Action=AssumeRoleWithWebIdentity&Version=2011-06-15&RoleSessionName=run&RoleArn="+role+"&WebIdentityToken="+planted, sigv4test.Key{})
 	r.ask("Action=GetCallerIdentity&Version=2011-06-15", forged)
+	forged.ID = "AKIANOBODY"
+	r.ask("Action=GetSessionToken&Version=2011-06-15", forged)
 	r.ask("Action=GetSessionToken&Version=2011-06-15&TokenCode="+planted, r.key)
 	r.ask("Action="+planted+"&Version=2011-06-15", r.key)
 	q := httptest.NewRequestWithContext(t.Context(), "GET", stsapi.ContainerPath, nil)
@@ -117,7 +119,8 @@ func TestCallsAreRecordedWithoutTheirSecrets(t *testing.T) {
 		"GetSessionToken 200 Root ",
 		"AssumeRole 403 Root AccessDenied",
 		"AssumeRoleWithWebIdentity 400 AWSAccount InvalidIdentityToken",
-		"UnknownOperation 403 Unknown SignatureDoesNotMatch",
+		"GetCallerIdentity 403 Unknown SignatureDoesNotMatch",
+		"GetSessionToken 403 Unknown InvalidClientTokenId",
 		"GetSessionToken 403 Root AccessDenied",
 		"UnknownOperation 400 Root InvalidAction",
 		"GetSessionToken 200 Root ",

@@ -94,8 +94,9 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("x-amzn-RequestId", id)
 	record, w, r := a.audit.Begin(w, r, audit.STS)
 	defer record.End()
-	describe(record, r)
+	form := a.describe(record, r)
 	if result, err := a.do(r, record); err != nil {
+		form.name(record)
 		a.writeError(w, r, id, err)
 	} else {
 		result.setRequestID(id)
