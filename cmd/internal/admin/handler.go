@@ -32,6 +32,7 @@ func Handler(s Server) http.Handler {
 	} {
 		mux.HandleFunc(pattern, answering(fn))
 	}
+	profile(mux)
 	return mux
 }
 

@@ -233,6 +233,7 @@ func (s *Server) take(c *config.Config) error {
 	s.guard.Configure(c.Limits.LoginFailures)
 	s.reads.Configure(c.Limits.AnonymousReads)
 	s.credentials.SetForms(credentials.Forms{Keys: c.Login.Keys, People: c.Login.People, Robots: c.Login.Robots})
+	warnReadable(s.log, c)
 	s.config.Store(c)
 	s.registry.Configure(registryOptions(c))
 	return s.level.UnmarshalText([]byte(c.LogLevel))
