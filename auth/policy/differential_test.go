@@ -202,7 +202,7 @@ func (w world) check(t *testing.T) bool {
 // TestDifferential compares decisions with those of a second evaluator that was
 // written for nothing but this.
 func TestDifferential(t *testing.T) {
-	const rounds = 5000
+	const rounds = 3000
 	allowed := 0
 	for i := range uint64(rounds) {
 		if (dice{rand.New(rand.NewPCG(i, 4))}).world(t).check(t) {
