@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/seed-78150930/berth/auth/accounts"
 )
@@ -71,6 +72,11 @@ func (a answers) call(ctx context.Context, name string, question []byte) ([]byte
 		return nil, err
 	}
 	return json.Marshal(answer)
+}
+
+// Changes says whether a call changes identities, or gives out credentials.
+func Changes(call string) bool {
+	return !strings.HasPrefix(call, "list-") && !strings.HasPrefix(call, "show-") && !strings.HasPrefix(call, "explain")
 }
 
 // None is a question or an answer without content.

@@ -52,7 +52,7 @@ func (k *Keeper) registry(ctx context.Context) (*registry.Service, error) {
 func (s *Server) Call(ctx context.Context, name string, question []byte) ([]byte, error) {
 	clerk := s.keeper.clerk(s.config.Load())
 	clerk.Credentials, clerk.Judge = func() (*credentials.Verifier, error) { return s.credentials, nil }, s.judge
-	answer, err := clerk.Call(ctx, name, question)
+	answer, err := s.recorded(ctx, name, question, func() ([]byte, error) { return clerk.Call(ctx, name, question) })
 	if err != nil {
 		s.log.Info("command refused", "call", name, "error", err)
 		return nil, err

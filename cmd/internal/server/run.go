@@ -85,7 +85,7 @@ func (s *Server) publicServers(ctx context.Context, open *connections) []*http.S
 }
 
 func (s *Server) adminServer() *http.Server {
-	return &http.Server{Handler: admin.Handler(s), ReadHeaderTimeout: s.options.Config.Timeouts.Header}
+	return &http.Server{Handler: s.recording(admin.Handler(s)), ReadHeaderTimeout: s.options.Config.Timeouts.Header}
 }
 
 // drain lets requests end, and ends those that do not by cut.

@@ -66,9 +66,9 @@ type Server struct {
 	throttle    *throttle.Limiter
 	guard       *throttle.Guard     // against guesses at secrets
 	reads       *throttle.Addresses // without credentials
-	ports       []*port      // one at least
-	tls         *tls.Config  // nil without TLS
-	local       *certs.Local // the authority that made them, nil if there is none of ours
+	ports       []*port             // one at least
+	tls         *tls.Config         // nil without TLS
+	local       *certs.Local        // the authority that made them, nil if there is none of ours
 	admin       net.Listener
 	root        accounts.Key // made at this start, zero if there was one
 
