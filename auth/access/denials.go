@@ -42,12 +42,23 @@ func code(d *auth.Denied) string {
 	return base32.StdEncoding.EncodeToString(sum[:5])
 }
 
+// Note holds a denial that was decided elsewhere, with a reason that who is denied is
+// not told, and returns its code. The code tells nothing of the reason either.
+func (l *Denials) Note(ctx context.Context, d *auth.Denied, reason string, at time.Time) string {
+	told := *d
+	told.Reason = reason
+	return l.hold(ctx, code(&auth.Denied{Check: d.Check, Reason: d.Reason}), &told, at)
+}
+
 // note holds a denial and returns its code.
 func (l *Denials) note(ctx context.Context, d *auth.Denied, at time.Time) string {
+	return l.hold(ctx, code(d), d, at)
+}
+
+func (l *Denials) hold(ctx context.Context, c string, d *auth.Denied, at time.Time) string {
 	if l == nil {
 		return ""
 	}
-	c := code(d)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	held, ok := l.byCode[c]

@@ -39,6 +39,9 @@ type Options struct {
 	Home string
 	// HasRegion says whether a region exists; nil means that all do.
 	HasRegion func(region string) bool
+	// NoteDenial holds a denial to act as a role, with the reason that who is denied is
+	// not told, and returns its code; nil means that none has one.
+	NoteDenial func(ctx context.Context, d *auth.Denied, reason string) (code string)
 	// WebIdentities verifies tokens of the accounts' providers; nil means that none is
 	// taken.
 	WebIdentities *oidc.Verifier
@@ -61,12 +64,16 @@ type Verifier struct {
 	guard     *throttle.Guard
 
 	webIdentities *oidc.Verifier
+	noteDenial    func(context.Context, *auth.Denied, string) string
 }
 
 // New checks options and removes from SpoolDir what a killed server left.
 func New(o Options) (*Verifier, error) {
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.NoteDenial == nil {
+		o.NoteDenial = func(context.Context, *auth.Denied, string) string { return "" }
 	}
 	if o.HasRegion == nil {
 		o.HasRegion = func(string) bool { return true }
@@ -80,7 +87,8 @@ func New(o Options) (*Verifier, error) {
 		return nil, err
 	}
 	v := &Verifier{
-		accounts: o.Accounts, tokens: tokens, now: o.Now, hasRegion: o.HasRegion, spool: spool, webIdentities: o.WebIdentities,
+		accounts: o.Accounts, tokens: tokens, now: o.Now, hasRegion: o.HasRegion, spool: spool,
+		webIdentities: o.WebIdentities, noteDenial: o.NoteDenial,
 		home: o.Home, people: newPeople(), guard: o.Guard,
 	}
 	v.SetForms(Forms{})

@@ -44,16 +44,40 @@ func (v *Verifier) trusting(ctx context.Context, by auth.Principal, r RoleReques
 	if err != nil && !errors.Is(err, accounts.ErrNoRole) {
 		return accounts.Role{}, fmt.Errorf("look up role: %w", err)
 	}
-	there := err == nil
 	keys := auth.Keys(ctx, by, identity.Tags, v.now())
 	maps.Copy(keys, r.keys(c))
 	for _, action := range r.permissions(assumeRole, c) {
 		q := policy.Request{Principal: policy.Principal{Account: by.Account, ARN: by.ARN}, Action: action, Resource: r.Role, Keys: keys}
-		if !there || !mayAssume(by, identity, role, q) {
-			return accounts.Role{}, &auth.Denied{Check: auth.Check{Principal: by, Action: action, Resource: r.Role, Account: role.Account}}
+		check := auth.Check{Principal: by, Action: action, Resource: r.Role, Account: accountOf(r.Role), Keys: q.Keys}
+		if err != nil {
+			return accounts.Role{}, v.denied(ctx, check, policy.Verdict{Statement: -1}, noRole)
+		}
+		if verdict, why := mayAssume(by, identity, role, q); !verdict.Allowed {
+			return accounts.Role{}, v.denied(ctx, check, verdict, why)
 		}
 	}
 	return role, nil
+}
+
+// noRole is why nobody may act as a role that is not there.
+const noRole = "because there is no such role"
+
+// accountOf is the account in the ARN of a role, "" if it is none.
+func accountOf(arn string) string {
+	m := roleARN.FindStringSubmatch(arn)
+	if m == nil {
+		return ""
+	}
+	return m[1]
+}
+
+// denied is a denial, the same whatever the reason is: that is told to those alone who
+// ask the server by the denial's code.
+func (v *Verifier) denied(ctx context.Context, c auth.Check, verdict policy.Verdict, why string) *auth.Denied {
+	d := &auth.Denied{Check: c, Verdict: verdict}
+	d.Code = v.noteDenial(ctx, d, why)
+	d.Verdict = policy.Verdict{Statement: -1}
+	return d
 }
 
 // permissions are those that a request takes, the first of which is action.
@@ -72,18 +96,37 @@ func (r RoleRequest) permissions(action string, c token.Carried) []string {
 // must in any case: unlike other policies of resources it cannot be done without in
 // the role's own account (IAM user guide, "Policy evaluation logic": "IAM role trust
 // policies and KMS key policies are exceptions").
-func mayAssume(by auth.Principal, identity accounts.Identity, role accounts.Role, q policy.Request) bool {
-	doc, err := policy.ParseTrust(role.Trust)
-	if err != nil {
-		return false
+func mayAssume(by auth.Principal, identity accounts.Identity, role accounts.Role, q policy.Request) (v policy.Verdict, why string) {
+	trust, why := trustOf(role, &q)
+	if why != "" {
+		return policy.Verdict{Kind: policy.ResourceBased, Policy: trust.Name, Statement: -1}, why
 	}
-	q.Keys = withRole(q.Keys, role)
-	return doc.Decide(q).Effect == policy.Allowed && policy.Evaluate(policy.Policies{
+	v = policy.Evaluate(policy.Policies{
 		SameAccount: by.Account == role.Account,
-		Identity:    identity.Policies, Resource: []policy.Attached{{Name: "trust policy of " + role.ARN, Document: doc}},
+		Identity:    identity.Policies, Resource: []policy.Attached{trust},
 		Boundary: identity.Boundary, HasBoundary: identity.HasBoundary,
 		Session: identity.Session, HasSession: identity.HasSession,
-	}, q).Allowed
+	}, q)
+	return v, v.Reason(q.Action)
+}
+
+// trustOf is the trust policy of a role, and why it does not allow a request, "" if it
+// does. The request is told what there is to know of the role.
+func trustOf(role accounts.Role, q *policy.Request) (trust policy.Attached, why string) {
+	trust.Name = "trust policy of " + role.ARN
+	doc, err := policy.ParseTrust(role.Trust)
+	if err != nil {
+		return trust, "because the role's trust policy cannot be read"
+	}
+	trust.Document = doc
+	q.Keys = withRole(q.Keys, role)
+	switch doc.Decide(*q).Effect {
+	case policy.Allowed:
+		return trust, ""
+	case policy.Denied:
+		return trust, "with an explicit deny in the role's trust policy"
+	}
+	return trust, "because the role's trust policy does not allow the " + q.Action + " action"
 }
 
 // withRole adds what there is to know of the role.

@@ -18,15 +18,15 @@ import (
 // whoever brings a token of a provider that the role's account knows, if the role
 // trusts who the token says that he is. Region is that of the registry which is
 // asked. A role that is not there is refused as one is that does not trust him. The
-// error is an *Error or a fault.
+// error is an *auth.Denied, an *Error or a fault.
 //
 // The session ends with the role; the provider may be gone before.
 func (v *Verifier) AssumeRoleWithWebIdentity(ctx context.Context, webToken, region string, r RoleRequest) (RoleSession, error) {
-	m := roleARN.FindStringSubmatch(r.Role)
-	if m == nil {
-		return RoleSession{}, notByToken(assumeByToken)
+	account := accountOf(r.Role)
+	if account == "" {
+		return RoleSession{}, &auth.Denied{Check: auth.Check{Action: assumeByToken, Resource: r.Role}}
 	}
-	provider, claims, err := v.webIdentity(ctx, m[1], webToken)
+	provider, claims, err := v.webIdentity(ctx, account, webToken)
 	if err != nil {
 		return RoleSession{}, err
 	}
@@ -38,8 +38,14 @@ func (v *Verifier) AssumeRoleWithWebIdentity(ctx context.Context, webToken, regi
 	if err != nil && !errors.Is(err, accounts.ErrNoRole) {
 		return RoleSession{}, fmt.Errorf("look up role: %w", err)
 	}
-	if err != nil || !v.trusts(ctx, role, provider, claims, region, r) {
-		return RoleSession{}, notByToken(assumeByToken)
+	why := noRole
+	if err == nil {
+		why = v.distrust(ctx, role, provider, claims, region, r)
+	}
+	if why != "" {
+		who := auth.Principal{Account: account, ARN: provider.ARN, Region: region}
+		return RoleSession{}, v.denied(ctx, auth.Check{Principal: who, Action: assumeByToken, Resource: r.Role, Account: account},
+			policy.Verdict{Statement: -1}, fmt.Sprintf("%s to the subject %.300q", why, claims.Subject))
 	}
 	s := token.Session{Carried: carried, Provider: provider.Issuer(), Subject: claims.Subject}
 	issued, err := v.act(ctx, role, r, s, endpoint.Partition(region))
@@ -49,9 +55,6 @@ func (v *Verifier) AssumeRoleWithWebIdentity(ctx context.Context, webToken, regi
 	issued.Provider, issued.Audience = provider.ARN, claims.Audience[0]
 	return issued, nil
 }
-
-// notByToken is AWS's refusal of a web identity.
-func notByToken(action string) *Error { return denyRole("Not authorized to perform %s", action) }
 
 // webIdentity verifies a token of one of an account's providers.
 func (v *Verifier) webIdentity(ctx context.Context, account, webToken string) (accounts.Provider, oidc.Claims, error) {
@@ -87,19 +90,17 @@ func refuseWebIdentity(err error) error {
 	return refuse(code, "Web identity: %v.", err)
 }
 
-// trusts says whether the trust policy of a role allows what a web identity asks for.
-func (v *Verifier) trusts(ctx context.Context, role accounts.Role, p accounts.Provider, c oidc.Claims, region string, r RoleRequest) bool {
-	doc, err := policy.ParseTrust(role.Trust)
-	if err != nil {
-		return false
-	}
+// distrust is why the trust policy of a role does not allow what a web identity asks
+// for, "" if it does.
+func (v *Verifier) distrust(ctx context.Context, role accounts.Role, p accounts.Provider, c oidc.Claims, region string, r RoleRequest) string {
 	keys := auth.Keys(ctx, auth.Principal{Region: region}, nil, v.now())
 	keys["sts:rolesessionname"] = []string{r.Name}
 	keys["aws:federatedprovider"] = []string{p.ARN}
 	for name, values := range c.Values {
 		keys[strings.ToLower(p.Issuer()+":"+name)] = values
 	}
-	return doc.Decide(policy.Request{
-		Principal: policy.Principal{Federated: p.ARN}, Action: assumeByToken, Resource: role.ARN, Keys: withRole(keys, role),
-	}).Effect == policy.Allowed
+	_, why := trustOf(role, &policy.Request{
+		Principal: policy.Principal{Federated: p.ARN}, Action: assumeByToken, Resource: role.ARN, Keys: keys,
+	})
+	return why
 }

@@ -80,13 +80,21 @@ func refusalOf(err error) (r *refusal, fault bool) {
 	case errors.As(err, &r):
 		return r, false
 	case errors.As(err, &denied):
-		return refuse(accessDenied, "%s", strings.TrimSpace(denied.Error())), false
+		return refuse(accessDenied, "%s", deniedText(denied)), false
 	case errors.As(err, &bad):
 		if k, ok := kinds[bad.Code]; ok {
 			return refuse(k, "%s", bad.Message), false
 		}
 	}
 	return refuse(internalFailure, "The request processing has failed because of an internal error."), true
+}
+
+// deniedText is AWS's sentence: of a web identity it does not say who.
+func deniedText(d *auth.Denied) string {
+	if d.Check.Action == "sts:AssumeRoleWithWebIdentity" {
+		return "Not authorized to perform " + d.Check.Action
+	}
+	return strings.TrimSpace(d.Error())
 }
 
 // answer is an answer that says yes. It embeds metadata.

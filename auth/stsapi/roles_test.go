@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/seed-78150930/berth/auth"
 	"github.com/seed-78150930/berth/auth/accounts"
 	"github.com/seed-78150930/berth/auth/sigv4/sigv4test"
 )
@@ -265,6 +266,55 @@ func TestWhoMayAssume(t *testing.T) {
 				t.Errorf("%d %s %q", status, code, message)
 			}
 		})
+	}
+}
+
+// A denial tells nothing of its reason, which those who ask by its code are told.
+func TestDenialsToActAsARole(t *testing.T) {
+	f := setUp(t)
+	s := f.issuer(t)
+	jo := f.user(t, account, "jo", "", nil)
+	may := f.user(t, account, "may", allow("sts:*", "*"), nil)
+	form := byToken(s.token(t, s.key, nil))
+	header := func(k sigv4test.Key, body string) string {
+		r := f.form(t, body)
+		if k.ID != "" {
+			k.Sign(r, body, f.now)
+		}
+		w := httptest.NewRecorder()
+		r.RequestURI = ""
+		f.api.ServeHTTP(w, r)
+		if w.Code != 403 {
+			t.Errorf("%d %s", w.Code, w.Body)
+		}
+		return w.Header().Get(auth.DenialHeader)
+	}
+	codes := []string{header(jo, assuming()), header(may, assuming()), header(nobody, form)}
+	reasons := func() (all []string) {
+		for _, c := range codes {
+			d, _ := f.denials.Find(c)
+			all = append(all, d.Reason)
+		}
+		return all
+	}
+	want := []string{
+		"because there is no such role", "because there is no such role",
+		`because there is no such role to the subject "repo:team/app:ref:refs/heads/main"`,
+	}
+	if d := cmp.Diff(want, reasons()); d != "" {
+		t.Error(d)
+	}
+	f.role(t, account, "build", trust(`{"AWS":"arn:aws:iam::123456789012:user/else"}`, `"sts:AssumeRole"`, `{}`))
+	again := []string{header(jo, assuming()), header(may, assuming()), header(nobody, form)}
+	if d := cmp.Diff(codes, again); d != "" {
+		t.Errorf("codes tell whether there is a role:\n%s", d)
+	}
+	want = []string{
+		"because the role's trust policy does not allow the sts:AssumeRole action", "because the role's trust policy does not allow the sts:AssumeRole action",
+		`because the role's trust policy does not allow the sts:AssumeRoleWithWebIdentity action to the subject "repo:team/app:ref:refs/heads/main"`,
+	}
+	if d := cmp.Diff(want, reasons()); d != "" {
+		t.Error(d)
 	}
 }
 

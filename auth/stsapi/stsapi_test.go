@@ -38,6 +38,7 @@ type fixture struct {
 	api      *stsapi.API
 	accounts *accounts.Store
 	verifier *credentials.Verifier
+	denials  *access.Denials
 	broken   bool // the index fails
 	now      time.Time
 	key      sigv4test.Key
@@ -81,7 +82,11 @@ func setUp(t *testing.T) *fixture {
 	must(err)
 	web, err := oidc.New(oidc.Options{Client: &http.Client{}, Now: clock})
 	must(err)
+	f.denials = access.NewDenials(10)
 	f.verifier, err = credentials.New(credentials.Options{
+		NoteDenial: func(ctx context.Context, d *auth.Denied, reason string) string {
+			return f.denials.Note(ctx, d, reason, f.now)
+		},
 		Accounts: f.accounts, TokenKeys: [][]byte{bytes.Repeat([]byte{2}, 32)}, Now: clock,
 		HasRegion: func(r string) bool { return r == "us-east-1" }, WebIdentities: web,
 	})

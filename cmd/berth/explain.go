@@ -74,7 +74,7 @@ func printDenial(w io.Writer, d admin.Denial) error {
 		{"from", d.SourceIP}, {"user agent", d.UserAgent}, {"request", d.RequestID},
 		{"seen", fmt.Sprintf("%d times, first %s, last %s", d.Count, when(d.First, ""), when(d.Last, ""))},
 	}.print(w)
-	if err != nil {
+	if err != nil || d.Now == nil {
 		return err
 	}
 	if _, err := fmt.Fprint(w, "\nThe same request now:\n"); err != nil {

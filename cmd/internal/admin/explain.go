@@ -97,7 +97,8 @@ type Denial struct {
 	SourceIP  string    `json:"SourceIp,omitempty"`
 	UserAgent string    `json:"UserAgent,omitempty"`
 	Decided   Decided   `json:"Decided"`
-	// Now is how the same request would be decided now; it is not there in lists.
+	// Now is how the same request would be decided now; it is not there in lists, nor of
+	// a denial to act as a role.
 	Now *Explanation `json:"Now,omitempty"`
 }
 
@@ -203,11 +204,15 @@ func (c *Clerk) explainDenial(ctx context.Context, q ByID) (Denial, error) {
 	if !ok {
 		return Denial{}, errNoDenial
 	}
+	d := denialOf(found)
+	if strings.HasPrefix(found.Check.Action, "sts:") { // a role's trust policy decides, which Explain does not know
+		return d, nil
+	}
 	e, err := judge.Access.Explain(auth.WithRequest(ctx, found.Request), found.Check)
 	if err != nil {
 		return Denial{}, err
 	}
-	d, now := denialOf(found), c.explanationOf(e)
+	now := c.explanationOf(e)
 	d.Now = &now
 	return d, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/seed-78150930/berth/auth"
 	"github.com/seed-78150930/berth/auth/access"
 )
 
@@ -16,6 +17,11 @@ func (s *Server) openAccess() (err error) {
 	s.denials = access.NewDenials(heldDenials)
 	s.access, err = access.New(access.Options{Identities: s.keeper.accounts, Resources: s.registry, Denials: s.denials})
 	return err
+}
+
+// noteDenial holds a denial to act as a role, for those who ask by its code.
+func (s *Server) noteDenial(ctx context.Context, d *auth.Denied, reason string) string {
+	return s.denials.Note(ctx, d, reason, time.Now())
 }
 
 const (

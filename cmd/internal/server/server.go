@@ -139,7 +139,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 	s.reads = throttle.NewAddresses("anonymous read", s.options.Config.Limits.AnonymousReads, nil)
 	s.credentials, err = credentials.New(credentials.Options{
 		Accounts: s.keeper.accounts, TokenKeys: [][]byte{s.keeper.store.key.Derive("tokens")},
-		SpoolDir: s.keeper.store.spool, Home: s.options.Config.Account, WebIdentities: web, Guard: s.guard,
+		SpoolDir: s.keeper.store.spool, Home: s.options.Config.Account, WebIdentities: web, Guard: s.guard, NoteDenial: s.noteDenial,
 		HasRegion: func(region string) bool { return s.ports[0].doors.Load().names.HasRegion(region) },
 	})
 	if err != nil {
