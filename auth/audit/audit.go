@@ -85,6 +85,7 @@ type Trail struct {
 	chain   chain
 	out     []byte // lines that are being written; what of them failed stays
 	buffer  []byte // what out is made in
+	spare   []byte // what pending is made in next
 	written mark   // where the chain is at the end of what is written
 	next    mark   // and at the end of out
 	// turnAgain is when to try again to begin a new file.

@@ -160,8 +160,9 @@ func (w *values) slice(v reflect.Value, r rule, depth int) bool {
 		return w.fields(v.Convert(reflect.TypeFor[Fields]()).Interface().(Fields), depth)
 	}
 	w.b = append(w.b, '[')
+	comma := false
 	for i := range v.Len() {
-		w.element(i > 0, func() bool { return w.any(v.Index(i), r, depth+1) })
+		comma = w.element(comma, func() bool { return w.any(v.Index(i), r, depth+1) }) || comma
 	}
 	w.b = append(w.b, ']')
 	return true

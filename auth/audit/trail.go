@@ -16,6 +16,8 @@ const (
 	// mostPending is how many bytes of lines wait for a file that takes none,
 	// where records are not required. Later ones are counted and lost.
 	mostPending = 4 << 20
+	// mostSpare is how large a buffer may be that is kept for the next lines.
+	mostSpare = 1 << 20
 	// spare is room for the trail's own records.
 	spare = 4 * longestLine
 	// roomStep is how much room is taken at once.
@@ -173,7 +175,7 @@ func (t *Trail) write() error {
 func (t *Trail) takeRecords() bool {
 	t.mu.Lock()
 	records := t.pending
-	t.pending = nil
+	t.pending = t.spare[:0]
 	t.mu.Unlock()
 	t.out = t.buffer[:0]
 	n := 0
@@ -187,10 +189,10 @@ func (t *Trail) takeRecords() bool {
 	t.mu.Lock()
 	// What stood for the lines until their length was known was an upper bound.
 	t.tail += int64(len(t.out)) - int64(len(records)+n*(chainSpace-1))
-	if t.pending == nil && cap(records) <= 4*wakeSize {
-		t.pending = records[:0]
-	}
 	t.mu.Unlock()
+	if t.spare = records; cap(records) > mostSpare {
+		t.spare, t.buffer = nil, nil
+	}
 	return n > 0
 }
 
