@@ -47,6 +47,12 @@ type Case struct {
 
 func (q Case) subject() string { return q.As }
 
+// The decisions.
+const (
+	allowed = "allowed"
+	denied  = "denied"
+)
+
 // Explanation is how a request is decided, and why. Its JSON form is what commands
 // print.
 type Explanation struct {
@@ -121,7 +127,21 @@ func (c *Clerk) explain(ctx context.Context, q Case) (Explanation, error) {
 	if err != nil {
 		return Explanation{}, err
 	}
-	return c.explanationOf(e), nil
+	return c.disabled(ctx, check.Principal, c.explanationOf(e))
+}
+
+// disabled adds to an explanation that a user is disabled, whose policies then are not
+// looked at.
+func (c *Clerk) disabled(ctx context.Context, p auth.Principal, e Explanation) (Explanation, error) {
+	if p.Kind != auth.User {
+		return e, nil
+	}
+	u, err := c.Accounts.User(ctx, p.Account, p.Name)
+	if err == nil && u.Disabled {
+		e.Decision = denied
+		e.Remedies = append([]string{"enable the user " + u.Name + ", whose credentials are all refused"}, e.Remedies...)
+	}
+	return e, err
 }
 
 // check is the request of a case.
@@ -249,17 +269,17 @@ var says = map[policy.Effect]string{policy.Allowed: "allow", policy.Denied: "den
 
 func (c *Clerk) explanationOf(e access.Explanation) Explanation {
 	out := Explanation{
-		Decision: "denied", Principal: e.Check.Principal.ARN, Action: e.Check.Action, Resource: e.Check.Resource, Account: e.Check.Account,
+		Decision: denied, Principal: e.Check.Principal.ARN, Action: e.Check.Action, Resource: e.Check.Resource, Account: e.Check.Account,
 		Message: e.Sentence, Decided: decidedBy(e.Verdict), Keys: maps.Clone(e.Keys), Remedies: append([]string{}, e.Remedies...),
 		Policies: each(e.Policies, func(l access.Looked) Looked {
 			return Looked{Kind: string(l.Kind), Policy: l.Name, Says: says[l.Says], Statement: l.Statement + 1, Sid: l.Sid}
 		}),
 	}
 	if e.Allowed {
-		out.Decision = "allowed"
+		out.Decision = allowed
 	}
 	if e.Check.Principal.Kind == auth.Anonymous && !c.AnonymousPull {
-		out.Decision = "denied"
+		out.Decision = denied
 		out.Remedies = append([]string{"let the server answer reads without credentials: set anonymous-pull to true"}, out.Remedies...)
 	}
 	return out
