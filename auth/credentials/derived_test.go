@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-78150930/berth/auth"
 	"github.com/seed-78150930/berth/auth/accounts"
 	"github.com/seed-78150930/berth/auth/credentials"
 	"github.com/seed-78150930/berth/auth/sigv4/sigv4test"
@@ -252,7 +253,12 @@ var link = credentials.Link{Account: account, Region: "us-east-1", Repository: "
 
 func sign(t *testing.T, f *fixture, l credentials.Link, expires time.Time) url.Values {
 	t.Helper()
-	query, err := f.SignLink(context.Background(), f.principal(), l, expires)
+	return signAs(t, f, f.principal(), l, expires)
+}
+
+func signAs(t *testing.T, f *fixture, p auth.Principal, l credentials.Link, expires time.Time) url.Values {
+	t.Helper()
+	query, err := f.SignLink(context.Background(), p, l, expires)
 	if err != nil {
 		t.Fatal(err)
 	}
