@@ -21,15 +21,16 @@ const (
 
 // test is one key of a condition, which holds or does not.
 type test struct {
-	key        string // in lower case
 	slot       int
 	quantifier quantifier
 	ifExists   bool
 	negated    bool
-	null       bool // asks whether the key is absent
-	wanted     []matcher
+	null       bool        // asks whether the key is absent
+	texts      []string    // values that are compared as they are
+	wanted     []matcher   // other values
 	open       []*template // values with variables, of which matchers are made
 	compile    func(value string) matcher
+	key        string // in lower case
 }
 
 // holds tells a test's outcome (IAM user guide, "Condition operators" and
@@ -89,6 +90,11 @@ func (t *test) value(v string, q *query) truth {
 }
 
 func (t *test) meets(v string, q *query) truth {
+	for _, w := range t.texts {
+		if w == v {
+			return yes
+		}
+	}
 	for _, w := range t.wanted {
 		if w.matches(v) {
 			return yes
@@ -176,9 +182,13 @@ func (r *reader) test(f form, key string, v any) test {
 // add adds a value, if it is one of the operator's.
 func (t *test) add(o *operator, value string, variables bool) bool {
 	m, open, ok := o.compiled(value, variables)
-	if open != nil {
+	g, isGlob := m.(*glob)
+	switch {
+	case open != nil:
 		t.open = append(t.open, open)
-	} else {
+	case isGlob && g.exact:
+		t.texts = append(t.texts, g.head)
+	default:
 		t.wanted = append(t.wanted, m)
 	}
 	return ok

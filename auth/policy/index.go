@@ -4,6 +4,7 @@ package policy
 type entry struct {
 	actions actionSet // known ones that it is about
 	head    string    // with which each resource begins that it is about
+	last    uint64    // the last characters of that, if it has as many
 	at      int
 }
 
@@ -12,6 +13,9 @@ func (d *Document) index() {
 	for i := range d.statements {
 		s := &d.statements[i]
 		e := entry{actions: s.actions.known(), head: s.resources.head(), at: i}
+		if len(e.head) >= word {
+			e.last = lastOf(e.head)
+		}
 		if s.allows {
 			d.grants = append(d.grants, e)
 		} else {
@@ -21,13 +25,27 @@ func (d *Document) index() {
 }
 
 // concerns says whether a statement may be about a request. Most are not, which the
-// last character of what resources have in common tells most quickly.
+// end of what resources have in common tells most quickly: the beginnings of ARNs are
+// all alike.
 func (e *entry) concerns(q *query) bool {
 	if q.number >= 0 && !e.actions.has(q.number) {
 		return false
 	}
 	n := len(e.head)
-	return n == 0 || len(q.Resource) >= n && q.Resource[n-1] == e.head[n-1] && q.Resource[:n] == e.head
+	if n == 0 {
+		return true
+	}
+	return n <= len(q.Resource) && (n < word || e.last == lastOf(q.Resource[:n])) && e.head == q.Resource[:n]
+}
+
+// word is how many characters are compared at once.
+const word = 8
+
+// lastOf is the last word of a text that has one.
+func lastOf(s string) uint64 {
+	s = s[len(s)-word:]
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
 }
 
 // head is what all resources have in common at their beginning.

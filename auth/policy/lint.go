@@ -54,7 +54,7 @@ func Lint(text string) []Finding {
 	if errors.As(err, &wrong) {
 		return []Finding{{Invalid, wrong.path, wrong.what}}
 	}
-	l := &linter{document: d, principals: g.principal == needed, trust: g.resource == forbidden}
+	l := &linter{document: d, principals: g.principal == needed, trust: g.resource == forbidden, texts: map[member]string{}}
 	l.all()
 	return l.found
 }
@@ -107,8 +107,9 @@ func texts(v any) (all []string) {
 // linter looks at one document.
 type linter struct {
 	document   *Document
-	principals bool // it is a policy of a resource
-	trust      bool // of a role
+	principals bool              // it is a policy of a resource
+	trust      bool              // of a role
+	texts      map[member]string // of members that were compared already
 	found      []Finding
 }
 

@@ -9,24 +9,33 @@ import (
 
 // covers says whether a statement is about all that another one is about.
 func (l *linter) covers(i, j int) bool {
-	list := statementsOf(l.document.root)
 	a, b := &l.document.statements[i], &l.document.statements[j]
-	same := func(member string) bool { return shown(list[i], member) == shown(list[j], member) }
+	same := func(member string) bool { return l.shown(i, member) == l.shown(j, member) }
 	return (len(a.conditions) == 0 || same("Condition")) &&
 		(same("Principal") && same("NotPrincipal") || a.principals != nil && a.principals.cover(b.principals)) &&
 		(same("Action") && same("NotAction") || a.actions.cover(&b.actions)) &&
 		(same("Resource") && same("NotResource") || a.resources.cover(&b.resources))
 }
 
+// member is a member of a statement.
+type member struct {
+	at   int
+	name string
+}
+
 // shown is a member's text, "" if it is not there.
-func shown(statement any, member string) string {
-	o := statement.(*jsondoc.Object)
-	if !o.Has(member) {
-		return ""
+func (l *linter) shown(at int, name string) string {
+	text, known := l.texts[member{at, name}]
+	if known {
+		return text
 	}
-	var b strings.Builder
-	render(&b, o.Values[member], 0)
-	return b.String()
+	if o := statementsOf(l.document.root)[at].(*jsondoc.Object); o.Has(name) {
+		var b strings.Builder
+		render(&b, o.Values[name], 0)
+		text = b.String()
+	}
+	l.texts[member{at, name}] = text
+	return text
 }
 
 // cover says whether principals are about all that others are about. Those that are

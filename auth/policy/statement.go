@@ -8,15 +8,16 @@ import (
 	"github.com/seed-78150930/berth/jsondoc"
 )
 
-// statement is one statement of a policy, compiled.
+// statement is one statement of a policy, compiled. What most requests look at
+// comes first.
 type statement struct {
-	sid                       string
+	own                       bool // it has no principals: it is about whoever has the policy
 	allows                    bool
-	principals, notPrincipals *principals // at most one is there
-	own                       bool        // none is: it is about whoever has the policy
-	actions                   actions
-	resources                 resources
 	conditions                []test
+	resources                 resources
+	principals, notPrincipals *principals // at most one is there
+	actions                   actions
+	sid                       string
 }
 
 // actions are what Action or NotAction says.
