@@ -93,18 +93,8 @@ func (s Session) LogValue() slog.Value { return slog.StringValue(s.String()) }
 func (r *Ring) SealSession(s Session, life time.Duration) (token string, expires time.Time, err error) {
 	now := r.now()
 	s.Issued, s.Expires = now.Unix(), now.Add(life).Unix()
-	body, err := pack(s)
-	if err != nil {
-		return "", time.Time{}, fmt.Errorf("token: encode session: %w", err)
-	}
-	head, key := r.head(useSession)
-	aead, err := newAEAD(key)
-	if err != nil {
+	if token, err = r.seal(useSession, s, maxSession); err != nil {
 		return "", time.Time{}, err
-	}
-	token = encode(aead.Seal(head, nil, body, head))
-	if len(token) > maxSession {
-		return "", time.Time{}, fmt.Errorf("%w: %d characters, want at most %d", ErrTooLong, len(token), maxSession)
 	}
 	return token, time.Unix(s.Expires, 0).UTC(), nil
 }
@@ -112,26 +102,53 @@ func (r *Ring) SealSession(s Session, life time.Duration) (token string, expires
 // OpenSession returns the temporary key of a session token. The error is
 // ErrMalformed, ErrForged, ErrExpired, ErrNotYet, or a fault.
 func (r *Ring) OpenSession(token string) (Session, error) {
-	head, rest, key, err := r.open(useSession, token, maxSession)
-	if err != nil {
-		return Session{}, err
-	}
-	aead, err := newAEAD(key)
-	if err != nil {
-		return Session{}, err
-	}
-	body, err := aead.Open(nil, nil, rest, head)
-	if err != nil {
-		return Session{}, ErrForged
-	}
 	var s Session
-	if err := unpack(body, &s); err != nil {
-		return Session{}, ErrMalformed
+	if err := r.unseal(useSession, token, maxSession, &s); err != nil {
+		return Session{}, err
 	}
 	if err := r.checkTimes(s.Issued, s.Expires); err != nil {
 		return Session{}, err
 	}
 	return s, nil
+}
+
+// seal makes a token for u of what v is, packed and hidden. The error is an
+// ErrTooLong for one of more than limit characters, or a fault.
+func (r *Ring) seal(u use, v any, limit int) (token string, err error) {
+	body, err := pack(v)
+	if err != nil {
+		return "", fmt.Errorf("token: encode %s: %w", uses[u], err)
+	}
+	head, key := r.head(u)
+	aead, err := newAEAD(key)
+	if err != nil {
+		return "", err
+	}
+	token = encode(aead.Seal(head, nil, body, head))
+	if len(token) > limit {
+		return "", fmt.Errorf("%w: %d characters, want at most %d", ErrTooLong, len(token), limit)
+	}
+	return token, nil
+}
+
+// unseal reads into v what seal made.
+func (r *Ring) unseal(u use, token string, limit int, v any) error {
+	head, rest, key, err := r.open(u, token, limit)
+	if err != nil {
+		return err
+	}
+	aead, err := newAEAD(key)
+	if err != nil {
+		return err
+	}
+	body, err := aead.Open(nil, nil, rest, head)
+	if err != nil {
+		return ErrForged
+	}
+	if unpack(body, v) != nil {
+		return ErrMalformed
+	}
+	return nil
 }
 
 // packedForm begins what is packed. What an older server sealed is JSON, and begins

@@ -1,6 +1,6 @@
 // Package token makes and checks the strings that stand for credentials: a
-// registry password, the session token of a temporary key, the signature of a
-// link. They are opaque to whoever holds them. It is pure: keys and a clock go
+// registry password, the session token of a temporary key, a bearer token, the
+// signature of a link. They are opaque to whoever holds them. It is pure: keys and a clock go
 // in, and no token is kept anywhere.
 //
 // A token proves that this server, or one that shares its keys, made it, and
@@ -49,12 +49,14 @@ const (
 	usePassword use = iota + 1
 	useSession
 	useLink
+	useBearer
 )
 
 var uses = map[use]string{
 	usePassword: "registry password",
 	useSession:  "session token",
 	useLink:     "signed link",
+	useBearer:   "bearer token",
 }
 
 // Ring makes tokens with one master key and checks those of several. It is

@@ -67,7 +67,20 @@ func sealed(t testing.TB, r *token.Ring) string {
 	return s
 }
 
-// kinds are the three kinds of token, made and opened alike.
+const service = "localhost:5000"
+
+var bearer = token.Bearer{Claims: claims, Service: service, Grants: []token.Grant{{Type: "repository", Name: "team/app", Actions: []string{"pull"}}}}
+
+func borne(t testing.TB, r *token.Ring) string {
+	t.Helper()
+	s, _, _, err := r.SealBearer(bearer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// kinds are the kinds of token, made and opened alike.
 var kinds = []struct {
 	name string
 	life time.Duration
@@ -76,6 +89,7 @@ var kinds = []struct {
 }{
 	{"password", token.PasswordLife, password, func(r *token.Ring, s string) error { _, err := r.OpenPassword(s); return err }},
 	{"session", time.Hour, sealed, func(r *token.Ring, s string) error { _, err := r.OpenSession(s); return err }},
+	{"bearer", token.BearerLife, borne, func(r *token.Ring, s string) error { _, err := r.OpenBearer(s, service); return err }},
 	{"link", time.Hour, func(_ testing.TB, r *token.Ring) string { return r.SignLink(link) },
 		func(r *token.Ring, s string) error { return r.VerifyLink(link, s) }},
 }
