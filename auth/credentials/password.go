@@ -112,20 +112,26 @@ func (v *Verifier) open(ctx context.Context, password string) (auth.Principal, e
 	if err != nil {
 		return auth.Principal{}, errForged
 	}
+	p, err := v.alive(ctx, c)
+	if errors.Is(err, errDead) {
+		return auth.Principal{}, ErrBadPassword
+	}
+	return p, err
+}
+
+// alive is whom claims stand for, if neither the password itself nor what it derives
+// from has been revoked; else errDead.
+func (v *Verifier) alive(ctx context.Context, c token.Claims) (auth.Principal, error) {
 	if c.ID != "" {
 		revoked, err := v.accounts.PasswordRevoked(ctx, c.ID)
 		if err != nil {
 			return auth.Principal{}, err
 		}
 		if revoked {
-			return auth.Principal{}, ErrBadPassword
+			return auth.Principal{}, errDead
 		}
 	}
-	p, err := v.holder(ctx, c)
-	if errors.Is(err, errDead) {
-		return auth.Principal{}, ErrBadPassword
-	}
-	return p, err
+	return v.holder(ctx, c)
 }
 
 // holder is whom claims stand for, or errDead.

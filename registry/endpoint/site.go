@@ -84,6 +84,10 @@ func (s Site) URL(path string) string {
 // path alone.
 func (s Site) AbsoluteURL(path string) string { return s.origin().String() + path }
 
+// Host is the name, with a port if it has one, by which the one who asks knows the
+// server: that of AbsoluteURL.
+func (s Site) Host() string { return s.origin().at.String() }
+
 // origin is where the server is for the one who asks. A request that came to
 // the external address gets that as it is set: behind a proxy that ends TLS,
 // only the setting knows the scheme.

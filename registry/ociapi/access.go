@@ -29,6 +29,8 @@ type target struct {
 	absolute bool
 	// may decides on the tags that the request moves, where it moves any.
 	may registry.May
+	// grants are what the bearer token that was shown is for, nil for none.
+	grants *grants
 }
 
 // url is the address of something below the repository, in the form in which
@@ -61,30 +63,63 @@ var errUnauthorized = refuse(http.StatusUnauthorized, errcode.ErrorCodeUnauthori
 // authenticate verifies the one Authorization header of a request. Without any it is
 // nobody's, if that is answered: never where clients ask how to log in, and never
 // where something changes.
-func (s *Server) authenticate(r *http.Request) (auth.Principal, error) {
-	if s.anonymous && len(r.Header.Values("Authorization")) == 0 && isRead(r) && r.URL.Path != "/v2/" && r.URL.Path != "/v2" {
-		return auth.Nobody(""), s.reads.Take(auth.RequestOf(r.Context()).SourceIP)
+func (s *Server) authenticate(r *http.Request, site endpoint.Site) (auth.Principal, *grants, error) {
+	shown := r.Header.Values("Authorization")
+	if s.anonymous && showsNothing(r) && isRead(r) && r.URL.Path != "/v2/" && r.URL.Path != "/v2" {
+		return auth.Nobody(""), nil, s.anonymousReads.Take(auth.RequestOf(r.Context()).SourceIP)
+	}
+	if len(shown) != 1 {
+		return auth.Principal{}, nil, errUnauthorized
+	}
+	if text, ok := bearerOf(shown[0]); ok && s.bearer {
+		return s.bear(r, site, text)
 	}
 	user, password, ok := r.BasicAuth()
-	if !ok || len(r.Header.Values("Authorization")) != 1 {
-		return auth.Principal{}, errUnauthorized
+	if !ok {
+		return auth.Principal{}, nil, errUnauthorized
 	}
 	p, err := s.credentials.Basic(r.Context(), user, password)
 	if errors.Is(err, credentials.ErrBadPassword) {
-		return auth.Principal{}, s.refusePassword(err)
+		err = s.refusePassword(err)
 	}
-	return p, err
+	return p, nil, err
+}
+
+// showsNothing says that a request has no credentials: no header, or one of a Basic with
+// neither name nor password, which podman and skopeo send where they have none.
+func showsNothing(r *http.Request) bool {
+	switch shown := r.Header.Values("Authorization"); len(shown) {
+	case 0:
+		return true
+	case 1:
+		name, password, ok := r.BasicAuth()
+		return ok && name == "" && password == ""
+	}
+	return false
 }
 
 func isRead(r *http.Request) bool { return r.Method == http.MethodGet || r.Method == http.MethodHead }
 
 // challenge says how to log in, if that is what err is about.
-func challenge(w http.ResponseWriter, site endpoint.Site, err error) error {
-	var e *refusal
-	if errors.As(err, &e) && e.status == http.StatusUnauthorized {
-		w.Header().Set("Www-Authenticate", fmt.Sprintf(`Basic realm="%s",service="ecr.amazonaws.com"`, site.AbsoluteURL("/")))
+func (s *Server) challenge(w http.ResponseWriter, r *http.Request, site endpoint.Site, err error) error {
+	if !isUnauthorized(err) {
+		return err
 	}
+	how := basicChallenge(site)
+	if s.bearer {
+		how = bearerChallenge(r, site, err)
+	}
+	w.Header().Set("Www-Authenticate", how)
 	return err
+}
+
+func isUnauthorized(err error) bool {
+	var e *refusal
+	return errors.As(err, &e) && e.status == http.StatusUnauthorized
+}
+
+func basicChallenge(site endpoint.Site) string {
+	return fmt.Sprintf(`Basic realm="%s",service="ecr.amazonaws.com"`, site.AbsoluteURL("/"))
 }
 
 // target works out which registry and repository a request means.
@@ -173,6 +208,9 @@ func (t target) check(action string) auth.Check {
 // with what is left to be asked later.
 func (s *Server) permit(r *http.Request, to target, op operation, actions []string) (_ target, err error) {
 	ctx := r.Context()
+	if err := to.granted(actions...); err != nil {
+		return to, err
+	}
 	switch op.asks {
 	case bySight:
 		return to, nil
@@ -185,6 +223,9 @@ func (s *Server) permit(r *http.Request, to target, op operation, actions []stri
 
 // authorize asks for each action whether the caller may do it to the target.
 func (s *Server) authorize(ctx context.Context, to target, actions ...string) error {
+	if err := to.granted(actions...); err != nil {
+		return err
+	}
 	for _, action := range actions {
 		if err := s.authorizer.Authorize(ctx, to.check(action)); err != nil {
 			return err
@@ -211,7 +252,7 @@ func (s *Server) noteDenied(ctx context.Context, to target, err error) error {
 func (s *Server) may(ctx context.Context, to target, actions ...string) (bool, error) {
 	err := s.authorize(ctx, to, actions...)
 	var denied *auth.Denied
-	if errors.As(err, &denied) {
+	if errors.As(err, &denied) || errors.Is(err, errNarrow) {
 		return false, nil
 	}
 	return err == nil, err

@@ -2,6 +2,7 @@ package ociapi_test
 
 import (
 	"context"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -47,7 +48,11 @@ func TestAnonymous(t *testing.T) {
 				{"POST", "/v2/team/open/blobs/uploads/", 401},
 				{"DELETE", "/v2/team/open/manifests/" + layer, 401},
 			} {
+				empty := d.do(tt.method, tt.path, func(r *http.Request) { r.SetBasicAuth("", "") })
 				a := d.do(tt.method, tt.path, as(""))
+				if a.status != empty.status {
+					t.Errorf("%s %s, answered %t: %d with empty credentials, %d without", tt.method, tt.path, on, empty.status, a.status)
+				}
 				want := tt.status
 				if !on {
 					want = 401

@@ -42,9 +42,13 @@ const (
 
 // describe notes in a call what its request says by itself, before anything of it
 // is believed.
-func describe(c *audit.Call, r *http.Request) {
+func (s *Server) describe(c *audit.Call, r *http.Request) {
 	user, _, _ := r.BasicAuth()
 	c.Claimed = user
+	if s.bearer && r.URL.EscapedPath() == tokenPath {
+		c.Event = tokenEvent
+		return
+	}
 	at, err := parseRoute(r.URL.EscapedPath())
 	c.Event = events[at.kind][r.Method]
 	if err != nil || c.Event == "" {

@@ -50,6 +50,7 @@ type setup struct {
 	names      endpoint.Options
 	authorizer auth.Authorizer
 	anonymous  bool
+	bearer     bool
 	reads      *throttle.Addresses
 	guard      *throttle.Guard
 	compat     ociapi.Compat
@@ -134,7 +135,7 @@ func (d *door) mount(o setup) http.Handler {
 	names, err := endpoint.New(o.names)
 	must(d.t, err)
 	s, err := ociapi.New(ociapi.Options{
-		Registry: d.service, Credentials: d.verifier, Authorizer: o.authorizer, Names: names, Compat: o.compat, Throttle: o.throttle, Audit: o.audit, Anonymous: o.anonymous, AnonymousReads: o.reads,
+		Registry: d.service, Credentials: d.verifier, Authorizer: o.authorizer, Names: names, Compat: o.compat, Throttle: o.throttle, Audit: o.audit, Bearer: o.bearer, Anonymous: o.anonymous, AnonymousReads: o.reads,
 		Log:       slog.New(slog.NewTextHandler(d.log, nil)),
 		RequestID: func(context.Context) string { return "request-7" },
 	})

@@ -57,6 +57,9 @@ type Options struct {
 	// AnonymousReads bounds how many of those one address may ask for; nil bounds
 	// nothing.
 	AnonymousReads *throttle.Addresses
+	// Bearer gives out bearer tokens at /v2/token and takes them, and has the door ask
+	// for them. Basic is taken all the same.
+	Bearer bool
 	// Throttle bounds how often each action is asked for; nil bounds nothing.
 	Throttle *throttle.Limiter
 	// Audit takes a record of each request; nil records nothing.
@@ -82,11 +85,13 @@ type Server struct {
 	names       *endpoint.Names
 	compat      Compat
 	anonymous   bool
-	reads       *throttle.Addresses
+	bearer      bool
 	throttle    *throttle.Limiter
 	audit       *audit.Trail
 	log         *slog.Logger
 	requestID   func(context.Context) string
+
+	anonymousReads *throttle.Addresses
 }
 
 // New returns a door.
@@ -107,7 +112,7 @@ func New(o Options) (*Server, error) {
 	}
 	return &Server{
 		registry: o.Registry, credentials: o.Credentials, authorizer: o.Authorizer, names: o.Names, compat: o.Compat,
-		anonymous: o.Anonymous, reads: o.AnonymousReads, throttle: o.Throttle, audit: o.Audit, log: o.Log, requestID: o.RequestID,
+		anonymous: o.Anonymous, anonymousReads: o.AnonymousReads, bearer: o.Bearer, throttle: o.Throttle, audit: o.Audit, log: o.Log, requestID: o.RequestID,
 	}, nil
 }
 
@@ -117,7 +122,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	call, w, r := s.audit.Begin(w, r, audit.OCI)
 	defer call.End()
 	if s.audit != nil {
-		describe(call, r)
+		s.describe(call, r)
 	}
 	if err := s.serve(call, w, r); err != nil {
 		s.writeError(w, r, err)
@@ -135,9 +140,12 @@ func (s *Server) serve(call *audit.Call, w http.ResponseWriter, r *http.Request)
 	if err != nil {
 		return err
 	}
-	by, err := s.authenticate(r)
+	if s.bearer && r.URL.EscapedPath() == tokenPath {
+		return s.serveTokenOrChallenge(call, w, r, site)
+	}
+	by, granted, err := s.authenticate(r, site)
 	if err != nil {
-		return tooOften(w, challenge(w, site, err))
+		return tooOften(w, s.challenge(w, r, site, err))
 	}
 	call.Principal = by
 	at, err := parseRoute(r.URL.EscapedPath())
@@ -150,14 +158,15 @@ func (s *Server) serve(call *audit.Call, w http.ResponseWriter, r *http.Request)
 	}
 	to, err := s.target(r, site, by, at)
 	if err != nil {
-		return challenge(w, site, err)
+		return s.challenge(w, r, site, err)
 	}
+	to.grants = granted
 	aim(call, to)
 	by = to.by
 	r = r.WithContext(auth.WithPrincipal(r.Context(), by))
 	actions := op.actions(r, to.query)
 	if to, err = s.permit(r, to, op, actions); err != nil {
-		return challenge(w, site, s.noteDenied(r.Context(), to, err))
+		return s.challenge(w, r, site, s.noteDenied(r.Context(), to, err))
 	}
 	if err := s.throttle.Take(by.Account, by.Region, actions...); err != nil {
 		return tooOften(w, err)
@@ -165,7 +174,7 @@ func (s *Server) serve(call *audit.Call, w http.ResponseWriter, r *http.Request)
 	if err := checkEncoding(r); err != nil {
 		return err
 	}
-	return challenge(w, site, s.noteDenied(r.Context(), to, op.serve(s, w, r, to)))
+	return s.challenge(w, r, site, s.noteDenied(r.Context(), to, op.serve(s, w, r, to)))
 }
 
 // tooOften answers what comes too often, with the seconds to wait in Retry-After

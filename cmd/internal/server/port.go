@@ -61,10 +61,10 @@ func homePort(ports []config.Port) config.Port {
 }
 
 // openDoors makes the doors of a port, for names that are to be in force.
-func (s *Server) openDoors(p *port, names *endpoint.Names, anonymous bool) (*doors, error) {
+func (s *Server) openDoors(p *port, names *endpoint.Names, c *config.Config) (*doors, error) {
 	oci, err := ociapi.New(ociapi.Options{
 		Registry: s.registry, Credentials: s.credentials, Authorizer: s.access, Names: names,
-		Log: s.log, RequestID: requestID, Compat: ociapi.Compat(p.Compat), Throttle: s.throttle, Anonymous: anonymous, AnonymousReads: s.reads, Audit: s.audit,
+		Log: s.log, RequestID: requestID, Compat: ociapi.Compat(p.Compat), Throttle: s.throttle, Bearer: c.Login.Bearer, Anonymous: c.AnonymousPull, AnonymousReads: s.reads, Audit: s.audit,
 	})
 	if err != nil {
 		return nil, err

@@ -212,7 +212,7 @@ func (s *Server) take(c *config.Config) error {
 		if err != nil {
 			return err
 		}
-		if next[i], err = s.openDoors(p, names, c.AnonymousPull); err != nil {
+		if next[i], err = s.openDoors(p, names, c); err != nil {
 			return err
 		}
 	}
