@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -185,10 +186,11 @@ func TestUploadIsRecordedStepByStep(t *testing.T) {
 
 func TestRefusedRequestsAreRecorded(t *testing.T) {
 	tr := newTrail(t)
-	mode := "deny"
+	var mode atomic.Value // what the authorizer does
+	mode.Store("deny")
 	d := open(t, tr.into, func(o *setup) {
 		o.authorizer = auth.AuthorizerFunc(func(_ context.Context, c auth.Check) error {
-			switch mode {
+			switch mode.Load() {
 			case "deny":
 				return &auth.Denied{Check: c, Reason: "because", Code: "D-1"}
 			case "panic":
@@ -199,9 +201,9 @@ func TestRefusedRequestsAreRecorded(t *testing.T) {
 	})
 	d.create("app")
 	d.do("PUT", "/v2/app/manifests/1", body("{}"))
-	mode = "fault"
+	mode.Store("fault")
 	d.do("GET", "/v2/app/manifests/1")
-	mode = "panic"
+	mode.Store("panic")
 	r, err := http.NewRequest("PUT", base, io.NopCloser(strings.NewReader("{}"))) // with a body that cannot be sent twice
 	must(t, err)
 	r.SetBasicAuth("AWS", d.password)
@@ -209,7 +211,7 @@ func TestRefusedRequestsAreRecorded(t *testing.T) {
 	if _, err := client.Do(r); err == nil {
 		t.Error("a request that broke off was answered")
 	}
-	mode = "fault"
+	mode.Store("fault")
 	d.do("GET", "/v2/app/manifests/1", as(""))
 	d.do("GET", "/v2/app/manifests/1", as("wrong"))
 	d.do("GET", "/v2/app/manifests/1", as(""), func(r *http.Request) { r.SetBasicAuth("ann", "wrong") })
