@@ -50,7 +50,7 @@ func TestDefaults(t *testing.T) {
 		CreateOnPush: "template", RepositoryURI: "request", UploadExpiry: 24 * time.Hour, EventRetention: 7 * 24 * time.Hour,
 		RestoreTime: time.Minute, PullTimeFlush: time.Minute, LifecycleInterval: time.Hour,
 		Login: config.Login{Keys: true, People: true, Robots: true},
-		Audit: config.Audit{MaxSize: 64 << 20, MaxAge: 24 * time.Hour, Keep: 16},
+		Audit: config.Audit{MaxSize: 64 << 20, MaxAge: 720 * time.Hour, Keep: 16},
 		Limits: config.Limits{
 			Manifest: 4 << 20, Layer: 52_000 << 20, Layers: 10_000, Parts: 4200, SmallestPart: 5 << 20, LargestPart: 20 << 20, Tags: 1000, Images: 100_000,
 			LifecycleText: 30_720, LifecycleRules: 50, PullThroughRules: 50, Templates: 1000, PullTimeExclusions: 100, ReplicationRules: 10,

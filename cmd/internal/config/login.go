@@ -14,7 +14,7 @@ type Login struct {
 type Audit struct {
 	File     string        `key:"file" default:"" restart:"yes" help:"file that takes a record of each call; none means audit/audit.jsonl in the data folder, and off turns it off"`
 	MaxSize  Size          `key:"max-size" default:"64MiB" restart:"yes" help:"size at which a new file is begun"`
-	MaxAge   time.Duration `key:"max-age" default:"24h" restart:"yes" help:"age at which a new file is begun"`
+	MaxAge   time.Duration `key:"max-age" default:"720h" restart:"yes" help:"age at which a new file is begun"`
 	Keep     int           `key:"keep" default:"16" restart:"yes" help:"files that are kept"`
 	Required bool          `key:"required" default:"false" restart:"yes" help:"refuse calls that could not be recorded"`
 }
