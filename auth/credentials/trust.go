@@ -50,7 +50,7 @@ func (v *Verifier) trusting(ctx context.Context, by auth.Principal, r RoleReques
 		q := policy.Request{Principal: policy.Principal{Account: by.Account, ARN: by.ARN}, Action: action, Resource: r.Role, Keys: keys}
 		check := auth.Check{Principal: by, Action: action, Resource: r.Role, Account: accountOf(r.Role), Keys: q.Keys}
 		if err != nil {
-			return accounts.Role{}, v.denied(ctx, check, policy.Verdict{Statement: -1}, noRole)
+			return accounts.Role{}, v.denied(ctx, check, untrusted, noRole)
 		}
 		if verdict, why := mayAssume(by, identity, role, q); !verdict.Allowed {
 			return accounts.Role{}, v.denied(ctx, check, verdict, why)
@@ -61,6 +61,9 @@ func (v *Verifier) trusting(ctx context.Context, by auth.Principal, r RoleReques
 
 // noRole is why nobody may act as a role that is not there.
 const noRole = "because there is no such role"
+
+// untrusted is the verdict where no trust policy allows.
+var untrusted = policy.Verdict{Kind: policy.ResourceBased, Statement: -1}
 
 // accountOf is the account in the ARN of a role, "" if it is none.
 func accountOf(arn string) string {

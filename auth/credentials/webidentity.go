@@ -45,7 +45,7 @@ func (v *Verifier) AssumeRoleWithWebIdentity(ctx context.Context, webToken, regi
 	if why != "" {
 		who := auth.Principal{Account: account, ARN: provider.ARN, Region: region}
 		return RoleSession{}, v.denied(ctx, auth.Check{Principal: who, Action: assumeByToken, Resource: r.Role, Account: account},
-			policy.Verdict{Statement: -1}, fmt.Sprintf("%s to the subject %.300q", why, claims.Subject))
+			untrusted, fmt.Sprintf("%s to the subject %.300q", why, claims.Subject))
 	}
 	s := token.Session{Carried: carried, Provider: provider.Issuer(), Subject: claims.Subject}
 	issued, err := v.act(ctx, role, r, s, endpoint.Partition(region))
