@@ -175,7 +175,7 @@ func (c *Call) End() {
 // changes says whether the answer may tell of something that is new: of a change
 // or of credentials.
 func (c *Call) changes() bool {
-	return !ReadOnly(c.Event) || c.Service == "sts" || c.Event == "GetAuthorizationToken"
+	return !ReadOnly(c.Event) || c.Service == "sts" || c.Event == "GetAuthorizationToken" || c.Event == "GetBearerToken"
 }
 
 // answering is called when the answer begins.
