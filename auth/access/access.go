@@ -114,7 +114,19 @@ func (q question) denial(r auth.Request) *auth.Denied {
 	if v.Allowed {
 		return nil
 	}
-	return &auth.Denied{Check: q.check, Verdict: v, Reason: v.Reason(q.check.Action)}
+	return &auth.Denied{Check: q.check, Verdict: v, Reason: q.told(v)}
+}
+
+// told is the reason of a denial as it is told to who asked. A statement of the
+// resource's policy that denies is named to those alone who could do it without: else
+// the answer would be another for a repository that is not there.
+func (q question) told(v policy.Verdict) string {
+	if v.Explicit && v.Kind == policy.ResourceBased {
+		if without := policy.Undenied(q.policies, q.request); !without.Allowed {
+			v = without
+		}
+	}
+	return v.Reason(q.check.Action)
 }
 
 // look finds all that bears on a check.

@@ -265,3 +265,28 @@ func BenchmarkAuthorize(b *testing.B) {
 		}
 	}
 }
+
+// Who could not do it anyway is not told that the repository's policy denies it, nor by
+// the code.
+func TestADenialTellsNothingOfTheRepository(t *testing.T) {
+	f := setUp(t)
+	f.on(t, app, `{"Statement":[{"Effect":"Deny","Principal":"*","Action":"ecr:*"}]}`, nil)
+	for name, tt := range map[string]struct {
+		who  auth.Principal
+		want string
+	}{
+		"no rights":                     {f.user(t, here, "bob", ""), "because no identity-based policy allows the ecr:PutImage action"},
+		"another account":               {f.user(t, there, "eve", statement("Allow", "ecr:*", "")), "because no resource-based policy allows the ecr:PutImage action"},
+		"another account, no rights":    {f.user(t, there, "mallory", ""), "because no identity-based policy allows the ecr:PutImage action"},
+		"denied by a policy of his own": {f.user(t, here, "carol", statement("Deny", "ecr:*", "")), "with an explicit deny in an identity-based policy"},
+		"rights":                        {f.user(t, here, "alice", statement("Allow", "ecr:*", "")), "with an explicit deny in a resource-based policy"},
+		"root":                          {root(here), "with an explicit deny in a resource-based policy"},
+	} {
+		var denied *auth.Denied
+		if !errors.As(f.Authorize(t.Context(), put(tt.who, here)), &denied) || denied.Reason != tt.want {
+			t.Errorf("%s: %+v, want %s", name, denied, tt.want)
+		} else if !denied.Verdict.Explicit {
+			t.Errorf("%s: an administrator is not told of the statement", name)
+		}
+	}
+}

@@ -35,9 +35,10 @@ type Denials struct {
 func NewDenials(most int) *Denials { return &Denials{most: most, byCode: map[string]*Denial{}} }
 
 // code is eight characters that are the same for the same denial: short enough to be
-// read out, and no secret.
+// read out, and no secret. It is made of what who is denied is told, and so tells
+// nothing more.
 func code(d *auth.Denied) string {
-	text := strings.Join([]string{d.Check.Principal.ARN, d.Check.Principal.KeyID, d.Check.Action, d.Check.Resource, d.Reason, d.Verdict.Policy}, "\x00")
+	text := strings.Join([]string{d.Check.Principal.ARN, d.Check.Principal.KeyID, d.Check.Action, d.Check.Resource, d.Reason}, "\x00")
 	sum := sha256.Sum256([]byte(text))
 	return base32.StdEncoding.EncodeToString(sum[:5])
 }

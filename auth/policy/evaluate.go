@@ -84,19 +84,38 @@ func Evaluate(p Policies, r Request) Verdict {
 	if v := p.denial(&q); v.Explicit {
 		return v
 	}
-	if p.Root && p.SameAccount && !p.Trust {
-		return p.limited(Verdict{Allowed: true, Statement: -1}, &q)
+	return p.grant(&q)
+}
+
+// Undenied is the verdict that there would be if no policy of the resource denied
+// anything. Where that is a denial too, who asks has no rights that a statement took
+// away, and whether the resource has one is not for him to learn.
+func Undenied(p Policies, r Request) Verdict {
+	q := query{Request: &r}
+	q.ask()
+	own := Policies{Identity: p.Identity, Boundary: p.Boundary, Session: p.Session}
+	if v := own.denial(&q); v.Explicit {
+		return v
 	}
-	resource, how := resourceGrant(p.Resource, &q)
+	return p.grant(&q)
+}
+
+// grant is the verdict on a request that nothing denies.
+func (p *Policies) grant(q *query) Verdict {
+	r := q.Request
+	if p.Root && p.SameAccount && !p.Trust {
+		return p.limited(Verdict{Allowed: true, Statement: -1}, q)
+	}
+	resource, how := resourceGrant(p.Resource, q)
 	switch {
 	case r.Principal.Anonymous, r.Principal.Service != "", r.Principal.Federated != "", p.Trust && how == nobody:
 		return resource
 	case p.SameAccount && how == direct:
 		return resource
 	case p.SameAccount && how == throughRole:
-		return p.limited(resource, &q)
+		return p.limited(resource, q)
 	}
-	identity := p.limited(p.identity(&q), &q)
+	identity := p.limited(p.identity(q), q)
 	if p.SameAccount || !identity.Allowed {
 		return identity
 	}
