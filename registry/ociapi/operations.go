@@ -132,3 +132,24 @@ func checkEncoding(r *http.Request) error {
 	}
 	return nil
 }
+
+// Route is a method of a kind of path, with the IAM actions that it may need.
+type Route struct {
+	// Kind is what the path leads to, such as "manifests".
+	Kind, Method string
+	// Actions are all of them; a request that brings no bytes needs fewer. There are
+	// none for what is open to whoever has logged in.
+	Actions []string
+}
+
+// Routes are all that the door answers, in order of kind and method.
+func Routes() (list []Route) {
+	whole := &http.Request{ContentLength: 1}
+	for _, k := range slices.Sorted(maps.Keys(operations)) {
+		for _, method := range slices.Sorted(maps.Keys(operations[k])) {
+			op := operations[k][method]
+			list = append(list, Route{string(k), method, op.actions(whole, url.Values{"digest": {""}})})
+		}
+	}
+	return list
+}
