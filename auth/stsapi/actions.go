@@ -2,6 +2,8 @@ package stsapi
 
 import (
 	"encoding/xml"
+	"maps"
+	"slices"
 
 	"github.com/seed-78150930/berth/auth/credentials"
 )
@@ -25,6 +27,23 @@ var actions = map[string]action{
 	"AssumeRole":                {permission: "sts:AssumeRole", open: true, run: (*API).assumeRole},
 	"AssumeRoleWithWebIdentity": {permission: "sts:AssumeRoleWithWebIdentity", open: true, unsigned: true, run: (*API).assumeRoleWithWebIdentity},
 	"GetAccessKeyInfo":          {permission: "sts:GetAccessKeyInfo", run: (*API).getAccessKeyInfo},
+}
+
+// Action is what there is to say of an action of STS.
+type Action struct {
+	Name       string
+	Permission string // IAM action that it is authorised as
+	// Open says that the action asks no permission: what it does, or a role's trust
+	// policy, decides.
+	Open bool
+}
+
+// Actions are all actions that the door knows, in order of name.
+func Actions() (list []Action) {
+	for _, name := range slices.Sorted(maps.Keys(actions)) {
+		list = append(list, Action{name, actions[name].permission, actions[name].open})
+	}
+	return list
 }
 
 type callerIdentity struct {
