@@ -1,0 +1,157 @@
+package server_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/seed-78150930/berth/storage"
+)
+
+// restless are the tables that requests may write to which do nothing to what is
+// kept: events and their numbers, who follows them, when what ran, a list of the
+// passwords that were given out, which is written late, and what the server found out
+// for previews that have gone since.
+var restless = []string{
+	"event", "eventcursor", "eventdelivery", "eventdead", "sequence", "job", "issued-password", "decision", "decided", "oldplan",
+}
+
+// restlessMembers are those of rows that change by reading: when an image was last
+// pulled, and when a key was last used.
+var restlessMembers = map[string]string{"image": "PulledAt", "access-key": "usedAt"}
+
+// tableOf is the table of a row by its key.
+func tableOf(key string) string {
+	name, _, _ := strings.Cut(key, "\x00")
+	return name
+}
+
+// rows are all rows of the index, as they are.
+func (d *doorway) rows() map[string]string {
+	d.Helper()
+	all := map[string]string{}
+	d.must(d.house.Index().View(context.Background(), func(rd storage.Reader) error {
+		for e, err := range rd.Scan(storage.Range{}) {
+			if err != nil {
+				return err
+			}
+			all[e.Key] = string(e.Value)
+		}
+		return nil
+	}))
+	return all
+}
+
+// fingerprint is all that the server keeps, but for what every request may change:
+// rows by their keys, blobs by their ids.
+func (d *doorway) fingerprint() map[string]string {
+	d.Helper()
+	all := d.rows()
+	for key, value := range all {
+		at := tableOf(key)
+		if slices.Contains(restless, at) {
+			delete(all, key)
+		} else if member, ok := restlessMembers[at]; ok {
+			all[key] = withoutMember(value, member)
+		}
+	}
+	for b, err := range d.house.Blobs().List(context.Background(), "") {
+		d.must(err)
+		all["blob "+b.ID] = fmt.Sprintf("%d bytes, %s", b.Size, d.contentOf(b.ID))
+	}
+	return all
+}
+
+func withoutMember(row, member string) string {
+	var m map[string]any
+	if json.Unmarshal([]byte(row), &m) != nil {
+		return row
+	}
+	delete(m, member)
+	text, _ := json.Marshal(m) // was JSON
+	return string(text)
+}
+
+// contentOf is the hash of a blob that is whole.
+func (d *doorway) contentOf(id string) string {
+	d.Helper()
+	r, err := d.house.Blobs().Open(context.Background(), id)
+	if err != nil {
+		return "open"
+	}
+	defer r.Close()
+	h := sha256.New()
+	_, err = io.Copy(h, r)
+	d.must(err)
+	return fmt.Sprintf("%x", h.Sum(nil))
+}
+
+// unchanged holds the store against what it was.
+func (d *doorway) unchanged(what string, before map[string]string) {
+	d.Helper()
+	if now := d.fingerprint(); !maps.Equal(before, now) {
+		d.Errorf("%s: the store is another (-before +after):\n%.3000s", what, cmp.Diff(before, now))
+	}
+}
+
+// settled waits until the server has done what requests have left to it.
+func (d *doorway) settled() {
+	d.Helper()
+	for end := time.Now().Add(patient); d.isBusy(); runtime.Gosched() {
+		if time.Now().After(end) {
+			d.Fatal("what was deleted is not cleared away")
+		}
+	}
+}
+
+// isBusy says whether something that was deleted is to be cleared away.
+func (d *doorway) isBusy() bool {
+	for key := range d.rows() {
+		if at := tableOf(key); at == "dropped" || at == "condemned" {
+			return true
+		}
+	}
+	return false
+}
+
+// putBack makes the rows of the index those that they were, and drops the blobs that
+// came since.
+func (d *doorway) putBack(was, print map[string]string) {
+	d.Helper()
+	d.settled()
+	ctx := context.Background()
+	now := d.rows()
+	d.must(d.house.Index().Update(ctx, func(tx storage.Tx) error {
+		for _, key := range slices.Concat(slices.Collect(maps.Keys(now)), slices.Collect(maps.Keys(was))) {
+			value, ok := was[key]
+			has, there := now[key]
+			var err error
+			switch {
+			case has == value && there == ok || slices.Contains(restless, tableOf(key)):
+			case ok:
+				err = tx.Put(key, []byte(value))
+			default:
+				err = tx.Delete(key)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	for b, err := range d.house.Blobs().List(ctx, "") {
+		d.must(err)
+		if _, ok := print["blob "+b.ID]; !ok {
+			d.must(d.house.Blobs().Delete(ctx, b.ID))
+		}
+	}
+}
