@@ -11,6 +11,10 @@ import (
 // is for. What this server made and what has ended since is none: clients go on
 // showing it without wanting to guess anything.
 
+// nobodys is the name of what is not a guess at anyone's secret: it counts for its
+// address alone. A key that is not there is known for that by AWS's code for it.
+const nobodys = ""
+
 // errForged is an ErrBadPassword of a registry password that this server did not make.
 // It is nobody's in particular, so that it counts for its address alone.
 var errForged = passwordError("the password is not of this server")
@@ -29,7 +33,7 @@ func (passwordError) Is(target error) bool { return target == ErrBadPassword }
 func (v *Verifier) noteGuess(ctx context.Context, name string, err error) error {
 	switch {
 	case errors.Is(err, errForged):
-		name = ""
+		name = nobodys
 	case !errors.Is(err, errGuess):
 		return err
 	}

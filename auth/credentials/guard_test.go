@@ -116,13 +116,17 @@ func TestWhatIsNoGuess(t *testing.T) {
 }
 
 func TestSignaturesThatAreGuessed(t *testing.T) {
-	for what, change := range map[string]func(f *fixture){
-		"wrong secret": func(f *fixture) { f.key.Secret = "guessed" },
-		"unknown key":  func(f *fixture) { f.key.ID = "AKIAABSENT" },
+	for what, tt := range map[string]struct {
+		change func(f *fixture)
+		many   int           // are too many
+		wait   time.Duration // for one more
+	}{
+		"wrong secret": {func(f *fixture) { f.key.Secret = "guessed" }, 3, 20 * time.Second},
+		"unknown key":  {func(f *fixture) { f.key.ID = "AKIAABSENT" }, 30, 2 * time.Second},
 	} {
 		f := guarded(t)
 		right := f.key
-		change(f)
+		tt.change(f)
 		show := func(ip netip.Addr) error {
 			r, _ := request("{}")
 			f.key.Sign(r, "{}", f.now)
@@ -133,14 +137,14 @@ func TestSignaturesThatAreGuessed(t *testing.T) {
 			return err
 		}
 		var refused *credentials.Error
-		for range 3 {
+		for range tt.many {
 			if err := show(here); !errors.As(err, &refused) {
 				t.Errorf("%s: %v", what, err)
 			}
 		}
 		var tooMany *throttle.Exceeded
-		if err := show(here); !errors.As(err, &tooMany) || tooMany.After != 20*time.Second {
-			t.Errorf("%s, the fourth: %v", what, err)
+		if err := show(here); !errors.As(err, &tooMany) || tooMany.After != tt.wait {
+			t.Errorf("%s, one more: %v", what, err)
 		}
 		known := f.key.ID == right.ID
 		f.key = right

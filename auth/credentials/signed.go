@@ -72,7 +72,7 @@ func (v *Verifier) signer(ctx context.Context, claim *sigv4.Signature) (signer, 
 	}
 	key, err := v.liveKey(ctx, claim.KeyID)
 	if errors.Is(err, errNoKey) {
-		return signer{}, v.noteWrongSecret(ctx, claim.KeyID, unrecognized())
+		return signer{}, v.noteWrongSecret(ctx, nobodys, unrecognized())
 	}
 	if err != nil {
 		return signer{}, refuseDead(err)
