@@ -78,9 +78,13 @@ func healthy(t *testing.T) *world {
 
 // registry answers as the server does, with a clock that is off.
 func registry(off time.Duration) http.Handler {
+	return challenging(off, `Basic realm="http://localhost:5000/",service="ecr.amazonaws.com"`)
+}
+
+func challenging(off time.Duration, how string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Date", now.Add(off).Format(http.TimeFormat))
-		w.Header().Set("Www-Authenticate", `Basic realm="http://localhost:5000/",service="ecr.amazonaws.com"`)
+		w.Header().Set("Www-Authenticate", how)
 		w.WriteHeader(http.StatusUnauthorized)
 	})
 }
@@ -176,12 +180,16 @@ func finding(all []doctor.Finding, check string) doctor.Finding {
 }
 
 func TestNothingIsWrongWithAHealthyMachine(t *testing.T) {
-	for _, f := range healthy(t).examine(t) {
-		if f.Status == doctor.Warn || f.Status == doctor.Fail {
-			t.Errorf("%s: %s: %s", f.Check, f.Status, f.Found)
-		}
-		if f.Status == doctor.OK && f.Mend != "" {
-			t.Errorf("%s is ok, and to be mended by %q", f.Check, f.Mend)
+	bearer := healthy(t)
+	bearer.serve(t, challenging(0, `Bearer realm="http://localhost:5000/v2/token",service="localhost:5000"`), "localhost:5000", "127.0.0.1:5000")
+	for _, w := range []*world{healthy(t), bearer} {
+		for _, f := range w.examine(t) {
+			if f.Status == doctor.Warn || f.Status == doctor.Fail {
+				t.Errorf("%s: %s: %s", f.Check, f.Status, f.Found)
+			}
+			if f.Status == doctor.OK && f.Mend != "" {
+				t.Errorf("%s is ok, and to be mended by %q", f.Check, f.Mend)
+			}
 		}
 	}
 }

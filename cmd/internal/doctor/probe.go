@@ -64,10 +64,12 @@ func (v *visit) ask(ctx context.Context, base string) answer {
 }
 
 // isOurs says that an answer is the challenge of a registry that speaks as
-// Amazon's (ECR reference, registry-http.md).
+// Amazon's (ECR reference, registry-http.md), or that gives out bearer tokens where
+// Berth does.
 func isOurs(r *http.Response) bool {
-	return r.StatusCode == http.StatusUnauthorized &&
-		strings.Contains(r.Header.Get("Www-Authenticate"), `service="ecr.amazonaws.com"`)
+	challenge := r.Header.Get("Www-Authenticate")
+	return r.StatusCode == http.StatusUnauthorized && (strings.Contains(challenge, `service="ecr.amazonaws.com"`) ||
+		strings.HasPrefix(challenge, "Bearer ") && strings.Contains(challenge, `/v2/token",service=`))
 }
 
 // speaksOfHTTPS reads what servers of TLS say to those who come without.
