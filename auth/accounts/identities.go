@@ -121,10 +121,15 @@ type book struct {
 
 func (s *Store) book(r storage.Reader) book { return book{r, s.declared.Load()} }
 
-// look finds a row of an account by its name, or storage.ErrNotFound.
+// look finds a row of an account by its name, or storage.ErrNotFound. Names come from
+// whoever asks: one that no key can hold is nobody's.
 func look[Row any](b book, t table.Table[Row], declared map[string]map[string]Row, account, name string) (Row, error) {
 	if !b.declared.has(account) {
-		return t.Get(b.r, account, name)
+		row, err := t.Get(b.r, account, name)
+		if errors.Is(err, table.ErrBadKey) {
+			err = storage.ErrNotFound
+		}
+		return row, err
 	}
 	row, ok := declared[account][name]
 	if !ok {
