@@ -3,6 +3,7 @@ package throttle
 import (
 	"math"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
@@ -97,6 +98,7 @@ func (p *peers) limiter(from netip.Addr, name string, times int, now time.Time) 
 	if len(p.buckets) >= maxPeers {
 		p.forget(now)
 	}
+	at.name = strings.Clone(at.name) // it may be a piece of something long, with a secret
 	n := p.perMinute * times
 	l := rate.NewLimiter(rate.Limit(float64(n)/60), n)
 	p.buckets[at] = l
