@@ -3,7 +3,9 @@ package ociapi_test
 import (
 	"encoding/base64"
 	"encoding/json"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -298,4 +300,34 @@ func TestAnonymousBearer(t *testing.T) {
 		}
 	})
 	want(t, open(t, withBearer).do("GET", "/v2/token", as("")), 401, "UNAUTHORIZED")
+}
+
+// FuzzToken asks for a token, and shows one, in whatever way: it is given or refused,
+// the store stays as it is, and a header has no more in it than it should.
+func FuzzToken(f *testing.F) {
+	for _, seed := range [][2]string{
+		{"scope=repository:team/app:pull", "grant_type=password&username=AWS&password=x"}, {"service=&scope=::", "grant_type=password"},
+		{"scope=registry:catalog:*+repository(a:b):", "x"}, {"%", "%"}, {"scope=repository:" + `"` + "\r\n:pull", "a;b"}, {"/team/app/manifests/1", "Bearer"},
+	} {
+		f.Add(seed[0], seed[1])
+	}
+	d := build(f, withBearer, func(s *setup) { s.anonymous = true })
+	before := d.fingerprint()
+	f.Fuzz(func(t *testing.T, query, text string) {
+		d.t = t
+		at := &url.URL{Scheme: "http", Host: "localhost:5000", Path: "/v2/token", RawQuery: query}
+		form := &http.Request{Method: "POST", URL: at, Host: at.Host, Header: http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}}
+		shown := &http.Request{Method: "GET", URL: &url.URL{Path: "/v2/" + query}, Host: at.Host, Header: http.Header{"Authorization": {"Bearer " + text}}}
+		for _, r := range []*http.Request{{Method: "GET", URL: at, Host: at.Host, Header: http.Header{}}, form, shown} {
+			r.Body = io.NopCloser(strings.NewReader(text))
+			w := httptest.NewRecorder()
+			d.handler.ServeHTTP(w, r)
+			if w.Code >= 500 || d.log.String() != "" || strings.ContainsAny(w.Header().Get("Www-Authenticate"), "\r\n") {
+				t.Errorf("%s %q with %q: %d %s, %v, log %s", r.Method, query, text, w.Code, w.Body, w.Header(), d.log)
+			}
+		}
+		if d.fingerprint() != before {
+			t.Error("the store has changed")
+		}
+	})
 }
