@@ -3,6 +3,7 @@ package server
 import (
 	"time"
 
+	"github.com/seed-78150930/berth/auth"
 	"github.com/seed-78150930/berth/auth/accounts"
 	"github.com/seed-78150930/berth/auth/credentials"
 	"github.com/seed-78150930/berth/storage"
@@ -10,6 +11,9 @@ import (
 
 // Accounts are the identities of the server.
 func (s *Server) Accounts() *accounts.Store { return s.keeper.accounts }
+
+// Authorizer decides who may do what.
+func (s *Server) Authorizer() auth.Authorizer { return s.access }
 
 // Index is where the server has its facts.
 func (s *Server) Index() storage.Index { return s.keeper.store.index }

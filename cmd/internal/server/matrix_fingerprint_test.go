@@ -123,7 +123,8 @@ func (d *doorway) isBusy() bool {
 	return false
 }
 
-// putBack makes the rows of the index those that they were, and drops the blobs that
+// putBack makes the rows of the index those that they were, but for identities, whose
+// generation only counts up, and drops the blobs that
 // came since.
 func (d *doorway) putBack(was, print map[string]string) {
 	d.Helper()
@@ -136,7 +137,7 @@ func (d *doorway) putBack(was, print map[string]string) {
 			has, there := now[key]
 			var err error
 			switch {
-			case has == value && there == ok || slices.Contains(restless, tableOf(key)):
+			case has == value && there == ok || slices.Contains(restless, tableOf(key)) || strings.HasPrefix(key, "iam-"):
 			case ok:
 				err = tx.Put(key, []byte(value))
 			default:

@@ -118,7 +118,8 @@ func ofUpload(query, body string) maker {
 // uploadFor is an upload of who asks, which is begun for it, or one of the root's where
 // he may begin none.
 func (w *world) uploadFor(by *identity, repo string) string {
-	if by.refused[atV2] == "" && by.user != "" && repo != missing && may(by, "ecr:InitiateLayerUpload", repository, repo) {
+	begins := may(by, "ecr:InitiateLayerUpload", repository, repo) && may(by, "ecr:UploadLayerPart", repository, repo)
+	if begins && by.refused[atV2] == "" && by.user != "" && repo != missing {
 		w.began = w.begin(by, repo)
 		return w.began
 	}

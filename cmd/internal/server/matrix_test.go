@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/seed-78150930/berth/auth"
+	"github.com/seed-78150930/berth/auth/accounts"
 	"github.com/seed-78150930/berth/auth/stsapi"
 	"github.com/seed-78150930/berth/ecrapi"
 	"github.com/seed-78150930/berth/registry/ociapi"
@@ -141,6 +142,49 @@ func TestMatrix(t *testing.T) {
 	}
 }
 
+// TestEachActionIsNeeded takes each action away that a request needs, one at a time, and
+// then all but those.
+func TestEachActionIsNeeded(t *testing.T) {
+	w := newWorld(t, map[string]string{"pull-time-flush": "24h", "audit.file": "off"})
+	by := w.user(home, "but", "", everything)
+	for _, q := range knocks(t) {
+		if len(q.actions) == 0 || q.at == atSTS {
+			continue
+		}
+		for _, action := range q.actions {
+			by.gives = func(a string) bool { return a != action }
+			w.give(`"NotAction":"` + action + `"`)
+			w.knock(by, q)
+		}
+		by.gives = allows(q.actions)
+		w.give(`"Action":["` + strings.Join(q.actions, `","`) + `"]`)
+		a := w.do(q.make(w, by, shut))
+		if got := q.outcome(w, a); got == denials[q.at] || got == bare(denials[q.at]) {
+			t.Errorf("%s needs more than %q: %s", q.what, q.actions, a.body)
+		}
+		w.allow(`"Action":"ecr:*"`)
+		w.cancel(by, shut, a)
+		w.putBack(w.was, w.print)
+		if q.what == "DeleteRepository" {
+			w.renewUpload()
+		}
+	}
+}
+
+// give is allow, after which the store is what it shall be.
+func (w *world) give(actions string) {
+	w.Helper()
+	w.allow(actions)
+	w.was, w.print = w.rows(), w.fingerprint()
+}
+
+// allow has the user who has no other policies be allowed some actions.
+func (w *world) allow(actions string) {
+	w.Helper()
+	holder := accounts.Holder{Account: home, Kind: accounts.HolderUser, Name: "but"}
+	w.must(w.store().PutInline(w.Context(), holder, "own", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow",`+actions+`,"Resource":"*"}]}`))
+}
+
 // knock makes a request of somebody about each repository.
 func (w *world) knock(by *identity, q knock) {
 	w.Helper()
@@ -150,7 +194,11 @@ func (w *world) knock(by *identity, q knock) {
 		if q.head {
 			want = bare(want)
 		}
-		a := w.do(q.make(w, by, repo))
+		r, before := q.make(w, by, repo), w.print
+		if w.began != "" {
+			before = w.fingerprint()
+		}
+		a := w.do(r)
 		if got := q.outcome(w, a); got != want {
 			w.Errorf("%s of %s by %s: %s, want %s\n%.300s", q.what, repo, by.name, got, want, a.body)
 		}
@@ -158,9 +206,13 @@ func (w *world) knock(by *identity, q knock) {
 			w.shows(by, q, a)
 		}
 		if refused {
-			answers[repo] = likeness(a, repo)
-			w.unchanged(q.what+" of "+repo+" by "+by.name, w.print)
-			continue
+			if repo != locked || !slices.ContainsFunc(q.actions, by.gives) { // who has some of the rights learns that he is denied
+				answers[repo] = likeness(a, repo)
+			}
+			w.unchanged(q.what+" of "+repo+" by "+by.name, before)
+			if w.began == "" {
+				continue
+			}
 		}
 		w.cancel(by, repo, a)
 		w.putBack(w.was, w.print)

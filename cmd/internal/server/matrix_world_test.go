@@ -46,7 +46,8 @@ type identity struct {
 	user     string // of Basic; "" for none at all
 	password string
 	key      sigv4test.Key
-	session  bool // key is a temporary one
+	session  bool   // key is a temporary one
+	from     string // the key that it derives from
 	// refused is what becomes of his credentials: at the OCI door, the JSON API and
 	// STS; "" where they are good.
 	refused [3]string
