@@ -65,6 +65,10 @@ func (s *Store) IsStatic(id string) bool {
 	return ok
 }
 
+// Guessable says whether an id is that of a key whose secret somebody chose. Those that
+// are made here are not to be guessed, those of a development server everybody knows.
+func (s *Store) Guessable(id string) bool { return s.IsStatic(id) && !s.dev }
+
 func (s *Store) hasStatic(account string) bool {
 	if s.dev && isAccount(account) {
 		return true

@@ -52,7 +52,7 @@ func (v *Verifier) basic(ctx context.Context, name, password string) (auth.Princ
 	switch {
 	case name == User:
 		return v.open(ctx, password)
-	case strings.HasPrefix(name, accounts.PrefixRobot):
+	case isRobotID(name):
 		return allowed(forms.Robots, func() (auth.Principal, error) { return v.basicRobot(ctx, name, password) })
 	case v.isKeyID(name):
 		return allowed(forms.Keys, func() (auth.Principal, error) { return v.basicKey(ctx, name, password) })
@@ -70,6 +70,8 @@ func allowed(form bool, verify func() (auth.Principal, error)) (auth.Principal, 
 	}
 	return p, err
 }
+
+func isRobotID(name string) bool { return strings.HasPrefix(name, accounts.PrefixRobot) }
 
 // isKeyID says whether a user name is meant as the id of an access key.
 func (v *Verifier) isKeyID(name string) bool {

@@ -33,9 +33,11 @@ func (passwordError) Is(target error) bool { return target == ErrBadPassword }
 func (v *Verifier) noteGuess(ctx context.Context, name string, err error) error {
 	switch {
 	case errors.Is(err, errForged):
-		name = nobodys
+		return v.noteWrongSecret(ctx, nobodys, err)
 	case !errors.Is(err, errGuess):
 		return err
+	case v.isKeyID(name), isRobotID(name):
+		return v.noteWrongSecret(ctx, name, err)
 	}
 	if often := v.guard.Failed(auth.RequestOf(ctx).SourceIP, name); often != nil {
 		return often
@@ -45,15 +47,18 @@ func (v *Verifier) noteGuess(ctx context.Context, name string, err error) error 
 
 // noteWrongSecret counts a request whose signature, or secret, is not its key's.
 func (v *Verifier) noteWrongSecret(ctx context.Context, keyID string, err error) error {
-	if often := v.guard.Failed(auth.RequestOf(ctx).SourceIP, keyID); often != nil {
+	if often := v.guard.FailedKey(auth.RequestOf(ctx).SourceIP, keyID); often != nil {
 		return often
 	}
 	return err
 }
 
 // suspended refuses a key's id, as a *throttle.Exceeded, whose secret has been guessed
-// at from the address. Secrets that are given from outside may be short.
+// at from the address and could be.
 func (v *Verifier) suspended(ctx context.Context, keyID string) error {
+	if !v.accounts.Guessable(keyID) {
+		return nil
+	}
 	return v.guard.Suspended(auth.RequestOf(ctx).SourceIP, keyID)
 }
 

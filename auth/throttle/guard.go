@@ -19,9 +19,14 @@ type Guard struct {
 	tries peers
 }
 
-// namesOfAddress is how many times as much may fail from an address for all names
-// together as for one: many people may be behind it.
-const namesOfAddress = 10
+const (
+	// namesOfAddress is how many times as much may fail from an address for all names
+	// together as for one: many people may be behind it.
+	namesOfAddress = 10
+	// triesOfProgram is how many times as much may fail for the id of a key: programs try
+	// again by themselves, and do not guess.
+	triesOfProgram = 5
+)
 
 // NewGuard lets as many log-ins fail in a minute for one name from one address. A nil
 // clock is time.Now.
@@ -42,11 +47,19 @@ func (g *Guard) Configure(failures int) {
 
 // Failed counts a log-in that failed; with "" as the name, one that was for nobody. The
 // error is an *Exceeded when there were too many: the answer to be given to this one.
-func (g *Guard) Failed(from netip.Addr, name string) error {
+func (g *Guard) Failed(from netip.Addr, name string) error { return g.failed(from, name, 1) }
+
+// FailedKey is Failed for the id of a key, which is no person's name. Five times as many
+// may fail.
+func (g *Guard) FailedKey(from netip.Addr, id string) error {
+	return g.failed(from, id, triesOfProgram)
+}
+
+func (g *Guard) failed(from netip.Addr, name string, times int) error {
 	return g.look(from, func(now time.Time) time.Duration {
 		longest := take(g.tries.limiter(from, "", namesOfAddress, now), now)
 		if name != "" {
-			longest = max(longest, take(g.tries.limiter(from, name, 1, now), now))
+			longest = max(longest, take(g.tries.limiter(from, name, times, now), now))
 		}
 		return longest
 	})

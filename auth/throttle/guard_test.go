@@ -66,6 +66,24 @@ func TestGuardOfAnAddress(t *testing.T) {
 	}
 }
 
+func TestGuardOfKeys(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	g := throttle.NewGuard(2, func() time.Time { return now })
+	here := netip.MustParseAddr("192.0.2.1")
+	for i := range 10 {
+		if err := g.FailedKey(here, "AKIAEXAMPLE"); err != nil {
+			t.Errorf("failure %d: %v", i, err)
+		}
+	}
+	var tooMany *throttle.Exceeded
+	if err := g.FailedKey(here, "AKIAEXAMPLE"); !errors.As(err, &tooMany) || tooMany.After != 6*time.Second {
+		t.Errorf("one more: %v", err)
+	}
+	if err := g.Suspended(here, "AKIAEXAMPLE"); !errors.As(err, &tooMany) {
+		t.Errorf("suspended: %v", err)
+	}
+}
+
 func TestGuardForgets(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	g := throttle.NewGuard(2, func() time.Time { return now })

@@ -105,7 +105,7 @@ type Limits struct {
 	SigningFilters          int `key:"signing-filters" default:"100" help:"filters of a signing rule"`
 
 	AnonymousReads int `key:"anonymous-reads" default:"600" help:"reads without credentials from one address in a minute"`
-	LoginFailures  int `key:"login-failures" default:"10" help:"log-ins that fail in a minute for one name from one address, ten times as many for all names, before more have to wait"`
+	LoginFailures  int `key:"login-failures" default:"10" help:"log-ins that fail in a minute for one name from one address, before more have to wait; five times as many for the id of a key, ten times for all names"`
 
 	Head        Size `key:"head" default:"1MiB" restart:"yes" help:"largest head of a request"`
 	Connections int  `key:"connections" default:"10000" help:"open connections; beyond them the ones that idled longest are closed"`
