@@ -23,7 +23,7 @@ func openAndShut(t *testing.T, args ...string) (s *harness.Server, sh *harness.S
 
 // Docker logs in, pushes and pulls by bearer tokens, and pulls without credentials what
 // is open to everyone.
-func TestDockerBearer(t *testing.T) {
+func TestDockerBearerAWSCLI(t *testing.T) {
 	s, sh, open, shut := openAndShut(t, "--login-bearer")
 	sh.UseDocker()
 	image := dockerImage(t, 31)
@@ -50,7 +50,7 @@ func TestDockerBearer(t *testing.T) {
 
 // crane and skopeo pull without credentials what is open to everyone, by bearer tokens
 // and without, and push and copy by them.
-func TestAnonymousPull(t *testing.T) {
+func TestAnonymousPullCraneSkopeoAWSCLI(t *testing.T) {
 	for _, args := range [][]string{nil, {"--login-bearer"}} {
 		s, sh, open, shut := openAndShut(t, args...)
 		image := ociImage(t, 32)
