@@ -5,7 +5,6 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
-	"crypto/subtle"
 	"errors"
 	"strings"
 	"sync"
@@ -55,7 +54,7 @@ func (v *Verifier) basic(ctx context.Context, name, password string) (auth.Princ
 	case isRobotID(name):
 		return allowed(forms.Robots, func() (auth.Principal, error) { return v.basicRobot(ctx, name, password) })
 	case v.isKeyID(name):
-		return allowed(forms.Keys, func() (auth.Principal, error) { return v.basicKey(ctx, name, password) })
+		return allowed(forms.Keys, func() (auth.Principal, error) { return v.keyPair(ctx, name, password, "") })
 	}
 	return allowed(forms.People, func() (auth.Principal, error) { return v.basicPerson(ctx, name, password) })
 }
@@ -76,21 +75,6 @@ func isRobotID(name string) bool { return strings.HasPrefix(name, accounts.Prefi
 // isKeyID says whether a user name is meant as the id of an access key.
 func (v *Verifier) isKeyID(name string) bool {
 	return strings.HasPrefix(name, accounts.PrefixKey) && len(name) == 20 || v.accounts.IsStatic(name)
-}
-
-func (v *Verifier) basicKey(ctx context.Context, id, secret string) (auth.Principal, error) {
-	if err := v.suspended(ctx, id); err != nil {
-		return auth.Principal{}, err
-	}
-	key, err := v.liveKey(ctx, id)
-	if err != nil {
-		return auth.Principal{}, err
-	}
-	if subtle.ConstantTimeCompare([]byte(key.Secret.Reveal()), []byte(secret)) != 1 {
-		return auth.Principal{}, errDead
-	}
-	v.accounts.NoteUse(id)
-	return owner(key, ""), nil
 }
 
 func (v *Verifier) basicRobot(ctx context.Context, id, secret string) (auth.Principal, error) {

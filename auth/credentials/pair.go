@@ -19,6 +19,16 @@ func (v *Verifier) Pair(ctx context.Context, id, secret, region string) (auth.Pr
 	if strings.HasPrefix(id, accounts.PrefixRobot) {
 		return v.robotPair(ctx, id, secret, region)
 	}
+	p, err := v.keyPair(ctx, id, secret, region)
+	if errors.Is(err, errDead) {
+		err = v.noteWrongSecret(ctx, id, refusePair())
+	}
+	return p, err
+}
+
+// keyPair is whose an access key is, in region, if the secret is its own; else
+// errDead, or a *throttle.Exceeded.
+func (v *Verifier) keyPair(ctx context.Context, id, secret, region string) (auth.Principal, error) {
 	if err := v.suspended(ctx, id); err != nil {
 		return auth.Principal{}, err
 	}
@@ -28,7 +38,7 @@ func (v *Verifier) Pair(ctx context.Context, id, secret, region string) (auth.Pr
 	}
 	// Compared also where there is no such key, with a secret that none has.
 	if subtle.ConstantTimeCompare([]byte(key.Secret.Reveal()), []byte(secret)) != 1 || err != nil {
-		return auth.Principal{}, v.noteWrongSecret(ctx, id, refusePair())
+		return auth.Principal{}, errDead
 	}
 	v.accounts.NoteUse(id)
 	return owner(key, region), nil

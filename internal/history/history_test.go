@@ -29,7 +29,7 @@ const length = 250
 
 // as is the context of a call that a principal makes past the doors.
 func as(arn string) context.Context {
-	return auth.WithPrincipal(context.Background(), auth.Principal{Account: account, ARN: arn, UserID: account, Region: region})
+	return auth.WithPrincipal(context.Background(), auth.Principal{Account: account, ARN: arn, UserID: account, Region: region, Kind: auth.Root})
 }
 
 // TestHistories plays histories of one seed after the other.
