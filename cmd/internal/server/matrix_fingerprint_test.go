@@ -3,7 +3,6 @@ package server_test
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -36,19 +35,24 @@ func tableOf(key string) string {
 }
 
 // rows are all rows of the index, as they are.
-func (d *doorway) rows() map[string]string {
+func (d *doorway) rows() (all map[string]string) {
 	d.Helper()
-	all := map[string]string{}
-	d.must(d.house.Index().View(context.Background(), func(rd storage.Reader) error {
-		for e, err := range rd.Scan(storage.Range{}) {
-			if err != nil {
-				return err
-			}
-			all[e.Key] = string(e.Value)
-		}
-		return nil
+	d.must(d.house.Index().View(context.Background(), func(rd storage.Reader) (err error) {
+		all, err = rowsOf(rd)
+		return err
 	}))
 	return all
+}
+
+func rowsOf(rd storage.Reader) (map[string]string, error) {
+	all := map[string]string{}
+	for e, err := range rd.Scan(storage.Range{}) {
+		if err != nil {
+			return nil, err
+		}
+		all[e.Key] = string(e.Value)
+	}
+	return all, nil
 }
 
 // fingerprint is all that the server keeps, but for what every request may change:
@@ -71,14 +75,14 @@ func (d *doorway) fingerprint() map[string]string {
 	return all
 }
 
+// withoutMember is a row without a member that is a text. Rows are JSON.
 func withoutMember(row, member string) string {
-	var m map[string]any
-	if json.Unmarshal([]byte(row), &m) != nil {
+	before, after, ok := strings.Cut(row, `,"`+member+`":"`)
+	if !ok {
 		return row
 	}
-	delete(m, member)
-	text, _ := json.Marshal(m) // was JSON
-	return string(text)
+	_, after, _ = strings.Cut(after, `"`)
+	return before + after
 }
 
 // contentOf is the hash of a blob that is whole.
@@ -130,20 +134,13 @@ func (d *doorway) putBack(was, print map[string]string) {
 	d.Helper()
 	d.settled()
 	ctx := context.Background()
-	now := d.rows()
 	d.must(d.house.Index().Update(ctx, func(tx storage.Tx) error {
+		now, err := rowsOf(tx)
+		if err != nil {
+			return err
+		}
 		for _, key := range slices.Concat(slices.Collect(maps.Keys(now)), slices.Collect(maps.Keys(was))) {
-			value, ok := was[key]
-			has, there := now[key]
-			var err error
-			switch {
-			case has == value && there == ok || slices.Contains(restless, tableOf(key)) || strings.HasPrefix(key, "iam-"):
-			case ok:
-				err = tx.Put(key, []byte(value))
-			default:
-				err = tx.Delete(key)
-			}
-			if err != nil {
+			if err := putRowBack(tx, key, now, was); err != nil {
 				return err
 			}
 		}
@@ -155,4 +152,16 @@ func (d *doorway) putBack(was, print map[string]string) {
 			d.must(d.house.Blobs().Delete(ctx, b.ID))
 		}
 	}
+}
+
+func putRowBack(tx storage.Tx, key string, now, was map[string]string) error {
+	value, ok := was[key]
+	has, there := now[key]
+	switch {
+	case has == value && there == ok || slices.Contains(restless, tableOf(key)) || strings.HasPrefix(key, "iam-"):
+		return nil
+	case ok:
+		return tx.Put(key, []byte(value))
+	}
+	return tx.Delete(key)
 }
