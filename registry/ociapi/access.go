@@ -234,6 +234,28 @@ func (s *Server) authorize(ctx context.Context, to target, actions ...string) er
 	return nil
 }
 
+// look is authorize for what nobody has asked for.
+func (s *Server) look(ctx context.Context, to target, actions ...string) error {
+	if err := to.granted(actions...); err != nil {
+		return err
+	}
+	of, err := s.registry.Resource(ctx, to.check("").Resource)
+	if err != nil {
+		return err
+	}
+	for _, action := range actions {
+		c := to.check(action)
+		look, err := auth.LookFor(ctx, s.authorizer, c)
+		if err != nil {
+			return err
+		}
+		if err := look(ctx, c.Resource, of); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // noteDenied has a denial told, and returns it.
 func (s *Server) noteDenied(ctx context.Context, to target, err error) error {
 	var denied *auth.Denied
@@ -247,10 +269,11 @@ func (s *Server) noteDenied(ctx context.Context, to target, err error) error {
 	return err
 }
 
-// may says whether the caller may do all actions to the target. The error is
-// the fault that kept it from being decided.
+// may says whether the caller may do all actions to the target, which he has not
+// asked for: no denial is noted. The error is the fault that kept it from being
+// decided.
 func (s *Server) may(ctx context.Context, to target, actions ...string) (bool, error) {
-	err := s.authorize(ctx, to, actions...)
+	err := s.look(ctx, to, actions...)
 	var denied *auth.Denied
 	if errors.As(err, &denied) || errors.Is(err, errNarrow) {
 		return false, nil

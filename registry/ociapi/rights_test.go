@@ -19,10 +19,16 @@ import (
 // governed starts a server where policies decide.
 func governed(t testing.TB, change ...func(*setup)) *door {
 	t.Helper()
+	return governedNoting(t, nil, change...)
+}
+
+// governedNoting is governed with a place for denials.
+func governedNoting(t testing.TB, denials *access.Denials, change ...func(*setup)) *door {
+	t.Helper()
 	policies := &struct{ *access.Authorizer }{}
 	d := open(t, append([]func(*setup){func(o *setup) { o.authorizer = policies }}, change...)...)
 	var err error
-	policies.Authorizer, err = access.New(access.Options{Identities: d.keys, Resources: d.service})
+	policies.Authorizer, err = access.New(access.Options{Identities: d.keys, Resources: d.service, Denials: denials})
 	must(t, err)
 	return d
 }
@@ -439,4 +445,23 @@ func TestCreateOnPushNeedsItsRight(t *testing.T) {
 	d.govern(account, "alice", statements(allow("ecr:*", arn("team/*"))))
 	want(t, d.do("POST", "/v2/other/new/blobs/uploads/", user), 403, "DENIED")
 	want(t, d.do("POST", "/v2/team/new/blobs/uploads/", user), 202, "")
+}
+
+// What a request would need where things are otherwise is no denial: to make the
+// repository that is there, or to mount from one that cannot be read.
+func TestOnlyWhatIsAskedForIsDenied(t *testing.T) {
+	denials := access.NewDenials(10)
+	d := governedNoting(t, denials)
+	d.create("team/app", "team/shut")
+	layer := d.push("team/shut", "bytes").Digest.String()
+	pusher := d.user(account, "pusher", statements(allow("ecr:*LayerUpload", arn("team/app")), allow("ecr:PutImage", arn("team/app"))))
+	want(t, d.do("POST", "/v2/team/app/blobs/uploads/", pusher), 202, "")
+	want(t, d.do("POST", "/v2/team/app/blobs/uploads/?mount="+layer+"&from=team/shut", pusher), 202, "")
+	if list := denials.Latest(10); len(list) != 0 {
+		t.Errorf("noted %+v", list)
+	}
+	want(t, d.do("GET", "/v2/team/shut/tags/list", pusher), 403, "DENIED")
+	if list := denials.Latest(10); len(list) != 1 || list[0].Check.Action != "ecr:ListImages" {
+		t.Errorf("noted %+v", list)
+	}
 }
