@@ -27,6 +27,15 @@ var ErrSealed = errors.New("storage: blob is sealed")
 // left. Nothing was acknowledged that is not kept, and reads go on.
 var ErrFull = errors.New("storage: no room left")
 
+// ErrReadOnly says that writes are refused for now, by order or because what a
+// failure left behind is not to be trusted. Nothing was written, and reads go on.
+var ErrReadOnly = errors.New("storage: read-only")
+
+// ErrSync says that a sync failed, so that what the disk holds is not known. Asking
+// again may get a false "yes", so nobody does: whoever sees this error writes no more
+// to the store until it is opened anew.
+var ErrSync = errors.New("storage: sync failed")
+
 // ErrTooLarge says that a key or value is over [MaxKey] or [MaxValue].
 var ErrTooLarge = errors.New("storage: key or value too large")
 
@@ -76,6 +85,26 @@ type Tx interface {
 	Put(key string, value []byte) error
 	// Delete removes key; an absent key is no error.
 	Delete(key string) error
+}
+
+// Numbered is an Index that numbers its updates, those that wrote something and are
+// kept: 1, 2, 3 and so on without a gap, in the order in which they are as if they had
+// run one by one. The numbers go on after the index was closed, or died. Its Readers
+// and Txs are [Numbering].
+type Numbered interface {
+	Index
+	// Last is the number of the last update. It costs no transaction, so whoever
+	// keeps something that a View told can ask whether it may still be so: it read
+	// Last first, then viewed, and Last is the same. When an Update returns, its
+	// number has been reached.
+	Last() uint64
+}
+
+// Numbering is a Reader or Tx that knows its place among the updates.
+type Numbering interface {
+	// Number is that of the last update whose writes a Reader sees; for a Tx it is
+	// the one that its own update gets, if it writes something and is kept.
+	Number() uint64
 }
 
 // Range selects the keys with Prefix, those after After if it is set, at most

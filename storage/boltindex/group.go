@@ -33,9 +33,10 @@ const (
 type group struct {
 	tx      *bbolt.Tx
 	rows    *bbolt.Bucket
-	ran     int // updates, failed ones too
-	wrote   int // updates that succeeded and wrote something
-	bytes   int // of keys and values written
+	ran     int    // updates, failed ones too
+	wrote   int    // updates that succeeded and wrote something
+	before  uint64 // number of the last update before them
+	bytes   int    // of keys and values written
 	damaged error
 
 	done chan struct{} // closed when the outcome is known
@@ -177,6 +178,7 @@ func begin(db *bbolt.DB) (*group, error) {
 	if g.rows, err = rowsOf(g.tx); err != nil {
 		return nil, errors.Join(err, attempt(g.tx.Rollback))
 	}
+	g.before = g.rows.Sequence()
 	return g, nil
 }
 
@@ -191,8 +193,9 @@ func (x *Index) finishGroup() {
 	x.mu.Lock()
 	switch {
 	case g.err != nil && !errors.Is(g.err, storage.ErrFull):
-		x.broken = fmt.Errorf("boltindex: no more updates after a failure: %w", g.err)
+		x.broken = fmt.Errorf("boltindex: no more updates after a failure: %w: %w", storage.ErrReadOnly, g.err)
 	case g.err == nil && g.wrote > 0:
+		x.last.Store(g.last())
 		x.stats.Updates += int64(g.wrote)
 		x.stats.Commits++
 	}
@@ -200,13 +203,16 @@ func (x *Index) finishGroup() {
 	close(g.done)
 }
 
+// last is the number of the last update so far.
+func (g *group) last() uint64 { return g.before + uint64(g.wrote) }
+
 func (g *group) full() bool {
 	return g != nil && (g.ran >= maxUpdates || g.bytes >= maxBytes || g.damaged != nil)
 }
 
 // run runs fn as part of the group, or undoes it.
 func (g *group) run(fn func(storage.Tx) error) (err error) {
-	t := &tx{rows: g.rows}
+	t := &tx{rows: g.rows, number: g.last() + 1}
 	keep := false
 	defer surviveFaults(&err)()
 	defer func() { // also when fn panics or ends its goroutine
@@ -228,7 +234,7 @@ func (g *group) run(fn func(storage.Tx) error) (err error) {
 func (g *group) commit() error {
 	err := g.damaged
 	if err == nil && g.wrote > 0 {
-		err = attempt(g.tx.Commit)
+		err = attempt(func() error { return errors.Join(g.rows.SetSequence(g.last()), g.tx.Commit()) })
 	} else {
 		err = errors.Join(err, attempt(g.tx.Rollback))
 	}

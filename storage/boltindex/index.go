@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -46,7 +47,7 @@ type Stats struct {
 	Commits int64 // commits that kept them
 }
 
-// Index is a storage.Index in a file.
+// Index is a storage.Index in a file, and a storage.Numbered.
 //
 // An update of which a failed commit was part returns its error, and its
 // writes are gone: only if the very last sync of the commit failed may they
@@ -70,6 +71,8 @@ type Index struct {
 	stats   Stats
 
 	group *group // the open one; of whoever has the baton
+
+	last atomic.Uint64 // number of the last update
 }
 
 // Open opens the index in the file path, made if it is absent. If another
@@ -87,8 +90,20 @@ func Open(path string, o Options) (*Index, error) {
 		return nil, fmt.Errorf("open index %s: %w", path, err)
 	}
 	o.Log.Info("index opened", "path", path, "took", time.Since(start))
-	return &Index{db: db, log: o.Log}, nil
+	x := &Index{db: db, log: o.Log}
+	err = x.View(context.Background(), func(r storage.Reader) error {
+		x.last.Store(r.(storage.Numbering).Number())
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open index %s: %w", path, errors.Join(err, db.Close()))
+	}
+	return x, nil
 }
+
+// Last implements storage.Numbered. The numbers are the sequence of the bucket that
+// has the rows, which bbolt writes with every commit in any case.
+func (x *Index) Last() uint64 { return x.last.Load() }
 
 // View implements storage.Index.
 func (x *Index) View(ctx context.Context, fn func(storage.Reader) error) (err error) {
@@ -102,7 +117,7 @@ func (x *Index) View(ctx context.Context, fn func(storage.Reader) error) (err er
 		if err != nil {
 			return err
 		}
-		t := &tx{rows: rows}
+		t := &tx{rows: rows, number: rows.Sequence()}
 		defer t.end()
 		return fn(t)
 	})

@@ -16,6 +16,8 @@ type tx struct {
 	rows  *bbolt.Bucket // nil once the transaction has ended
 	undo  []change
 	bytes int // of keys and values written
+
+	number uint64
 }
 
 // change is what a write replaced.
@@ -23,6 +25,9 @@ type change struct {
 	key string
 	old []byte // nil if there was none
 }
+
+// Number implements storage.Numbering.
+func (t *tx) Number() uint64 { return t.number }
 
 func (t *tx) end() { t.rows = nil }
 

@@ -133,8 +133,8 @@ func (s *Store) settle(id string, f *os.File) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err != nil {
-		s.lost[id] = fmt.Errorf("blob %s is lost, its sync failed: %w", id, mapFull(err))
-		return err
+		s.lost[id] = fmt.Errorf("blob %s is lost: %w: %w", id, storage.ErrSync, mapFull(err))
+		return fmt.Errorf("%w: %w", storage.ErrSync, err)
 	}
 	s.named[id] = true
 	return nil

@@ -12,13 +12,14 @@ import (
 
 var errClosed = errors.New("memory: index is closed")
 
-// Index is a storage.Index. Updates run one by one; a view sees the state of
+// Index is a storage.Index, and a storage.Numbered. Updates run one by one; a view sees the state of
 // its beginning and holds up nobody, however long it lasts.
 type Index struct {
 	turn chan struct{} // holds one token while an update runs
 
 	mu      sync.Mutex // guards what follows
 	root    *node
+	last    uint64 // number of the update that left it
 	closed  bool
 	running sync.WaitGroup
 }
@@ -37,7 +38,7 @@ func (x *Index) View(ctx context.Context, fn func(storage.Reader) error) error {
 		return err
 	}
 	defer x.running.Done()
-	return fn(&tx{root: x.snapshot()})
+	return fn(x.snapshot())
 }
 
 // Update implements storage.Index. A context that ends while other updates
@@ -56,13 +57,14 @@ func (x *Index) Update(ctx context.Context, fn func(storage.Tx) error) error {
 		return ctx.Err()
 	}
 	defer func() { <-x.turn }()
-	t := &tx{root: x.snapshot()}
-	if err := fn(t); err != nil {
+	t := x.snapshot()
+	t.number++
+	if err := fn(t); err != nil || !t.wrote {
 		return err
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.root = t.root
+	x.root, x.last = t.root, t.number
 	return nil
 }
 
@@ -85,14 +87,28 @@ func (x *Index) enter() error {
 	return nil
 }
 
-func (x *Index) snapshot() *node {
+// Last implements storage.Numbered.
+func (x *Index) Last() uint64 {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return x.root
+	return x.last
+}
+
+func (x *Index) snapshot() *tx {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return &tx{root: x.root, number: x.last}
 }
 
 // tx is a transaction of either kind: a root that its writes replace.
-type tx struct{ root *node }
+type tx struct {
+	root   *node
+	number uint64
+	wrote  bool
+}
+
+// Number implements storage.Numbering.
+func (t *tx) Number() uint64 { return t.number }
 
 func (t *tx) Get(key string) ([]byte, error) {
 	n := t.root.find(key)
@@ -120,11 +136,16 @@ func (t *tx) Put(key string, value []byte) error {
 	if err := storage.CheckRow(key, value); err != nil {
 		return err
 	}
+	t.wrote = true
 	t.root = t.root.with(strings.Clone(key), append([]byte{}, value...))
 	return nil
 }
 
 func (t *tx) Delete(key string) error {
+	if t.root.find(key) == nil {
+		return nil
+	}
+	t.wrote = true
 	t.root = t.root.without(key)
 	return nil
 }

@@ -20,6 +20,7 @@ var transactionCases = []indexCase{
 	{"Cancelled", testCancelled},
 	{"CancelledWhileWaiting", testCancelledWhileWaiting},
 	{"CloseWaits", testCloseWaits},
+	{"Numbers", testNumbers},
 }
 
 func testErrorUndoes(t *testing.T, x storage.Index) {
@@ -175,4 +176,26 @@ func testCloseWaits(t *testing.T, x storage.Index) {
 		t.Error("Update of a closed index succeeds")
 	}
 	must(t, x.Close())
+}
+
+// testNumbers is for those that number updates; others pass.
+func testNumbers(t *testing.T, x storage.Index) {
+	n, ok := x.(storage.Numbered)
+	if !ok {
+		return
+	}
+	var seen []uint64
+	number := func(r storage.Reader) { seen = append(seen, r.(storage.Numbering).Number()) }
+	update := func(fn func(storage.Tx) error) {
+		wantError(t, "Update", x.Update(context.Background(), func(tx storage.Tx) error { number(tx); return fn(tx) }), nil)
+		must(t, x.View(context.Background(), func(r storage.Reader) error { number(r); return nil }))
+		seen = append(seen, n.Last())
+	}
+	update(func(tx storage.Tx) error { return tx.Put("a", []byte("1")) })
+	update(func(tx storage.Tx) error { return tx.Delete("b") }) // writes nothing
+	wantError(t, "Update", x.Update(context.Background(), func(tx storage.Tx) error { return errors.Join(tx.Put("a", nil), errTest) }), errTest)
+	update(func(tx storage.Tx) error { return tx.Delete("a") })
+	if diff := cmp.Diff([]uint64{1, 1, 1, 2, 1, 1, 2, 2, 2}, seen); diff != "" {
+		t.Errorf("numbers in an update, in a view after it, and the last (-want +got):\n%s", diff)
+	}
 }

@@ -7,10 +7,11 @@ import (
 
 	"github.com/seed-78150930/berth/auth/accounts"
 	"github.com/seed-78150930/berth/auth/credentials"
+	"github.com/seed-78150930/berth/registry"
 )
 
-// Clerk answers calls about identities over the store that they are in. It is what a
-// running server and an opened store have in common.
+// Clerk answers calls over a store. It is what a running server and an opened store
+// have in common.
 type Clerk struct {
 	Accounts *accounts.Store
 	// Account and Region are the server's own, which questions mean that name none.
@@ -19,6 +20,8 @@ type Clerk struct {
 	AnonymousPull bool
 	// Credentials is asked for who makes registry passwords.
 	Credentials func() (*credentials.Verifier, error)
+	// Registry is asked for when a call is about images and what they lie in.
+	Registry func(context.Context) (*registry.Service, error)
 	// Judge is asked for when a decision is to be explained.
 	Judge func(context.Context) (Judge, error)
 }

@@ -19,7 +19,7 @@ func (k *Keeper) clerk(c *config.Config) *admin.Clerk {
 // Call implements admin.Keeper.
 func (k *Keeper) Call(ctx context.Context, name string, question []byte) ([]byte, error) {
 	clerk := k.clerk(k.config)
-	clerk.Credentials, clerk.Judge = k.credentials, k.judge
+	clerk.Credentials, clerk.Judge, clerk.Registry = k.credentials, k.judge, k.registry
 	return clerk.Call(ctx, name, question)
 }
 
@@ -52,6 +52,7 @@ func (k *Keeper) registry(ctx context.Context) (*registry.Service, error) {
 func (s *Server) Call(ctx context.Context, name string, question []byte) ([]byte, error) {
 	clerk := s.keeper.clerk(s.config.Load())
 	clerk.Credentials, clerk.Judge = func() (*credentials.Verifier, error) { return s.credentials, nil }, s.judge
+	clerk.Registry = func(context.Context) (*registry.Service, error) { return s.registry, nil }
 	answer, err := s.recorded(ctx, name, question, func() ([]byte, error) { return clerk.Call(ctx, name, question) })
 	if err != nil {
 		s.log.Info("command refused", "call", name, "error", err)
