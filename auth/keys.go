@@ -15,62 +15,82 @@ import (
 func Keys(ctx context.Context, p Principal, tags map[string]string, now time.Time) policy.Keys {
 	r := RequestOf(ctx)
 	now = now.UTC()
-	k := make(policy.Keys, 24)
-	k["aws:currenttime"] = []string{now.Format(time.RFC3339)}
-	k["aws:epochtime"] = []string{strconv.FormatInt(now.Unix(), 10)}
-	k["aws:securetransport"] = []string{strconv.FormatBool(r.Secure)}
+	b := newKeyBook(len(tags))
+	b.put("aws:currenttime", now.Format(time.RFC3339))
+	b.put("aws:epochtime", strconv.FormatInt(now.Unix(), 10))
+	b.put("aws:securetransport", strconv.FormatBool(r.Secure))
 	if p.Region != "" {
-		k["aws:requestedregion"] = []string{p.Region}
+		b.put("aws:requestedregion", p.Region)
 	}
 	if r.SourceIP.IsValid() {
-		k["aws:sourceip"] = []string{r.SourceIP.String()}
+		b.put("aws:sourceip", r.SourceIP.String())
 	}
 	if r.UserAgent != "" {
-		k["aws:useragent"] = []string{r.UserAgent}
+		b.put("aws:useragent", r.UserAgent)
 	}
-	principalKeys(k, p, tags)
-	return k
+	b.putPrincipal(p, tags)
+	return b.keys
+}
+
+// keyBook makes keys of one value each. The values share an array, for this is done
+// for every request.
+type keyBook struct {
+	keys   policy.Keys
+	values []string
+}
+
+// mostKeys is how many a request of a user has, and one more of a check's own.
+const mostKeys = 14
+
+func newKeyBook(more int) keyBook {
+	return keyBook{make(policy.Keys, mostKeys+more), make([]string, 0, mostKeys+more)}
+}
+
+func (b *keyBook) put(name, value string) {
+	b.values = append(b.values, value)
+	n := len(b.values)
+	b.keys[name] = b.values[n-1 : n : n]
 }
 
 // principalTypes are what aws:PrincipalType says of kinds.
 var principalTypes = map[Kind]string{Root: "Account", User: "User", Role: "AssumedRole", Anonymous: "Anonymous"}
 
-func principalKeys(k policy.Keys, p Principal, tags map[string]string) {
+func (b *keyBook) putPrincipal(p Principal, tags map[string]string) {
 	if kind, ok := principalTypes[p.Kind]; ok {
-		k["aws:principaltype"] = []string{kind}
+		b.put("aws:principaltype", kind)
 	}
 	if p.Kind == Anonymous || p.IsZero() {
 		return
 	}
-	k["aws:principalarn"] = []string{principalARN(p)}
-	k["aws:principalaccount"] = []string{p.Account}
-	k["aws:userid"] = []string{p.UserID}
+	b.put("aws:principalarn", principalARN(p))
+	b.put("aws:principalaccount", p.Account)
+	b.put("aws:userid", p.UserID)
 	if p.Kind == User {
-		k["aws:username"] = []string{p.Name}
+		b.put("aws:username", p.Name)
 	}
-	putTags(k, "aws:principaltag/", tags)
-	sessionKeys(k, p.Session)
+	b.putTags("aws:principaltag/", tags)
+	b.putSession(p.Session)
 }
 
-// sessionKeys go before those of the role itself.
-func sessionKeys(k policy.Keys, s *Session) {
+// putSession puts those of a session, which go before those of the role itself.
+func (b *keyBook) putSession(s *Session) {
 	if s == nil {
 		return
 	}
-	k["aws:multifactorauthpresent"] = []string{strconv.FormatBool(s.MFA)}
-	k["aws:tokenissuetime"] = []string{s.Issued.UTC().Format(time.RFC3339)}
+	b.put("aws:multifactorauthpresent", strconv.FormatBool(s.MFA))
+	b.put("aws:tokenissuetime", s.Issued.UTC().Format(time.RFC3339))
 	if s.SourceIdentity != "" {
-		k["aws:sourceidentity"] = []string{s.SourceIdentity}
+		b.put("aws:sourceidentity", s.SourceIdentity)
 	}
 	if s.Provider != "" {
-		k["aws:federatedprovider"] = []string{s.Provider}
+		b.put("aws:federatedprovider", s.Provider)
 	}
-	putTags(k, "aws:principaltag/", s.Tags)
+	b.putTags("aws:principaltag/", s.Tags)
 }
 
-func putTags(k policy.Keys, prefix string, tags map[string]string) {
+func (b *keyBook) putTags(prefix string, tags map[string]string) {
 	for name, value := range tags {
-		k[prefix+strings.ToLower(name)] = []string{value}
+		b.put(prefix+strings.ToLower(name), value)
 	}
 }
 

@@ -30,6 +30,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/seed-78150930/berth/auth"
 	"github.com/seed-78150930/berth/registry/endpoint"
 	"github.com/seed-78150930/berth/storage"
 	"github.com/seed-78150930/berth/storage/table"
@@ -166,6 +167,7 @@ type Service struct {
 	seen           seen
 	manySeen       chan struct{} // much of it waits to be written
 	compiled       compiled
+	resources      *storage.Memo[string, auth.Resource] // by ARN
 }
 
 // New opens the domain over an index and a store of blobs.
@@ -180,7 +182,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	s := &Service{
 		index: o.Index, blobs: o.Blobs, now: o.Now, log: o.Log,
 		sessions: newSessions(), wake: make(chan struct{}, 1), previewsWanted: make(chan struct{}, 1), manySeen: make(chan struct{}, 1),
-		compiled: newCompiled(),
+		compiled: newCompiled(), resources: storage.NewMemo[string, auth.Resource](o.Index, maxCompiledRows),
 	}
 	s.Configure(o)
 	if err := s.countUploads(ctx); err != nil {

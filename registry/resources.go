@@ -15,8 +15,17 @@ import (
 // names. Of a repository that is the registry's policy, the repository's own and
 // its resource tags. Of a repository that is not there, of a pattern of names, and
 // of "*", which is the registry of whoever ctx says is asking, it is the policy of
-// the registry alone. What names nothing of a registry has no policies.
-func (s *Service) Resource(ctx context.Context, arn string) (of auth.Resource, err error) {
+// the registry alone. What names nothing of a registry has no policies. What it
+// returns is shared, and not to be changed; it costs no transaction as long as nothing
+// in the index changes.
+func (s *Service) Resource(ctx context.Context, arn string) (auth.Resource, error) {
+	if arn == "*" {
+		return s.lookUpResource(ctx, arn)
+	}
+	return s.resources.Get(arn, func() (auth.Resource, error) { return s.lookUpResource(ctx, arn) })
+}
+
+func (s *Service) lookUpResource(ctx context.Context, arn string) (of auth.Resource, err error) {
 	id, path, ok := resourceNamed(ctx, arn)
 	if !ok {
 		return auth.Resource{}, nil

@@ -61,8 +61,11 @@ func New(o Options) (*Authorizer, error) {
 
 // Authorize implements auth.Authorizer.
 func (a *Authorizer) Authorize(ctx context.Context, c auth.Check) error {
-	_, err := a.Prepare(ctx, c)
-	return err
+	q, err := a.look(ctx, c)
+	if err != nil {
+		return err
+	}
+	return a.decide(ctx, &q)
 }
 
 // Prepare implements auth.Authorizer.
@@ -71,10 +74,13 @@ func (a *Authorizer) Prepare(ctx context.Context, c auth.Check) (auth.Decider, e
 	if err != nil {
 		return nil, err
 	}
-	if err := a.decide(ctx, q); err != nil {
+	if err := a.decide(ctx, &q); err != nil {
 		return nil, err
 	}
-	return func(more policy.Keys) error { return a.decide(ctx, q.with(more)) }, nil
+	return func(more policy.Keys) error {
+		again := q.with(more)
+		return a.decide(ctx, &again)
+	}, nil
 }
 
 // question is a check with all that bears on it.
@@ -96,7 +102,7 @@ func (q question) with(more policy.Keys) question {
 }
 
 // decide returns nil or an *auth.Denied, which is noted.
-func (a *Authorizer) decide(ctx context.Context, q question) error {
+func (a *Authorizer) decide(ctx context.Context, q *question) error {
 	d := q.denial(auth.RequestOf(ctx))
 	if d == nil {
 		return nil
@@ -106,7 +112,7 @@ func (a *Authorizer) decide(ctx context.Context, q question) error {
 }
 
 // denial is nil if the answer is yes.
-func (q question) denial(r auth.Request) *auth.Denied {
+func (q *question) denial(r auth.Request) *auth.Denied {
 	if reason := outOfScope(r, q.check); reason != "" {
 		return &auth.Denied{Check: q.check, Verdict: policy.Verdict{Statement: -1, Kind: policy.SessionPolicy}, Reason: reason}
 	}
@@ -120,7 +126,7 @@ func (q question) denial(r auth.Request) *auth.Denied {
 // told is the reason of a denial as it is told to who asked. A statement of the
 // resource's policy that denies is named to those alone who could do it without: else
 // the answer would be another for a repository that is not there.
-func (q question) told(v policy.Verdict) string {
+func (q *question) told(v policy.Verdict) string {
 	if v.Explicit && v.Kind == policy.ResourceBased {
 		if without := policy.Undenied(q.policies, q.request); !without.Allowed {
 			v = without

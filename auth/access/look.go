@@ -15,7 +15,8 @@ func (a *Authorizer) Look(ctx context.Context, c auth.Check) (auth.Look, error) 
 	}
 	q := a.general(ctx, c, id)
 	return func(ctx context.Context, arn string, of auth.Resource) error {
-		if d := q.about(arn, of).denial(auth.RequestOf(ctx)); d != nil {
+		about := q.about(arn, of)
+		if d := about.denial(auth.RequestOf(ctx)); d != nil {
 			return d
 		}
 		return nil

@@ -83,6 +83,7 @@ type Store struct {
 	partition string
 	declared  atomic.Pointer[declaration]
 	cache     cache
+	memo      *storage.Memo[memoKey, compiled]
 	used      used
 }
 
@@ -112,7 +113,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{index: o.Index, seal: seal, now: o.Now, static: map[string]Static{}, dev: o.Dev, partition: cmp.Or(o.Partition, "aws")}
+	s := &Store{index: o.Index, memo: storage.NewMemo[memoKey, compiled](o.Index, maxCached), seal: seal, now: o.Now, static: map[string]Static{}, dev: o.Dev, partition: cmp.Or(o.Partition, "aws")}
 	s.declared.Store(&declaration{})
 	if s.now == nil {
 		s.now = time.Now

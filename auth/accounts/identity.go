@@ -9,6 +9,7 @@ import (
 
 	"github.com/seed-78150930/berth/auth"
 	"github.com/seed-78150930/berth/auth/policy"
+	"github.com/seed-78150930/berth/storage"
 )
 
 // Identity is what a principal's own account says of it: what it is given, and
@@ -28,36 +29,69 @@ type Identity struct {
 // own: it is given everything. The error is ErrNoUser or ErrNoRole for one that is
 // gone or another of the same name, or disabled; else a fault.
 //
-// What it returns is shared, and not to be changed. It costs one look-up as long as
-// nothing in the account changes.
+// What it returns is shared, and not to be changed. It costs no transaction as long as
+// nothing in the index changes, and one look-up as long as nothing in the account does.
 func (s *Store) Identity(ctx context.Context, p auth.Principal) (id Identity, err error) {
 	if p.Kind != auth.User && p.Kind != auth.Role {
 		return Identity{}, nil
 	}
-	err = s.view(ctx, func(b book) (err error) {
-		id, err = s.identity(b, p)
+	if !p.Session.Limited() {
+		return s.identity(ctx, p)
+	}
+	err = s.view(ctx, func(b book) error {
+		c, err := s.compiled(b, p)
+		if err != nil {
+			return err
+		}
+		if id, err = c.of(p); err != nil {
+			return err
+		}
+		id, err = b.inSession(id, p.Account, p.Session)
 		return err
 	})
 	return id, err
 }
 
-func (s *Store) identity(b book, p auth.Principal) (Identity, error) {
-	n, err := b.generation(p.Account)
+// identity is Identity for who is in no session that is limited.
+func (s *Store) identity(ctx context.Context, p auth.Principal) (Identity, error) {
+	k := memoKey{cacheKey{p.Account, p.Kind, p.Name}, s.declared.Load()}
+	c, err := s.memo.Get(k, func() (c compiled, err error) {
+		err = s.index.View(ctx, func(r storage.Reader) error {
+			c, err = s.compiled(book{r, k.declared}, p)
+			return err
+		})
+		return c, err
+	})
 	if err != nil {
 		return Identity{}, err
+	}
+	return c.of(p)
+}
+
+// compiled is what there is under the name of a principal now.
+func (s *Store) compiled(b book, p auth.Principal) (compiled, error) {
+	n, err := b.generation(p.Account)
+	if err != nil {
+		return compiled{}, err
 	}
 	at := cacheKey{p.Account, p.Kind, p.Name}
 	found, ok := s.cache.get(at, version{n, b.declared})
 	if !ok {
 		if found, err = s.compile(b, p); err != nil {
-			return Identity{}, err
+			return compiled{}, err
 		}
 		s.cache.put(at, version{n, b.declared}, found)
 	}
-	if found.disabled || !issuedTo(p, found.id) {
+	return found, nil
+}
+
+// of is the Identity for a principal, if it is the one that its credentials were
+// issued to.
+func (c compiled) of(p auth.Principal) (Identity, error) {
+	if c.disabled || !issuedTo(p, c.id) {
 		return Identity{}, gone(p.Kind)
 	}
-	return b.inSession(found.Identity, p.Account, p.Session)
+	return c.Identity, nil
 }
 
 // issuedTo says whether credentials are those of the identity that has their name
@@ -185,6 +219,12 @@ type cacheKey struct {
 	account string
 	kind    auth.Kind
 	name    string
+}
+
+// memoKey is where an identity is remembered.
+type memoKey struct {
+	cacheKey
+	declared *declaration
 }
 
 // version is what an entry was read at: the count of changes, and the declaration.
