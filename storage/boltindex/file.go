@@ -12,6 +12,9 @@ import (
 
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
+
+	"github.com/seed-78150930/berth/storage/disk"
+	"github.com/seed-78150930/berth/storage/failpoint"
 )
 
 // lockTimeout is how long to wait for another process to let go of the file.
@@ -43,7 +46,7 @@ func initialMap() int {
 func openFile(path string, o Options) (*bbolt.DB, error) {
 	_, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		err = create(path)
+		err = create(path, o.Disk)
 	}
 	if err != nil {
 		return nil, err
@@ -75,9 +78,9 @@ func rowsOf(tx *bbolt.Tx) (rows *bbolt.Bucket, err error) {
 // create makes an empty index under another name and gives it its own when it
 // is safely on disk: bbolt cannot open a file whose making was cut short
 // (etcd-io/etcd issue 16596).
-func create(path string) error {
+func create(path string, on disk.FS) error {
 	tmp := path + ".new"
-	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := on.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	db, err := openBolt(tmp, &bbolt.Options{Timeout: lockTimeout}, nil)
@@ -91,13 +94,18 @@ func create(path string) error {
 	if err := errors.Join(err, db.Close()); err != nil {
 		return mapFull(err)
 	}
-	if err := syncPath(tmp); err != nil {
+	failpoint.Hit(failpoint.IndexMade)
+	if err := disk.Sync(on, tmp); err != nil {
 		return mapFull(err)
 	}
-	if err := os.Rename(tmp, path); err != nil {
+	failpoint.Hit(failpoint.IndexSynced)
+	if err := on.Rename(tmp, path); err != nil {
 		return mapFull(err)
 	}
-	return mapFull(syncPath(filepath.Dir(path)))
+	failpoint.Hit(failpoint.IndexRenamed)
+	err = disk.Sync(on, filepath.Dir(path))
+	failpoint.Hit(failpoint.IndexNamed)
+	return mapFull(err)
 }
 
 // openBolt opens a file in which a damaged page is an error, where bbolt would
@@ -132,12 +140,4 @@ func keepFreelist(db *bbolt.DB) (err error) {
 	defer catch(&err)
 	db.NoFreelistSync = false
 	return db.Update(func(*bbolt.Tx) error { return nil })
-}
-
-func syncPath(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
 }

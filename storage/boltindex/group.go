@@ -9,6 +9,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/seed-78150930/berth/storage"
+	"github.com/seed-78150930/berth/storage/failpoint"
 )
 
 // How updates share a commit. There is one baton, and whoever holds it runs
@@ -234,7 +235,9 @@ func (g *group) run(fn func(storage.Tx) error) (err error) {
 func (g *group) commit() error {
 	err := g.damaged
 	if err == nil && g.wrote > 0 {
+		failpoint.Hit(failpoint.IndexCommit)
 		err = attempt(func() error { return errors.Join(g.rows.SetSequence(g.last()), g.tx.Commit()) })
+		failpoint.Hit(failpoint.IndexCommitted)
 	} else {
 		err = errors.Join(err, attempt(g.tx.Rollback))
 	}

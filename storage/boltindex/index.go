@@ -19,6 +19,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/seed-78150930/berth/storage"
+	"github.com/seed-78150930/berth/storage/disk"
 )
 
 var (
@@ -34,6 +35,9 @@ type Options struct {
 	// Log is told how long opening took, and of a list of free pages that
 	// could not be kept. Nil means nobody is.
 	Log *slog.Logger
+	// Disk has the names of files, and makes them durable; nil means disk.OS. The
+	// file itself is bbolt's, which opens and maps a real one.
+	Disk disk.FS
 
 	// For tests: a disk that is full at a size in bytes, and who gets the file
 	// that bbolt opened.
@@ -83,6 +87,9 @@ type Index struct {
 func Open(path string, o Options) (*Index, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Disk == nil {
+		o.Disk = disk.OS{}
 	}
 	start := time.Now()
 	db, err := openFile(path, o)

@@ -9,6 +9,8 @@ import (
 	"os"
 
 	"github.com/seed-78150930/berth/storage"
+	"github.com/seed-78150930/berth/storage/disk"
+	"github.com/seed-78150930/berth/storage/failpoint"
 )
 
 // bufferSize is what each Append takes of memory while it runs.
@@ -42,11 +44,11 @@ func appendError(id string, err error) error {
 }
 
 // openAt opens the file of an open blob, made if off is 0, and cuts it to off.
-func (s *Store) openAt(id string, off int64) (*os.File, error) {
+func (s *Store) openAt(id string, off int64) (disk.File, error) {
 	if off < 0 {
 		return nil, appendError(id, fmt.Errorf("negative offset %d", off))
 	}
-	f, err := os.OpenFile(s.openPath(id), os.O_WRONLY, 0)
+	f, err := s.disk.OpenFile(s.openPath(id), os.O_WRONLY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return s.create(id, off)
 	}
@@ -59,8 +61,8 @@ func (s *Store) openAt(id string, off int64) (*os.File, error) {
 	return f, nil
 }
 
-func (s *Store) create(id string, off int64) (*os.File, error) {
-	_, err := os.Lstat(s.path(id))
+func (s *Store) create(id string, off int64) (disk.File, error) {
+	_, err := s.disk.Lstat(s.path(id))
 	switch {
 	case err == nil:
 		return nil, appendError(id, storage.ErrSealed)
@@ -69,30 +71,33 @@ func (s *Store) create(id string, off int64) (*os.File, error) {
 	case off > 0:
 		return nil, appendError(id, fmt.Errorf("%w: append at %d, and it is absent", storage.ErrGap, off))
 	}
-	f, err := os.OpenFile(s.openPath(id), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := s.disk.OpenFile(s.openPath(id), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, appendError(id, err)
 	}
+	failpoint.Hit(failpoint.BlobMade)
 	return f, nil
 }
 
 // cut drops the bytes beyond off, or says that there are too few.
-func cut(f *os.File, off int64) error {
+func cut(f disk.File, off int64) error {
 	info, err := f.Stat()
 	switch {
 	case err != nil:
 		return err
 	case info.Size() < off:
 		return fmt.Errorf("%w: append at %d of %d bytes", storage.ErrGap, off, info.Size())
-	case info.Size() > off:
-		return f.Truncate(off)
+	case info.Size() == off:
+		return nil
 	}
-	return nil
+	err = f.Truncate(off)
+	failpoint.Hit(failpoint.BlobCut)
+	return err
 }
 
 // fill writes what r gives from off on. readErr is the failure of r, err that
 // of the file.
-func (s *Store) fill(ctx context.Context, f *os.File, off int64, r io.Reader) (size int64, readErr, err error) {
+func (s *Store) fill(ctx context.Context, f disk.File, off int64, r io.Reader) (size int64, readErr, err error) {
 	buf := s.buffers.Get().(*[]byte)
 	defer s.buffers.Put(buf)
 	for readErr == nil {
@@ -101,6 +106,7 @@ func (s *Store) fill(ctx context.Context, f *os.File, off int64, r io.Reader) (s
 		if _, err := f.WriteAt((*buf)[:n], off); err != nil {
 			return 0, nil, err
 		}
+		failpoint.Hit(failpoint.BlobWritten)
 		off += int64(n)
 	}
 	if readErr == io.EOF {
@@ -125,10 +131,12 @@ func readFull(ctx context.Context, r io.Reader, p []byte) (n int, err error) {
 
 // settle puts the file's bytes on disk and, unless this process has done so
 // before, its name. If that fails, the blob is lost.
-func (s *Store) settle(id string, f *os.File) error {
-	err := s.sync(f)
+func (s *Store) settle(id string, f disk.File) error {
+	err := f.Sync()
+	failpoint.Hit(failpoint.BlobSynced)
 	if err == nil && !s.isNamed(id) {
-		err = s.syncFolder(s.folder(id))
+		err = disk.Sync(s.disk, s.folder(id))
+		failpoint.Hit(failpoint.BlobNamed)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -144,12 +152,4 @@ func (s *Store) isNamed(id string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.named[id]
-}
-
-func (s *Store) syncFolder(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(s.sync(d), d.Close())
 }

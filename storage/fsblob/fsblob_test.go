@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/seed-78150930/berth/storage"
+	"github.com/seed-78150930/berth/storage/disk"
 	"github.com/seed-78150930/berth/storage/fsblob"
 	"github.com/seed-78150930/berth/storage/storagetest"
 )
@@ -24,12 +25,26 @@ import (
 // syncs stands for a disk: it notes what is synced, and may refuse. What the
 // real sync does shows after a power cut alone, so most tests save its time.
 type syncs struct {
+	disk.OS
 	mu   sync.Mutex
 	seen []string // "file" or "folder"
 	fail map[string]error
 }
 
-func (s *syncs) sync(f *os.File) error {
+// noted is a file whose syncs are noted.
+type noted struct {
+	disk.File
+	syncs *syncs
+}
+
+func (f noted) Sync() error { return f.syncs.sync(f) }
+
+func (s *syncs) OpenFile(name string, flag int, mode fs.FileMode) (disk.File, error) {
+	f, err := s.OS.OpenFile(name, flag, mode)
+	return noted{f, s}, err
+}
+
+func (s *syncs) sync(f disk.File) error {
 	info, err := f.Stat()
 	if err != nil {
 		return err
@@ -54,7 +69,7 @@ func (s *syncs) taken() []string {
 
 func open(t testing.TB, dir string, s *syncs) *fsblob.Store {
 	t.Helper()
-	store, err := fsblob.OpenWith(filepath.Join(dir, "blobs"), s.sync)
+	store, err := fsblob.OpenOn(s, filepath.Join(dir, "blobs"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,8 +163,9 @@ func TestFullDisk(t *testing.T) {
 		disk.fail = map[string]error{"file": &os.PathError{Op: "sync", Path: "x", Err: no}}
 		add(t, s, "a0", 0, "data", storage.ErrFull)
 		add(t, s, "a0", 0, "data", storage.ErrFull)
-		if _, err := fsblob.OpenWith(t.TempDir(), func(*os.File) error { return no }); !errors.Is(err, storage.ErrFull) {
-			t.Errorf("OpenWith on a full disk: %v, want ErrFull", err)
+		disk.fail["folder"] = no
+		if _, err := fsblob.OpenOn(disk, t.TempDir()); !errors.Is(err, storage.ErrFull) {
+			t.Errorf("OpenOn on a full disk: %v, want ErrFull", err)
 		}
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -74,7 +73,7 @@ func (s *Store) ids(ctx context.Context, n int, after string) ([]string, error) 
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	d, err := os.Open(filepath.Join(s.dir, folderName(n)))
+	d, err := s.disk.Open(filepath.Join(s.dir, folderName(n)))
 	if err != nil {
 		return nil, fmt.Errorf("list blobs: %w", err)
 	}
@@ -97,9 +96,9 @@ func (s *Store) info(ctx context.Context, id string) (storage.BlobInfo, error) {
 	if err := ctx.Err(); err != nil {
 		return storage.BlobInfo{}, err
 	}
-	info, err := os.Lstat(s.openPath(id))
+	info, err := s.disk.Lstat(s.openPath(id))
 	if errors.Is(err, fs.ErrNotExist) {
-		info, err = os.Lstat(s.path(id))
+		info, err = s.disk.Lstat(s.path(id))
 	}
 	if err != nil {
 		return storage.BlobInfo{}, wrap("list", id, err)

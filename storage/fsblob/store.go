@@ -13,12 +13,13 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"sync"
 	"syscall"
 
 	"github.com/seed-78150930/berth/storage"
+	"github.com/seed-78150930/berth/storage/disk"
+	"github.com/seed-78150930/berth/storage/failpoint"
 )
 
 // openSuffix marks the file of a blob that is not sealed. No id holds a dot.
@@ -32,7 +33,7 @@ const openSuffix = ".open"
 // successful Append ended, which writes all that came after once more.
 type Store struct {
 	dir     string
-	sync    func(*os.File) error
+	disk    disk.FS
 	buffers sync.Pool // of *[]byte
 
 	mu    sync.Mutex
@@ -42,14 +43,13 @@ type Store struct {
 
 // Open opens the store in the folder dir, which is made if it is absent; its
 // parent must be there.
-func Open(dir string) (*Store, error) {
-	return open(dir, (*os.File).Sync)
-}
+func Open(dir string) (*Store, error) { return OpenOn(disk.OS{}, dir) }
 
-func open(dir string, syncFile func(*os.File) error) (*Store, error) {
+// OpenOn is Open on other files than those of the operating system.
+func OpenOn(fsys disk.FS, dir string) (*Store, error) {
 	s := &Store{
 		dir:     dir,
-		sync:    syncFile,
+		disk:    fsys,
 		buffers: sync.Pool{New: func() any { b := make([]byte, bufferSize); return &b }},
 		named:   map[string]bool{},
 		lost:    map[string]error{},
@@ -63,19 +63,22 @@ func open(dir string, syncFile func(*os.File) error) (*Store, error) {
 // makeFolders makes what is absent of the fan-out. It syncs even if nothing
 // is, since a process before may have died between the two.
 func (s *Store) makeFolders() error {
-	if err := mkdir(s.dir); err != nil {
+	if err := s.mkdir(s.dir); err != nil {
 		return err
 	}
 	for n := range folders {
-		if err := mkdir(filepath.Join(s.dir, folderName(n))); err != nil {
+		if err := s.mkdir(filepath.Join(s.dir, folderName(n))); err != nil {
 			return err
 		}
 	}
-	return errors.Join(s.syncFolder(s.dir), s.syncFolder(filepath.Dir(s.dir)))
+	failpoint.Hit(failpoint.FoldersMade)
+	err := errors.Join(disk.Sync(s.disk, s.dir), disk.Sync(s.disk, filepath.Dir(s.dir)))
+	failpoint.Hit(failpoint.FoldersNamed)
+	return err
 }
 
-func mkdir(dir string) error {
-	err := os.Mkdir(dir, 0o700)
+func (s *Store) mkdir(dir string) error {
+	err := s.disk.Mkdir(dir, 0o700)
 	if errors.Is(err, fs.ErrExist) {
 		return nil
 	}
@@ -87,13 +90,14 @@ func (s *Store) Seal(ctx context.Context, id string) error {
 	if err := s.check(ctx, id); err != nil {
 		return err
 	}
-	err := os.Rename(s.openPath(id), s.path(id))
+	err := s.disk.Rename(s.openPath(id), s.path(id))
 	if errors.Is(err, fs.ErrNotExist) {
-		_, err = os.Lstat(s.path(id)) // sealed already?
+		_, err = s.disk.Lstat(s.path(id)) // sealed already?
 	}
 	if err != nil {
 		return wrap("seal", id, err)
 	}
+	failpoint.Hit(failpoint.BlobSealed)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.named, id)
@@ -107,7 +111,7 @@ func (s *Store) Open(ctx context.Context, id string) (io.ReadSeekCloser, error) 
 	if err := s.check(ctx, id); err != nil {
 		return nil, err
 	}
-	f, err := os.Open(s.path(id))
+	f, err := s.disk.Open(s.path(id))
 	if err != nil {
 		return nil, wrap("open", id, err)
 	}
@@ -123,10 +127,11 @@ func (s *Store) Delete(ctx context.Context, id string) error {
 		return err
 	}
 	for _, path := range []string{s.openPath(id), s.path(id)} {
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := s.disk.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return wrap("delete", id, err)
 		}
 	}
+	failpoint.Hit(failpoint.BlobDeleted)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.named, id)

@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/seed-78150930/berth/storage/failpoint"
 )
 
 // Draft ends the name of a file that WriteDurably has not wholly written. A
@@ -16,11 +18,14 @@ const Draft = ".new"
 // cut when it returns. Nobody else may write it at the same time.
 func WriteDurably(name string, data []byte) error {
 	err := writeDraft(name+Draft, data)
+	failpoint.Hit(failpoint.DraftSynced)
 	if err == nil {
 		err = os.Rename(name+Draft, name)
+		failpoint.Hit(failpoint.DraftRenamed)
 	}
 	if err == nil {
 		err = SyncFolder(filepath.Dir(name))
+		failpoint.Hit(failpoint.DraftNamed)
 	}
 	if err != nil {
 		return fmt.Errorf("write %s: %w", name, err)

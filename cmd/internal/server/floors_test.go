@@ -28,9 +28,11 @@ var floors = map[string]floor{
 	"auth/sigv4":         {level: 0},
 	"auth/token":         {level: 0},
 	"ecrapi/shape":       {level: 0},
+	"storage/failpoint":  {level: 0},
 
 	// Contracts.
 	"storage":       {level: 1},
+	"storage/disk":  {level: 1},
 	"storage/table": {level: 1, sideways: []string{"storage"}},
 
 	// Keepers.

@@ -1,0 +1,43 @@
+// Package failpoint names the points at which a process may die with the most to
+// lose: around each write, sync, rename and commit, and between the steps of what
+// takes several transactions.
+//
+// Hit does nothing and costs nothing, unless the program was built with the tag
+// "failpoints", for tests that kill it: no release has them.
+package failpoint
+
+// Point is where a process may die.
+type Point string
+
+// The points. A name says what has just been done.
+const (
+	BlobMade     Point = "fsblob: file made"
+	BlobCut      Point = "fsblob: file cut"
+	BlobWritten  Point = "fsblob: bytes written"
+	BlobSynced   Point = "fsblob: file synced"
+	BlobNamed    Point = "fsblob: folder synced"
+	BlobSealed   Point = "fsblob: renamed"
+	BlobDeleted  Point = "fsblob: removed"
+	FoldersMade  Point = "fsblob: folders made"
+	FoldersNamed Point = "fsblob: folders synced"
+
+	IndexMade      Point = "boltindex: new file made"
+	IndexSynced    Point = "boltindex: new file synced"
+	IndexRenamed   Point = "boltindex: new file renamed"
+	IndexNamed     Point = "boltindex: folder synced"
+	IndexCommit    Point = "boltindex: about to commit"
+	IndexCommitted Point = "boltindex: committed"
+
+	DraftSynced  Point = "privatefile: draft synced"
+	DraftRenamed Point = "privatefile: renamed"
+	DraftNamed   Point = "privatefile: folder synced"
+)
+
+// All are the points there are.
+func All() []Point {
+	return []Point{
+		BlobMade, BlobCut, BlobWritten, BlobSynced, BlobNamed, BlobSealed, BlobDeleted, FoldersMade, FoldersNamed,
+		IndexMade, IndexSynced, IndexRenamed, IndexNamed, IndexCommit, IndexCommitted,
+		DraftSynced, DraftRenamed, DraftNamed,
+	}
+}
