@@ -105,10 +105,17 @@ func (s *Service) checkpointAll(ctx context.Context, since time.Time) error {
 	return errors.Join(failed...)
 }
 
-// deleteCondemned deletes the bytes of condemned rows, then the rows.
+// deleteCondemned deletes the bytes of condemned rows, then the rows, unless there is
+// a hold on them.
 func (s *Service) deleteCondemned(ctx context.Context) error {
+	if err := s.endHolds(ctx); err != nil {
+		return err
+	}
 	for {
 		ids, err := s.keys(ctx, func(r storage.Reader) ([]string, error) {
+			if keep, err := onHold(r); keep || err != nil {
+				return nil, err
+			}
 			return firstParts(condemned, r, 0, table.Select{Limit: batch})
 		})
 		if err != nil || len(ids) == 0 {
@@ -247,6 +254,9 @@ func (s *Service) deleteOrphans(ctx context.Context) error {
 		err := s.view(ctx, func(r storage.Reader) (err error) {
 			if owned, err = owners.Has(r, info.ID); err == nil && !owned {
 				owned, err = condemned.Has(r, info.ID)
+			}
+			if err == nil && !owned {
+				owned, err = onHold(r)
 			}
 			return err
 		})

@@ -62,6 +62,7 @@ var (
 	contents  = table.New[contentRow]("content", 1)     // digest
 	owners    = table.New[ownerRow]("owner", 1)         // blob id
 	condemned = table.New[condemnedRow]("condemned", 1) // blob id
+	holds     = table.New[holdRow]("hold", 1)           // id
 	events    = table.New[eventRow]("event", 1)         // sequence number
 	restores  = table.New[restoreRow]("restore", 5)     // due time, account, region, repository id, digest
 
@@ -213,6 +214,12 @@ type ownerRow struct {
 
 type condemnedRow struct {
 	At time.Time
+}
+
+// holdRow keeps condemned bytes from deletion.
+type holdRow struct {
+	By           string
+	Since, Until time.Time
 }
 
 type droppedRow struct {
