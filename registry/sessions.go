@@ -367,6 +367,16 @@ func (u *session) state() ([]byte, error) {
 	return state, nil
 }
 
+// OpenUploads is how many uploads are open, at rest or under way.
+func (s *Service) OpenUploads() (n int) {
+	s.sessions.mu.Lock()
+	defer s.sessions.mu.Unlock()
+	for _, open := range s.sessions.owned {
+		n += open
+	}
+	return n
+}
+
 // countUploads counts the open uploads when the service starts.
 func (s *Service) countUploads(ctx context.Context) error {
 	return s.view(ctx, func(r storage.Reader) error {

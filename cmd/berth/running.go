@@ -52,6 +52,9 @@ func printStatus(w io.Writer, st admin.Status) error {
 	for _, l := range st.Listeners[min(1, len(st.Listeners)):] {
 		line("  and", "%s (%s)", l.Address, l.URL)
 	}
+	if st.Metrics != "" {
+		line("metrics", "%s", st.Metrics)
+	}
 	line("data folder", "%s", st.Data)
 	line("registry", "account %s in %s", st.Account, st.Region)
 	if st.Dev {

@@ -54,9 +54,11 @@ type Status struct {
 	URL     string    `json:"url"`     // to reach it by from this machine
 	// Listeners are all addresses, that one first.
 	Listeners []Listener `json:"listeners"`
-	Data      string     `json:"data"`
-	Account   string     `json:"account"`
-	Region    string     `json:"region"`
+	// Metrics is where metrics are told, "" if they are not.
+	Metrics string `json:"metrics,omitempty"`
+	Data    string `json:"data"`
+	Account string `json:"account"`
+	Region  string `json:"region"`
 	// RepositoryURI is the style of repositoryUri that is in force, and External
 	// the address that the server is known by.
 	RepositoryURI string `json:"repositoryUri"`

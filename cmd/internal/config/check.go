@@ -16,7 +16,7 @@ import (
 var checks = []struct {
 	key   string
 	check func(*Config) error
-}{{"listen", checkListen}, {"data", checkData}, {"account", checkAccount}, {"region", checkRegion}, {"rate-limits", checkRates}}
+}{{"listen", checkListen}, {"data", checkData}, {"account", checkAccount}, {"region", checkRegion}, {"rate-limits", checkRates}, {"metrics.listen", checkMetrics}}
 
 // check looks at settings that a type alone does not settle.
 func (l *loader) check() {
@@ -74,6 +74,13 @@ func (c *Config) regions() []string {
 }
 
 func checkListen(c *Config) error { return checkAddress(c.Listen) }
+
+func checkMetrics(c *Config) error {
+	if c.Metrics.Listen == "" {
+		return nil
+	}
+	return checkAddress(c.Metrics.Listen)
+}
 
 func checkAddress(listen string) error {
 	host, port, err := net.SplitHostPort(listen)

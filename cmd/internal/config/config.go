@@ -67,6 +67,7 @@ type Config struct {
 	Limits         Limits        `key:"limits"`
 	RateLimits     []string      `key:"rate-limits" help:"requests a second by action, such as PutImage=10 or PutImage=10/50 with a burst; ecr stands for ECR's own; none means no limit"`
 
+	Metrics         Metrics       `key:"metrics"`
 	LogFormat       string        `key:"log-format" default:"text" oneof:"text,json" restart:"yes" help:"form of the log: text or json"`
 	LogLevel        string        `key:"log-level" default:"info" oneof:"debug,info,warn,error" help:"least level that is logged: debug, info, warn or error"`
 	ShutdownTimeout time.Duration `key:"shutdown-timeout" default:"30s" help:"how long requests under way may go on after SIGTERM"`

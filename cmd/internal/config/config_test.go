@@ -111,7 +111,7 @@ func TestThreeSpellings(t *testing.T) {
 		"tls.auto": "local", "tls.acme-email": "me@example.com", "tls.acme-directory": "https://acme.example/directory",
 		"lifecycle-extensions": "true", "events.reads": "true", "events.file": "/events.jsonl",
 		"identities": "/identities.yml", "login.keys": "false", "login.people": "false", "login.robots": "false", "login.bearer": "true",
-		"anonymous-pull": "true", "audit.file": "/audit.jsonl", "audit.required": "true",
+		"anonymous-pull": "true", "metrics.listen": "127.0.0.1:1234", "audit.file": "/audit.jsonl", "audit.required": "true",
 	}
 	for _, s := range config.Settings() {
 		if s.Flag() == "" || s.Key == "config" || s.Key == "tls.cert" || s.Key == "tls.key" { // those two go together

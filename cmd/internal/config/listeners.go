@@ -12,6 +12,11 @@ type Listener struct {
 	TLS    bool   `key:"tls" default:"true" help:"speak TLS, where tls is set up"`
 }
 
+// Metrics says where the server tells of itself.
+type Metrics struct {
+	Listen string `key:"listen" default:"" restart:"yes" help:"address and port where metrics are told at /metrics, in Prometheus' format and without credentials; none means nowhere"`
+}
+
 // Port is a listener with all that is set elsewhere.
 type Port struct {
 	Listen string

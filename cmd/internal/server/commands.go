@@ -19,7 +19,7 @@ func (s *Server) Status(ctx context.Context) (admin.Status, error) {
 	c := s.config.Load()
 	st := admin.Status{
 		Version: s.options.Version, PID: os.Getpid(), Started: s.started,
-		Address: s.ports[0].listener.Addr().String(), URL: url(s.ports[0].Port), Listeners: s.listeners(),
+		Address: s.ports[0].listener.Addr().String(), URL: url(s.ports[0].Port), Listeners: s.listeners(), Metrics: s.metricsURL(),
 		Data: s.keeper.store.name(), Account: c.Account, Region: c.Region, Dev: c.Dev,
 		RepositoryURI: c.RepositoryURI, External: c.External,
 		Ready: true, Config: *s.shown.Load(),

@@ -183,3 +183,10 @@ func noteBusy(ctx context.Context) {
 		note()
 	}
 }
+
+// count is how many connections are open.
+func (c *connections) count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.open
+}

@@ -25,21 +25,42 @@ type doors struct {
 // two slashes are two. A mux would tidy the path by a redirect, and a
 // repository's name may hold anything that looks like a route.
 func (d *doors) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	path := r.URL.EscapedPath()
-	switch {
-	case path == "/v2", strings.HasPrefix(path, "/v2/"):
+	switch d.door(r) {
+	case ociDoor:
 		d.oci.ServeHTTP(w, r)
-	case strings.HasPrefix(path, "/layers/"):
+	case linkDoor:
 		d.links.ServeHTTP(w, r)
-	case path == "/" && !stsapi.Wants(r):
+	case ecrDoor:
 		d.ecr.ServeHTTP(w, r)
-	case path == "/healthz": // watchers ask by whatever address they have
-		writePlain(w, http.StatusOK, "ok")
-	case path == "/readyz":
-		d.serveReady(w, r)
+	case healthDoor: // watchers ask by whatever address they have
+		d.serveHealth(w, r)
 	default:
 		d.serveUnnamed(w, r)
 	}
+}
+
+// The doors by the names that metrics have for them.
+const (
+	ociDoor    = "oci"
+	linkDoor   = "layers"
+	ecrDoor    = "ecr"
+	healthDoor = "health"
+	otherDoor  = "other" // STS among them
+)
+
+func (*doors) door(r *http.Request) string {
+	path := r.URL.EscapedPath()
+	switch {
+	case path == "/v2", strings.HasPrefix(path, "/v2/"):
+		return ociDoor
+	case strings.HasPrefix(path, "/layers/"):
+		return linkDoor
+	case path == "/" && !stsapi.Wants(r):
+		return ecrDoor
+	case path == "/healthz", path == "/readyz":
+		return healthDoor
+	}
+	return otherDoor
 }
 
 // serveUnnamed answers what knows nothing of names: those that are not ours are
@@ -59,7 +80,11 @@ func (d *doors) serveUnnamed(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (d *doors) serveReady(w http.ResponseWriter, r *http.Request) {
+func (d *doors) serveHealth(w http.ResponseWriter, r *http.Request) {
+	if r.URL.EscapedPath() == "/healthz" {
+		writePlain(w, http.StatusOK, "ok")
+		return
+	}
 	if err := d.ready(r.Context()); err != nil {
 		writePlain(w, http.StatusServiceUnavailable, "not ready")
 		return

@@ -7,7 +7,10 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"regexp"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // OpenDoor has a handler answer in place of all doors.
@@ -25,6 +28,20 @@ func (s *Server) Authority() *x509.Certificate { return s.local.Authority() }
 
 // Abandon closes a server that was not run.
 func (s *Server) Abandon() error { return s.abandon() }
+
+// Metrics are the server's own metrics: name and help.
+func (s *Server) Metrics() map[string]string {
+	descs := make(chan *prometheus.Desc)
+	go func() { defer close(descs); s.metrics.Describe(descs) }()
+	told := regexp.MustCompile(`^Desc\{fqName: "(berth_[^"]*)", help: "([^"]*)"`)
+	all := map[string]string{}
+	for d := range descs {
+		if m := told.FindStringSubmatch(d.String()); m != nil {
+			all[m[1]] = m[2]
+		}
+	}
+	return all
+}
 
 // Paced is a handler under the deadlines of the house.
 func Paced(limit time.Duration, h http.Handler) http.Handler {

@@ -140,6 +140,7 @@ var outsiders = map[string]users{
 	"golang.org/x/time/rate":                     {code: []string{"auth/throttle"}},
 	"github.com/coreos/go-oidc/v3/oidc":          {code: []string{"auth/oidc"}},
 	"github.com/go-jose/go-jose/v4":              {code: []string{"auth/oidc"}, tests: []string{"auth/stsapi", "cmd/internal/server"}},
+	"github.com/prometheus/client_golang":        {code: []string{"cmd/internal/server"}},
 	"golang.org/x/sys":                           {code: []string{"storage/fsblob", "storage/boltindex", "cmd/internal/datadir"}},
 
 	"github.com/aws/aws-sdk-go-v2":                            {code: []string{"cmd/internal/ecrlogin"}},

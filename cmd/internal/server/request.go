@@ -53,6 +53,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, d *doors) {
 	broken := s.serve(a, r, d)
 	a.end(body.end())
 	s.logRequest(r, a, body, began)
+	s.countRequest(d.door(r), statusOf(r.Context(), a), body.bytes(), a.bytes, time.Since(began))
 	if broken {
 		panic(http.ErrAbortHandler) // the client must see that the answer is not whole
 	}

@@ -36,18 +36,20 @@ func (s *Server) Run(ctx context.Context) error {
 			}
 		})
 	}
-	open := newConnections(func() int { return s.config.Load().Limits.Connections }, openFiles())
-	public, private := s.publicServers(requests, open), s.adminServer()
+	public, private, watched := s.publicServers(requests, s.connections), s.adminServer(), s.metricsServer()
 	start("work in the background", func() error { return s.registry.Run(work) })
 	start("replicate images", func() error { return s.replicate.Run(work) })
 	start("note the use of keys", func() error { return s.noteUses(work) })
 	start("tell of events", func() error { return s.events.Run(work) })
 	start("run periodic work", func() error { return s.jobs.Run(work) })
 	for i, p := range s.ports {
-		l := p.accept(open, s.tls, tlsLimits{s.options.Config.Timeouts.Header, s.log})
+		l := p.accept(s.connections, s.tls, tlsLimits{s.options.Config.Timeouts.Header, s.log})
 		start("answer clients at "+p.Listen, func() error { return public[i].Serve(l) })
 	}
 	start("answer commands", func() error { return private.Serve(s.admin) })
+	if s.scrapes != nil {
+		start("tell metrics", func() error { return watched.Serve(s.scrapes) })
+	}
 	s.greet()
 
 	var err error
@@ -56,7 +58,7 @@ func (s *Server) Run(ctx context.Context) error {
 		s.log.Info("stopping", "patience", s.config.Load().ShutdownTimeout)
 	case err = <-failed:
 	}
-	err = errors.Join(err, s.drain(ctx, public, func() { cutRequests(errStopping) }), private.Close())
+	err = errors.Join(err, s.drain(ctx, public, func() { cutRequests(errStopping) }), private.Close(), watched.Close())
 	stopWork()
 	workers.Wait()
 	err = errors.Join(err, s.registry.Close(context.WithoutCancel(ctx)), s.audit.Close(), s.keeper.Close())

@@ -70,6 +70,9 @@ type Server struct {
 	tls         *tls.Config         // nil without TLS
 	local       *certs.Local        // the authority that made them, nil if there is none of ours
 	admin       net.Listener
+	scrapes     net.Listener // of metrics, nil if they are not told
+	metrics     *metrics
+	connections *connections // of clients
 	root        accounts.Key // made at this start, zero if there was one
 
 	config    atomic.Pointer[config.Config] // in force
@@ -124,6 +127,8 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if s.jobs, err = s.openJobs(); err != nil {
 		return err
 	}
+	s.connections = newConnections(func() int { return s.config.Load().Limits.Connections }, openFiles())
+	s.metrics = s.newMetrics()
 	if err := s.openAccess(); err != nil {
 		return err
 	}
@@ -172,6 +177,9 @@ func (s *Server) listen() (err error) {
 			return err
 		}
 		s.keeper.ports[i] = p.Port
+	}
+	if err := s.listenForMetrics(); err != nil {
+		return err
 	}
 	s.admin, err = admin.Listen(s.place())
 	return err
@@ -277,8 +285,10 @@ func (s *Server) abandon() error {
 	for _, p := range s.ports {
 		errs = append(errs, p.listener.Close())
 	}
-	if s.admin != nil {
-		errs = append(errs, s.admin.Close())
+	for _, l := range []net.Listener{s.admin, s.scrapes} {
+		if l != nil {
+			errs = append(errs, l.Close())
+		}
 	}
 	return errors.Join(append(errs, s.audit.Close(), s.keeper.Close())...)
 }

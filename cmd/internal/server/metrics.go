@@ -1,0 +1,71 @@
+package server
+
+import (
+	"context"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+)
+
+// tellers are all metrics but those that requests count: see newMetrics. To add one,
+// give the package that knows it a method that returns a struct of plain numbers, and
+// enter here how they are told. docs/metrics.md has a row for each; a test compares.
+//
+// Whatever is read for them is read at each scrape, so it is cheap: counters in memory,
+// a few rows of the index, never a walk.
+func (s *Server) tellers() []prometheus.Collector {
+	return []prometheus.Collector{
+		told(s, func(context.Context) (int, error) { return s.registry.OpenUploads(), nil },
+			gauge("berth_uploads_open", "Uploads that are open, at rest or under way.", func(n int) float64 { return float64(n) }),
+		),
+		told(s, s.figures,
+			labelled("berth_info", "The version that runs; always 1.", "version", func(f serverFigures) map[string]float64 { return map[string]float64{f.version: 1} }),
+			gauge("berth_start_time_seconds", "When the server started, in seconds since 1970.", func(f serverFigures) float64 { return f.started }),
+			gauge("berth_ready", "1 if the store answers, else 0.", func(f serverFigures) float64 { return f.ready }),
+			gauge("berth_connections_open", "Connections of clients that are open.", func(f serverFigures) float64 { return f.connections }),
+		),
+	}
+}
+
+// serverFigures are what the house itself tells.
+type serverFigures struct {
+	version                     string
+	started, ready, connections float64
+}
+
+func (s *Server) figures(ctx context.Context) (serverFigures, error) {
+	f := serverFigures{version: s.options.Version, started: float64(s.started.UnixMilli()) / 1000, connections: float64(s.connections.count())}
+	if s.ready(ctx) == nil {
+		f.ready = 1
+	}
+	return f, nil
+}
+
+// metrics are what the server counts of itself, and where it is told.
+type metrics struct {
+	*prometheus.Registry
+	requests       *prometheus.CounterVec
+	took           *prometheus.HistogramVec
+	received, sent prometheus.Counter
+}
+
+// newMetrics makes the registry of all metrics. It is the server's own: what a library
+// enters into the global one is nobody's business here.
+func (s *Server) newMetrics() *metrics {
+	m := &metrics{
+		Registry: prometheus.NewRegistry(),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "berth_requests_total", Help: "Requests that were answered, by door and class of status.",
+		}, []string{"door", "status"}),
+		took: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "berth_request_duration_seconds", Help: "How long requests took, bodies among it, by door.",
+			Buckets: []float64{.001, .005, .01, .05, .1, .5, 1, 5, 30, 120},
+		}, []string{"door"}),
+		received: prometheus.NewCounter(prometheus.CounterOpts{Name: "berth_received_bytes_total", Help: "Bytes of requests' bodies."}),
+		sent:     prometheus.NewCounter(prometheus.CounterOpts{Name: "berth_sent_bytes_total", Help: "Bytes of answers' bodies."}),
+	}
+	m.MustRegister(m.requests, m.took, m.received, m.sent)
+	m.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.MustRegister(s.tellers()...)
+	return m
+}
