@@ -40,12 +40,12 @@ func open(t testing.TB, o registry.Options) *registry.Service {
 // checkRows fails the test if rows or bytes do not agree with each other.
 func checkRows(t testing.TB, s *registry.Service) {
 	t.Helper()
-	faults, err := registry.Faults(context.Background(), s)
-	if err != nil {
-		t.Errorf("check rows: %v", err)
-	}
-	for _, f := range faults {
-		t.Errorf("rows do not agree: %s", f)
+	for f, err := range s.Check(context.Background(), registry.Check{Hash: true}) {
+		if err != nil {
+			t.Errorf("check rows: %v", err)
+			return
+		}
+		t.Errorf("rows do not agree: %v", f)
 	}
 }
 

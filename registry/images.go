@@ -236,16 +236,25 @@ func (s *Service) Manifest(ctx context.Context, name Name, ref Ref) (img Image, 
 
 // manifest reads an image's manifest and checks it against its digest.
 func (r repository) manifest(rd storage.Reader, img stored) ([]byte, error) {
+	body, err := r.manifestBytes(rd, img)
+	if err != nil {
+		return nil, err
+	}
+	digested, err := manifest.Digested(img.row.MediaType, body)
+	if err != nil || !img.digest.Matches(digested) {
+		return nil, fmt.Errorf("manifest %s of %s is damaged: its bytes have another digest", img.digest, r.name)
+	}
+	return body, nil
+}
+
+// manifestBytes puts a manifest's rows together.
+func (r repository) manifestBytes(rd storage.Reader, img stored) ([]byte, error) {
 	body := make([]byte, 0, img.row.ManifestSize)
 	for f, err := range manifests.Scan(rd, table.Select{Prefix: r.key(img.digest.String())}) {
 		if err != nil {
 			return nil, err
 		}
 		body = append(body, f.Row...)
-	}
-	digested, err := manifest.Digested(img.row.MediaType, body)
-	if err != nil || !img.digest.Matches(digested) {
-		return nil, fmt.Errorf("manifest %s of %s is damaged: its bytes have another digest", img.digest, r.name)
 	}
 	return body, nil
 }

@@ -250,24 +250,30 @@ func (s *Service) deleteOrphans(ctx context.Context) error {
 		if info.ModTime.After(limit) || s.sessions.hasBlob(info.ID) {
 			continue
 		}
-		owned := false
+		keep := false
 		err := s.view(ctx, func(r storage.Reader) (err error) {
-			if owned, err = owners.Has(r, info.ID); err == nil && !owned {
-				owned, err = condemned.Has(r, info.ID)
-			}
-			if err == nil && !owned {
-				owned, err = onHold(r)
+			if keep, err = isOwned(r, info.ID); err == nil && !keep {
+				keep, err = onHold(r)
 			}
 			return err
 		})
 		if err != nil {
 			return err
 		}
-		if !owned {
+		if !keep {
 			if err := s.blobs.Delete(ctx, info.ID); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// isOwned says whether a row owns a blob.
+func isOwned(r storage.Reader, blob string) (bool, error) {
+	owned, err := owners.Has(r, blob)
+	if err == nil && !owned {
+		owned, err = condemned.Has(r, blob)
+	}
+	return owned, err
 }

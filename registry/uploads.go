@@ -396,11 +396,11 @@ func (s *Service) rehash(ctx context.Context, blob string, a digest.Algorithm) (
 		return digest.Digest{}, fmt.Errorf("hash blob again: %w", err)
 	}
 	defer r.Close()
-	h := a.New()
-	if _, err := io.Copy(h, r); err != nil {
+	d, err := hashFrom(ctx, r, a)
+	if err != nil {
 		return digest.Digest{}, fmt.Errorf("hash blob again: %w", err)
 	}
-	return digest.FromHash(a, h), nil
+	return d, nil
 }
 
 func (s *Service) mismatch(ctx context.Context, u *session) error {
