@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/seed-78150930/berth/storage"
+	"github.com/seed-78150930/berth/storage/failpoint"
 	"github.com/seed-78150930/berth/storage/table"
 )
 
@@ -26,6 +27,7 @@ func (s *Service) clearDropped(ctx context.Context) error {
 		if err != nil || len(repos) == 0 {
 			return err
 		}
+		failpoint.Hit(failpoint.DroppedFound)
 		for _, repo := range repos {
 			if err := s.clear(ctx, repo); err != nil {
 				return err

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/seed-78150930/berth/storage"
+	"github.com/seed-78150930/berth/storage/failpoint"
 	"github.com/seed-78150930/berth/storage/table"
 )
 
@@ -121,11 +122,13 @@ func (s *Service) deleteCondemned(ctx context.Context) error {
 		if err != nil || len(ids) == 0 {
 			return err
 		}
+		failpoint.Hit(failpoint.CondemnedFound)
 		for _, id := range ids {
 			if err := s.blobs.Delete(ctx, id); err != nil {
 				return err
 			}
 		}
+		failpoint.Hit(failpoint.CondemnedDeleted)
 		err = s.update(ctx, func(tx storage.Tx) error {
 			for _, id := range ids {
 				if err := condemned.Delete(tx, id); err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/seed-78150930/berth/auth"
 	"github.com/seed-78150930/berth/registry/digest"
 	"github.com/seed-78150930/berth/storage"
+	"github.com/seed-78150930/berth/storage/failpoint"
 	"github.com/seed-78150930/berth/storage/table"
 )
 
@@ -340,6 +341,7 @@ func (s *Service) checkpoint(ctx context.Context, u *session) error {
 	if err != nil {
 		return err
 	}
+	failpoint.Hit(failpoint.UploadCheckpointed)
 	offset := u.row.Offset
 	u.dirty, u.saved = false, &offset
 	return nil

@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed-78150930/berth/registry/digest"
 	"github.com/seed-78150930/berth/storage"
+	"github.com/seed-78150930/berth/storage/failpoint"
 )
 
 // Upload is a layer on its way.
@@ -220,6 +221,7 @@ func (s *Service) appendSlice(ctx context.Context, u *session, r io.Reader) erro
 	}
 	in := &hashed{r: r, u: u}
 	size, err := s.blobs.Append(ctx, u.blob, u.row.Offset, in)
+	failpoint.Hit(failpoint.UploadAppended)
 	if size != before.row.Offset+in.n {
 		if err == nil {
 			err = fmt.Errorf("store kept %d bytes of upload %s, not %d", size, u.id, before.row.Offset+in.n)
@@ -311,6 +313,7 @@ func (s *Service) FinishUpload(ctx context.Context, name Name, id string, f Fini
 	if err := s.seal(ctx, u); err != nil {
 		return Layer{}, fmt.Errorf("finish upload %s: %w", id, err)
 	}
+	failpoint.Hit(failpoint.UploadSealed)
 	d, err := s.verify(ctx, u, f.Digests)
 	if err != nil {
 		return Layer{}, err
@@ -322,6 +325,7 @@ func (s *Service) FinishUpload(ctx context.Context, name Name, id string, f Fini
 	if err != nil {
 		return Layer{}, err
 	}
+	failpoint.Hit(failpoint.UploadKept)
 	s.end(u)
 	return l, nil
 }

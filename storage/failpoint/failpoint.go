@@ -28,6 +28,14 @@ const (
 	IndexCommit    Point = "boltindex: about to commit"
 	IndexCommitted Point = "boltindex: committed"
 
+	UploadAppended     Point = "registry: bytes of an upload appended"
+	UploadCheckpointed Point = "registry: upload checkpointed"
+	UploadSealed       Point = "registry: upload sealed"
+	UploadKept         Point = "registry: upload kept as content"
+	CondemnedFound     Point = "registry: about to delete condemned bytes"
+	CondemnedDeleted   Point = "registry: condemned bytes deleted"
+	DroppedFound       Point = "registry: about to clear a deleted repository"
+
 	DraftSynced  Point = "privatefile: draft synced"
 	DraftRenamed Point = "privatefile: renamed"
 	DraftNamed   Point = "privatefile: folder synced"
@@ -38,6 +46,7 @@ func All() []Point {
 	return []Point{
 		BlobMade, BlobCut, BlobWritten, BlobSynced, BlobNamed, BlobSealed, BlobDeleted, FoldersMade, FoldersNamed,
 		IndexMade, IndexSynced, IndexRenamed, IndexNamed, IndexCommit, IndexCommitted,
+		UploadAppended, UploadCheckpointed, UploadSealed, UploadKept, CondemnedFound, CondemnedDeleted, DroppedFound,
 		DraftSynced, DraftRenamed, DraftNamed,
 	}
 }
