@@ -4,11 +4,12 @@
 GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
-# `make serve ARGS=--dev`, `make fuzz FUZZTIME=1m`, `make bench BENCH=Pull`, `make soak STEPS=100000`.
+# `make serve ARGS=--dev`, `make fuzz FUZZTIME=1m`, `make bench BENCH=Pull`, `make histories STEPS=100000`, `make soak SOAK=1h`.
 ARGS     ?=
 FUZZTIME ?= 10s
 BENCH    ?= .
 STEPS    ?= 1000000
+SOAK     ?= 10m
 
 # What `make e2e` drives in CI, and what `make e2e-all` does.
 LAYER     = 268435456
@@ -27,7 +28,7 @@ light_clients = oras regctl notation pebble docker-credential-ecr-login ecr-cred
 # Folders of this module's packages that have a test of some kind.
 packages_with = $(shell grep -rlE --include='*_test.go' --exclude-dir=interop '^func $(1)' . | xargs -r -n1 dirname | sort -u)
 
-.PHONY: help build test lint generate conformance clients light-clients e2e e2e-all bench fuzz soak serve
+.PHONY: help build test lint generate conformance clients light-clients e2e e2e-all bench fuzz soak histories serve
 
 help: ## list what make can do
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -91,7 +92,10 @@ fuzz: ## run each fuzz target for FUZZTIME (10s), one by one
 		done; \
 	done
 
-soak: ## play random histories of STEPS (1000000) steps against the model
+soak: build ## have 32 clients, deletes, lifecycle, collection, scrub and backups at one store for SOAK (10m), and write docs/soak.md
+	cd internal/interop && BERTH_BIN='$(CURDIR)/bin/berth' $(GO) test -count=1 -timeout 0 -v ./soak -args -duration=$(SOAK) -page='$(CURDIR)/docs/soak.md'
+
+histories: ## play random histories of STEPS (1000000) steps against the model
 	BERTH_HISTORY_STEPS=$(STEPS) $(GO) test -count=1 -timeout 0 -run '^TestHistories$$' ./internal/history
 
 # staticcheck, govulncheck and crane, in the versions of tools/go.mod.

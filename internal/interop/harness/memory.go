@@ -24,7 +24,7 @@ type Gauge struct {
 // Watch begins to watch the process pid.
 func Watch(t testing.TB, pid int) *Gauge {
 	t.Helper()
-	before, err := anonymous(pid)
+	before, err := Anonymous(pid)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +47,7 @@ func (g *Gauge) sample(pid int) error {
 	again := time.NewTicker(sampleEvery)
 	defer again.Stop()
 	for {
-		now, err := anonymous(pid)
+		now, err := Anonymous(pid)
 		if err != nil {
 			return err
 		}
@@ -60,8 +60,8 @@ func (g *Gauge) sample(pid int) error {
 	}
 }
 
-// anonymous reads RssAnon of a process (proc_pid_status(5)), in bytes.
-func anonymous(pid int) (int64, error) {
+// Anonymous reads RssAnon of a process (proc_pid_status(5)), in bytes.
+func Anonymous(pid int) (int64, error) {
 	f, err := os.Open(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, err
