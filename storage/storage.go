@@ -36,6 +36,10 @@ var ErrReadOnly = errors.New("storage: read-only")
 // to the store until it is opened anew.
 var ErrSync = errors.New("storage: sync failed")
 
+// ErrBroken says that the store failed in a way that leaves open what it holds, so
+// that it takes no writes until it is opened anew. Nothing was acknowledged after.
+var ErrBroken = errors.New("storage: takes no writes after a failure")
+
 // ErrTooLarge says that a key or value is over [MaxKey] or [MaxValue].
 var ErrTooLarge = errors.New("storage: key or value too large")
 
@@ -150,6 +154,12 @@ type BlobInfo struct {
 	ID      string
 	Size    int64
 	ModTime time.Time
+}
+
+// Meter is a Blobs that knows beforehand whether there will be room.
+type Meter interface {
+	// Room says whether n more bytes find room: nil or ErrFull. It reserves nothing.
+	Room(ctx context.Context, n int64) error
 }
 
 // Linker is a Blobs that lets clients fetch by themselves.
