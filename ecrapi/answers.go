@@ -6,7 +6,7 @@ import (
 	"github.com/seed-78150930/berth/registry"
 )
 
-// exceptions say as what each refusal of the domain is told. A full store is a
+// exceptions say as what each refusal of the domain is told. A store that takes no writes is a
 // ServerException: every operation models that, the caller has done nothing
 // wrong, and clients may well try again later.
 var exceptions = map[registry.Code]shape.Exception{
@@ -22,6 +22,8 @@ var exceptions = map[registry.Code]shape.Exception{
 	registry.ResourceTagInvalid:  shape.InvalidTagParameterException,
 	registry.TooManyResourceTags: shape.TooManyTagsException,
 	registry.StoreFull:           shape.ServerException,
+	registry.StoreReadOnly:       shape.ServerException,
+	registry.StoreFailed:         shape.ServerException,
 	registry.TooManyRepositories: shape.LimitExceededException,
 	registry.TooManyLayers:       shape.InvalidParameterException,
 	registry.UploadPartTooLarge:  shape.InvalidParameterException,

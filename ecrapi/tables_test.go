@@ -137,6 +137,8 @@ func TestAnswersInECRsWords(t *testing.T) {
 		{"CompleteLayerUpload", registry.Error{Code: registry.UploadEmpty, Upload: "id"}, shape.EmptyUploadException,
 			"The upload with id 'id' in the repository with name 'app' in registry with id '000000000000' cannot be completed because it does not have any parts"},
 		{"PutImage", registry.Error{Code: registry.StoreFull}, shape.ServerException, "No room left on the server"},
+		{"PutImage", registry.Error{Code: registry.StoreReadOnly}, shape.ServerException, "The server takes no writes for now: it is read-only"},
+		{"PutImage", registry.Error{Code: registry.StoreFailed}, shape.ServerException, "The server takes no writes after a failure of its store"},
 		{"CompleteLayerUpload", registry.Error{Code: registry.UploadOffset, Got: -1, Upload: "id"}, shape.InvalidParameterException,
 			"The upload with id 'id' in the repository with name 'app' in registry with id '000000000000' is in use by another request"},
 	}

@@ -151,6 +151,7 @@ func (s *Service) openContent(ctx context.Context, blob string) (io.ReadSeekClos
 // DeleteLayer takes a layer from the repository. Refusals: RepositoryNotFound,
 // LayerNotFound, LayerReferenced.
 func (s *Service) DeleteLayer(ctx context.Context, name Name, d digest.Digest) error {
+	ctx = storage.UseReserve(ctx)
 	err := s.update(ctx, func(tx storage.Tx) error {
 		repo, err := find(tx, name)
 		if err != nil {

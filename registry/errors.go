@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/seed-78150930/berth/registry/digest"
+	"github.com/seed-78150930/berth/storage"
 )
 
 // Code says what kind of refusal an Error is. Each door has one table from
@@ -53,6 +54,8 @@ const (
 	TooManyRepositories  Code = "too many repositories"     // Limit; the registry is that of Name
 	TooManyLayers        Code = "too many layers"           // Limit
 	UploadPartTooLarge   Code = "upload part too large"     // Limit
+	StoreReadOnly        Code = "store read-only"           // by order, or as the disk takes no writes
+	StoreFailed          Code = "store failed"              // for good, until the server is started anew
 	ImageArchived        Code = "image archived"            // Ref
 	LayerArchived        Code = "layer archived"            // Digests: the one
 )
@@ -115,7 +118,7 @@ func TrafficCodes() []Code {
 		MediaTypeUnsupported, MediaTypeMissing, ImageDigestMismatch, LayersMissing, ChildrenMissing,
 		TooManyTags, TooManyImages, LayerNotFound, LayerReferenced, LayerDigestMismatch, LayerTooLarge,
 		UploadNotFound, UploadOffset, UploadEmpty, UploadPartTooSmall, TooManyParts, TooManyUploads,
-		PageInvalid, StoreFull, TooManyRepositories, TooManyLayers, UploadPartTooLarge, ImageArchived, LayerArchived,
+		PageInvalid, StoreFull, TooManyRepositories, TooManyLayers, UploadPartTooLarge, StoreReadOnly, StoreFailed, ImageArchived, LayerArchived,
 	}
 }
 
@@ -154,6 +157,35 @@ func CodeOf(err error) Code {
 
 func refuse(code Code, format string, args ...any) *Error {
 	return &Error{Code: code, Msg: fmt.Sprintf(format, args...)}
+}
+
+// refusedWrite is the refusal that clients see where the store as a whole takes no
+// writes. What the store said stays in the chain, so storage.Refuses knows it too.
+type refusedWrite struct {
+	refusal *Error
+	cause   error
+}
+
+func (r *refusedWrite) Error() string   { return r.refusal.Error() + ": " + r.cause.Error() }
+func (r *refusedWrite) Unwrap() []error { return []error{r.refusal, r.cause} }
+
+// storeError makes the error of a store that takes no writes the refusal that clients
+// see. Any other is left as it is.
+func storeError(err error) error {
+	var e *Error
+	switch {
+	case err == nil, errors.As(err, &e):
+		return err
+	case errors.Is(err, storage.ErrBroken), errors.Is(err, storage.ErrSync):
+		e = refuse(StoreFailed, "the server takes no writes after a failure of its store")
+	case errors.Is(err, storage.ErrFull):
+		e = refuse(StoreFull, "no room left on the server")
+	case errors.Is(err, storage.ErrReadOnly):
+		e = refuse(StoreReadOnly, "the server takes no writes for now: it is read-only")
+	default:
+		return err
+	}
+	return &refusedWrite{e, err}
 }
 
 // notAvailable refuses what a later version does.

@@ -53,6 +53,7 @@ func (s *Service) every(ctx context.Context, pause time.Duration, what string, f
 }
 
 func (s *Service) runSweeps(ctx context.Context) {
+	ctx = storage.UseReserve(ctx)
 	sweep, orphans := time.NewTicker(sweepPause), time.NewTicker(orphanPause)
 	defer sweep.Stop()
 	defer orphans.Stop()
@@ -75,7 +76,7 @@ func (s *Service) runSweeps(ctx context.Context) {
 }
 
 func (s *Service) try(ctx context.Context, what string, fn func(context.Context) error) {
-	if err := fn(ctx); err != nil && ctx.Err() == nil {
+	if err := fn(ctx); err != nil && ctx.Err() == nil && !storage.Refuses(err) {
 		s.log.Error(what, "error", err)
 	}
 }

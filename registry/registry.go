@@ -224,22 +224,14 @@ func (s *Service) view(ctx context.Context, fn func(storage.Reader) error) error
 	if errors.Is(err, table.ErrBadKey) {
 		return refuse(PageInvalid, "the list has no such place to go on from")
 	}
-	return fullStore(err)
+	return storeError(err)
 }
 
 // update changes rows in one transaction.
 func (s *Service) update(ctx context.Context, fn func(storage.Tx) error) error {
-	err := fullStore(s.index.Update(ctx, fn))
+	err := storeError(s.index.Update(ctx, fn))
 	if err == nil {
 		s.news.spread()
-	}
-	return err
-}
-
-// fullStore makes a store without room the refusal that clients see.
-func fullStore(err error) error {
-	if errors.Is(err, storage.ErrFull) {
-		return refuse(StoreFull, "no room left on the server")
 	}
 	return err
 }

@@ -13,6 +13,7 @@ import (
 // tag. What the image referred to stays. Refusals: RepositoryNotFound,
 // ImageNotFound, TagMismatch, ImageReferenced, and what may says.
 func (s *Service) DeleteImage(ctx context.Context, name Name, ref Ref, may May) (gone []Ref, err error) {
+	ctx = storage.UseReserve(ctx)
 	err = s.update(ctx, func(tx storage.Tx) error {
 		repo, err := find(tx, name)
 		if err != nil {
@@ -62,6 +63,7 @@ const (
 // ImageNotFound, and what may says; ImageReferenced where the image would go and an
 // index needs it.
 func (s *Service) Untag(ctx context.Context, name Name, tag Tag, last LastTag, may May) (gone Ref, err error) {
+	ctx = storage.UseReserve(ctx)
 	err = s.update(ctx, func(tx storage.Tx) error {
 		repo, err := find(tx, name)
 		if err != nil {

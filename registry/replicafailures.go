@@ -25,14 +25,17 @@ type replicationFailure struct{ code, reason string }
 func (f *replicationFailure) Error() string { return fmt.Sprintf("%s: %s", f.code, f.reason) }
 
 // failureOf is why a replica fails for good, or nil for a fault that may pass. A
-// full store may have room later.
+// store that takes no writes may do so later.
 func failureOf(err error) *replicationFailure {
 	var known *replicationFailure
 	if errors.As(err, &known) {
 		return known
 	}
+	if storage.Refuses(err) {
+		return nil
+	}
 	switch code := CodeOf(err); code {
-	case "", StoreFull:
+	case "":
 		return nil
 	case TooManyRepositories, TooManyImages, TooManyTags, TooManyLayers:
 		return &replicationFailure{FailedByLimit, err.Error()}

@@ -209,6 +209,7 @@ func (id ID) selectAfter(after string, limit int) table.Select {
 // background. Refusals: RepositoryNotFound; RepositoryNotEmpty unless force is
 // set.
 func (s *Service) DeleteRepository(ctx context.Context, name Name, force bool) (Repository, error) {
+	ctx = storage.UseReserve(ctx)
 	var repo repository
 	err := s.update(ctx, func(tx storage.Tx) (err error) {
 		if repo, err = find(tx, name); err != nil {

@@ -111,7 +111,7 @@ type Part struct {
 // an error. If Body fails the error wraps ErrBody, and what it gave is kept
 // unless Whole is set. While one append is under way others are refused.
 // Refusals: RepositoryNotFound, UploadNotFound, UploadOffset, LayerTooLarge,
-// TooManyParts, StoreFull.
+// TooManyParts, and those of a store that takes no writes.
 func (s *Service) AppendUpload(ctx context.Context, name Name, id string, p Part) (Upload, error) {
 	u, err := s.acquire(ctx, name, id)
 	if err != nil {
@@ -119,6 +119,9 @@ func (s *Service) AppendUpload(ctx context.Context, name Name, id string, p Part
 	}
 	defer s.release(u)
 	if err := s.checkPart(u, p); err != nil {
+		return u.public(), err
+	}
+	if err := s.checkRoom(ctx, p.Length); err != nil {
 		return u.public(), err
 	}
 	// A client that goes away must not take the bytes with it that it sent.
@@ -131,7 +134,7 @@ func (s *Service) AppendUpload(ctx context.Context, name Name, id string, p Part
 	if errors.Is(err, storage.ErrSealed) { // it was finished once, and the process died
 		err = uploadNotFound(name, id)
 	}
-	return u.public(), fullStore(err)
+	return u.public(), storeError(err)
 }
 
 func (s *Service) checkPart(u *session, p Part) error {
@@ -151,6 +154,16 @@ func (s *Service) checkPart(u *session, p Part) error {
 		return e
 	}
 	return nil
+}
+
+// checkRoom refuses bytes before they are sent for which the store has no room, if it
+// can tell.
+func (s *Service) checkRoom(ctx context.Context, n int64) error {
+	meter, ok := storage.As[storage.Meter](s.blobs)
+	if !ok || n <= 0 {
+		return nil
+	}
+	return storeError(meter.Room(ctx, n))
 }
 
 // appendWhole adds a part or, if anything goes wrong, nothing.
@@ -351,7 +364,7 @@ func (s *Service) seal(ctx context.Context, u *session) error {
 			return err
 		}
 	}
-	return s.blobs.Seal(ctx, u.blob)
+	return storeError(s.blobs.Seal(ctx, u.blob))
 }
 
 // trim drops what the blob holds beyond the upload's offset: those bytes were
@@ -359,7 +372,7 @@ func (s *Service) seal(ctx context.Context, u *session) error {
 func (s *Service) trim(ctx context.Context, u *session) error {
 	_, err := s.blobs.Append(ctx, u.blob, u.row.Offset, bytes.NewReader(nil))
 	if !errors.Is(err, storage.ErrSealed) {
-		return fullStore(err)
+		return storeError(err)
 	}
 	// It was finished once, and the process died before the row said so.
 	r, err := s.blobs.Open(ctx, u.blob)
@@ -460,6 +473,7 @@ func (s *Service) keepContent(tx storage.Tx, u *session, d digest.Digest) (conte
 // CancelUpload drops an upload. Refusals: RepositoryNotFound, UploadNotFound,
 // UploadOffset (a request works on it).
 func (s *Service) CancelUpload(ctx context.Context, name Name, id string) error {
+	ctx = storage.UseReserve(ctx)
 	u, err := s.acquire(ctx, name, id)
 	if err != nil {
 		return err

@@ -16,7 +16,11 @@ import (
 // Sentences that are not about one thing.
 const (
 	// NoRoom says that the store is full.
-	NoRoom         = "No room left on the server"
+	NoRoom = "No room left on the server"
+	// ReadOnly and StoreFailed say that a server takes no writes: for now, and until it
+	// is started anew.
+	ReadOnly       = "The server takes no writes for now: it is read-only"
+	StoreFailed    = "The server takes no writes after a failure of its store"
 	BadResourceTag = "Tag parameters are invalid"
 )
 
@@ -84,6 +88,8 @@ var words = map[registry.Code]func(*registry.Error) string{
 	registry.TemplateExists:   there("The Template with prefix"),
 	registry.TooManyTemplates: full("repository creation templates"),
 	registry.StoreFull:        func(*registry.Error) string { return NoRoom },
+	registry.StoreReadOnly:    func(*registry.Error) string { return ReadOnly },
+	registry.StoreFailed:      func(*registry.Error) string { return StoreFailed },
 	registry.ImageNotFound:    imageNotFound,
 	registry.TagMismatch:      imageNotFound,
 	registry.ImageReferenced: func(e *registry.Error) string {

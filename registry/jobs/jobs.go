@@ -135,8 +135,10 @@ func (r *Runner) serve(ctx context.Context, j Job) {
 	for ctx.Err() == nil {
 		pause, err := r.look(ctx, j, woken)
 		if err != nil && ctx.Err() == nil {
-			r.log.Error("run a job", "job", j.Name, "error", err)
 			pause = longestPause
+			if !storage.Refuses(err) {
+				r.log.Error("run a job", "job", j.Name, "error", err)
+			}
 		}
 		woken = false
 		select {
@@ -212,7 +214,7 @@ func (r *Runner) run(ctx context.Context, j Job) error {
 	}
 	stop()
 	renewing.Wait()
-	if failed != nil && ctx.Err() == nil {
+	if failed != nil && ctx.Err() == nil && !storage.Refuses(failed) {
 		r.log.Error("a job failed", "job", j.Name, "error", failed)
 	}
 	return r.finish(context.WithoutCancel(ctx), j.Name, failed, ctx.Err() != nil)

@@ -68,6 +68,8 @@ var answers = map[registry.Code]answer{
 	registry.TooManyUploads:       {http.StatusTooManyRequests, errcode.ErrorCodeTooManyRequests},
 	registry.PageInvalid:          {http.StatusBadRequest, errcode.ErrorCodePaginationNumberInvalid},
 	registry.StoreFull:            {http.StatusInsufficientStorage, errcode.ErrorCodeUnavailable},
+	registry.StoreReadOnly:        {http.StatusMethodNotAllowed, errcode.ErrorCodeUnsupported}, // as distribution answers; 503 would have docker try for minutes
+	registry.StoreFailed:          {http.StatusServiceUnavailable, errcode.ErrorCodeUnavailable},
 	registry.ImageArchived:        {http.StatusNotFound, errcode.ErrorCodeManifestUnknown}, // ECR reference, policies.md section 11
 }
 

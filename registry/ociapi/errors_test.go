@@ -47,6 +47,8 @@ func TestAnswers(t *testing.T) {
 		{registry.UploadOffset, 416, "BLOB_UPLOAD_INVALID"},
 		{registry.TooManyUploads, 429, "TOOMANYREQUESTS"},
 		{registry.StoreFull, 507, "UNAVAILABLE"},
+		{registry.StoreReadOnly, 405, "UNSUPPORTED"},
+		{registry.StoreFailed, 503, "UNAVAILABLE"},
 	}
 	for _, tt := range tests {
 		if status, code, _ := ociapi.Answer(tt.refusal); status != tt.status || code != tt.code {

@@ -247,6 +247,7 @@ func TestECRAnswers(t *testing.T) {
 		registry.UploadPartTooSmall:  "400 BLOB_UPLOAD_INVALID",
 		registry.TooManyUploads:      "429 TOOMANYREQUESTS",
 		registry.StoreFull:           "507 UNAVAILABLE",
+		registry.StoreFailed:         "503 UNAVAILABLE",
 		registry.ResourceTagInvalid:  "400 UNSUPPORTED",
 		registry.TooManyResourceTags: "403 DENIED",
 	}

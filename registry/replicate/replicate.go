@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/seed-78150930/berth/registry"
+	"github.com/seed-78150930/berth/storage"
 )
 
 // Registry is what a Worker needs of registry.Service, whose methods say what
@@ -85,7 +86,9 @@ func (w *Worker) Run(ctx context.Context) error {
 			err = w.await(ctx, planned, now)
 		}
 		if err != nil && ctx.Err() == nil {
-			w.log.Error("look for images to replicate", "error", err)
+			if !storage.Refuses(err) {
+				w.log.Error("look for images to replicate", "error", err)
+			}
 			pause(ctx, firstRest)
 		}
 	}
@@ -177,6 +180,10 @@ func (w *Worker) bring(ctx context.Context, r registry.Replica) {
 		return
 	}
 	if ctx.Err() != nil {
+		return
+	}
+	if storage.Refuses(err) { // which is none of the image's doing, and counts as no try
+		pause(ctx, firstRest)
 		return
 	}
 	tries := w.rests.begin(r, w.now())

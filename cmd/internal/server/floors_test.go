@@ -39,6 +39,7 @@ var floors = map[string]floor{
 	"storage/boltindex":   {level: 2},
 	"storage/fsblob":      {level: 2},
 	"storage/memory":      {level: 2},
+	"storage/gate":        {level: 2},
 	"storage/storagetest": {level: 2},
 	"auth":                {level: 2},
 	"auth/accounts":       {level: 2, sideways: []string{"auth"}},
