@@ -89,9 +89,16 @@ func (s *Service) wakeJanitor() {
 }
 
 // Close checkpoints the uploads at hand and writes the times of pulls. Call it
-// when no request is under way any more; Index and Blobs stay open.
+// when no request is under way any more; Index and Blobs stay open. A store that takes
+// no writes keeps neither, and that is no error.
 func (s *Service) Close(ctx context.Context) error {
-	return errors.Join(s.checkpointAll(ctx, s.now()), s.FlushPulls(ctx))
+	ctx = storage.UseReserve(ctx)
+	err := errors.Join(s.checkpointAll(ctx, s.now()), s.FlushPulls(ctx))
+	if storage.Refuses(err) {
+		s.log.Warn("how far uploads came and when images were pulled is not kept", "why", err)
+		return nil
+	}
+	return err
 }
 
 func (s *Service) checkpointIdle(ctx context.Context) error {
@@ -99,6 +106,7 @@ func (s *Service) checkpointIdle(ctx context.Context) error {
 }
 
 func (s *Service) checkpointAll(ctx context.Context, since time.Time) error {
+	ctx = storage.UseReserve(ctx) // a row for each, and bytes that are there already
 	var failed []error
 	for _, u := range s.sessions.idle(since) {
 		failed = append(failed, s.checkpoint(ctx, u))

@@ -99,6 +99,7 @@ func (r *Runner) Add(j Job) { r.jobs = append(r.jobs, j) }
 // Run runs the jobs, each beside the others, until ctx ends, and returns nil when
 // all have come to rest. What fails is logged, and tried again when it is due.
 func (r *Runner) Run(ctx context.Context) error {
+	ctx = storage.UseReserve(ctx) // what is done again and again clears away, or takes no more room each time
 	var all sync.WaitGroup
 	for _, j := range r.jobs {
 		all.Go(func() { r.serve(ctx, j) })
