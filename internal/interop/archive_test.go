@@ -13,6 +13,7 @@ import (
 // An image goes into the archive by the AWS CLI, where crane cannot pull it, and
 // comes back by the CLI after a while, or by crane's push at once.
 func TestAWSCLICraneArchive(t *testing.T) {
+	t.Parallel() // aws is slow to start
 	s := harness.Start(t, "--restore-time", "1s")
 	sh := s.Shell(t)
 	image := ociImage(t, 60)
@@ -71,6 +72,7 @@ func TestAWSCLICraneArchive(t *testing.T) {
 
 // A server that stops has written what was pulled.
 func TestAWSCLICranePullTimes(t *testing.T) {
+	t.Parallel() // aws is slow to start
 	s := harness.Start(t, "--pull-time-flush", "1h")
 	sh := s.Shell(t)
 	image := ociImage(t, 61)

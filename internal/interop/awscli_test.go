@@ -15,6 +15,7 @@ import (
 // The whole life of an image by the AWS CLI and crane, in a shell that has
 // evaluated `berth env` and nothing else.
 func TestAWSCLICrane(t *testing.T) {
+	t.Parallel() // aws is slow to start
 	s := harness.Start(t)
 	sh := s.Shell(t)
 	image := dockerImage(t, 50)
@@ -60,6 +61,7 @@ func TestAWSCLICrane(t *testing.T) {
 // An image goes in by the AWS CLI alone, gets a second tag in the way that
 // Amazon's guide has it, and comes out layer by layer.
 func TestAWSCLIPush(t *testing.T) {
+	t.Parallel() // aws is slow to start
 	s := harness.Start(t)
 	sh := s.Shell(t)
 	image := harness.NewImage(t, harness.DockerManifest, 51, 1, 64<<10)
@@ -98,6 +100,7 @@ func awsPushLayer(t *testing.T, sh *harness.Shell, content []byte) {
 
 // The CLI follows nextToken by itself, in pages of any size.
 func TestAWSCLIPages(t *testing.T) {
+	t.Parallel() // aws is slow to start
 	s := harness.Start(t)
 	sh := s.Shell(t)
 	for _, name := range []string{"page/a", "page/b", "page/c"} {

@@ -51,6 +51,7 @@ func TestDockerBearerAWSCLI(t *testing.T) {
 // crane and skopeo pull without credentials what is open to everyone, by bearer tokens
 // and without, and push and copy by them.
 func TestAnonymousPullCraneSkopeoAWSCLI(t *testing.T) {
+	t.Parallel() // aws is slow to start
 	for _, args := range [][]string{nil, {"--login-bearer"}} {
 		s, sh, open, shut := openAndShut(t, args...)
 		image := ociImage(t, 32)

@@ -18,6 +18,7 @@ func TestBoto3Configurations(t *testing.T) {
 
 // The same by the AWS CLI, as far as Amazon's guides show it.
 func TestAWSCLIConfigurations(t *testing.T) {
+	t.Parallel() // aws is slow to start
 	s := harness.Start(t)
 	sh := s.Shell(t)
 	const rules = `[{"scanFrequency":"SCAN_ON_PUSH","repositoryFilters":[{"filter":"*","filterType":"WILDCARD"}]}]`

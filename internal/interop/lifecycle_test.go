@@ -37,6 +37,7 @@ const keepOne = `{
 // A preview by the AWS CLI and its waiter, begun before the server is killed and
 // made by the next one; then the policy itself, at the OCI door as well.
 func TestAWSCLILifecycle(t *testing.T) {
+	t.Parallel() // aws is slow to start
 	s := harness.Start(t, "--lifecycle-interval", "1s")
 	sh := s.Shell(t)
 	awsECR(sh, "create-repository", "--repository-name", "team/app")

@@ -22,6 +22,7 @@ func TestBoto3Policies(t *testing.T) {
 // Policies by the AWS CLI: set, read back with the same meaning, deleted; those
 // that would lock their author out only with --force.
 func TestAWSCLIPolicies(t *testing.T) {
+	t.Parallel() // aws is slow to start
 	sh := harness.Start(t).Shell(t)
 	const put = `{"Version":"2012-10-17","Statement":[{"Sid":"pull it","Effect":"Allow","Principal":{"AWS":["arn:aws:iam::111111111111:root"]},"Action":["ecr:BatchGetImage","ecr:GetDownloadUrlForLayer"],"Condition":{"StringLike":{"aws:PrincipalArn":"*<a>&b*"}}}]}`
 	const denial = `{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*","Action":"ecr:SetRepositoryPolicy"}]}`
@@ -78,6 +79,7 @@ func wantPolicy(t *testing.T, sh *harness.Shell, policy string, args []string) {
 // A push makes what a template covers, with what the template says; and an image
 // that is archived is not pulled until it is back.
 func TestAWSCLITemplatesAndArchive(t *testing.T) {
+	t.Parallel() // aws is slow to start
 	s := harness.Start(t, "--restore-time", "1s")
 	sh := s.Shell(t)
 	sh.Script(`berth env >~/env; . ~/env; aws ecr get-login-password | crane auth login -u AWS --password-stdin ` + s.Host)

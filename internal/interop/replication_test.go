@@ -21,6 +21,7 @@ const otherAccount = "123456789012"
 // of another account, by digest and by tag, and is pulled from there by the names
 // there. The other account has to let it in.
 func TestAWSCLIReplication(t *testing.T) {
+	t.Parallel() // aws is slow to start
 	s := harness.Start(t)
 	ours, theirs := s.Shell(t), shellOf(t, s, s.CreateKey(t, otherAccount))
 	configuration := fmt.Sprintf(`{"rules":[{"destinations":[{"region":"us-west-2","registryId":%q},{"region":"eu-west-1","registryId":%q}],`+

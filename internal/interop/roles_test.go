@@ -59,6 +59,7 @@ const mayAssume = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Actio
 // Profiles of the AWS CLI with source_profile and role_arn act as roles, and the
 // password of a role's session pushes.
 func TestAWSCLICraneProfiles(t *testing.T) {
+	t.Parallel() // aws is slow to start
 	s := harness.Start(t)
 	sh := s.Shell(t)
 	key := makeUser(t, sh, "jo", mayAssume)

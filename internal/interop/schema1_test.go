@@ -49,6 +49,7 @@ func TestSkopeoSchema1(t *testing.T) {
 // The AWS CLI puts a manifest of schema 1 as Amazon's oldest samples do, without
 // a media type or a tag: it goes under the tag that it calls itself by.
 func TestAWSCLISchema1(t *testing.T) {
+	t.Parallel() // aws is slow to start
 	s := harness.Start(t)
 	sh := s.Shell(t)
 	layer := dockerImage(t, 61).Layers[0].Gzip
