@@ -31,6 +31,7 @@ func options(o Options) *bbolt.Options {
 		NoStatistics:    true, // which would cost views a lock
 		InitialMmapSize: initialMap(),
 		MaxSize:         o.maxSize,
+		NoSync:          o.Bulk,
 	}
 }
 

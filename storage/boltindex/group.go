@@ -180,6 +180,9 @@ func begin(db *bbolt.DB) (*group, error) {
 		return nil, errors.Join(err, attempt(g.tx.Rollback))
 	}
 	g.before = g.rows.Sequence()
+	if db.NoSync {
+		g.rows.FillPercent = 0.9 // rows come in their order
+	}
 	return g, nil
 }
 

@@ -39,6 +39,10 @@ type Options struct {
 	// file itself is bbolt's, which opens and maps a real one.
 	Disk disk.FS
 
+	// Bulk is for filling an index under another name: nothing is synced until Close,
+	// and until then a power cut may leave anything.
+	Bulk bool
+
 	// For tests: a disk that is full at a size in bytes, and who gets the file
 	// that bbolt opened.
 	maxSize int
@@ -63,8 +67,9 @@ type Stats struct {
 // A view must not open another view: it may wait for an update that makes the
 // file's map larger, which waits for the first.
 type Index struct {
-	db  *bbolt.DB
-	log *slog.Logger
+	db   *bbolt.DB
+	log  *slog.Logger
+	bulk bool
 
 	mu      sync.Mutex // guards what follows
 	closed  bool
@@ -97,7 +102,7 @@ func Open(path string, o Options) (*Index, error) {
 		return nil, fmt.Errorf("open index %s: %w", path, err)
 	}
 	o.Log.Info("index opened", "path", path, "took", time.Since(start))
-	x := &Index{db: db, log: o.Log}
+	x := &Index{db: db, log: o.Log, bulk: o.Bulk}
 	err = x.View(context.Background(), func(r storage.Reader) error {
 		x.last.Store(r.(storage.Numbering).Number())
 		return nil
@@ -111,6 +116,28 @@ func Open(path string, o Options) (*Index, error) {
 // Last implements storage.Numbered. The numbers are the sequence of the bucket that
 // has the rows, which bbolt writes with every commit in any case.
 func (x *Index) Last() uint64 { return x.last.Load() }
+
+// Renumber has the next update get the number after last, as in the index that this
+// one takes the place of.
+func (x *Index) Renumber(ctx context.Context, last uint64) error {
+	if err := x.enter(ctx); err != nil {
+		return err
+	}
+	defer x.running.Done()
+	if err := x.takeBaton(ctx); err != nil {
+		return err
+	}
+	defer x.passBaton()
+	x.finishGroup()
+	err := attempt(func() error {
+		return x.db.Update(func(tx *bbolt.Tx) error { return tx.Bucket(bucket).SetSequence(last) })
+	})
+	if err != nil {
+		return mapFull(err)
+	}
+	x.last.Store(last)
+	return nil
+}
 
 // View implements storage.Index.
 func (x *Index) View(ctx context.Context, fn func(storage.Reader) error) (err error) {
@@ -147,6 +174,9 @@ func (x *Index) Close() error {
 	}
 	if errors.Is(x.broken, errStuck) {
 		return x.broken // bbolt would wait for its own lock
+	}
+	if x.bulk {
+		return errors.Join(mapFull(attempt(x.db.Sync)), x.db.Close())
 	}
 	return x.db.Close()
 }

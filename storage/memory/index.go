@@ -94,6 +94,20 @@ func (x *Index) Last() uint64 {
 	return x.last
 }
 
+// Renumber has the next update get the number after last.
+func (x *Index) Renumber(ctx context.Context, last uint64) error {
+	select {
+	case x.turn <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-x.turn }()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.last = last
+	return nil
+}
+
 func (x *Index) snapshot() *tx {
 	x.mu.Lock()
 	defer x.mu.Unlock()

@@ -40,6 +40,7 @@ var floors = map[string]floor{
 	"storage/fsblob":      {level: 2},
 	"storage/memory":      {level: 2},
 	"storage/gate":        {level: 2},
+	"storage/journal":     {level: 2, sideways: []string{"storage/boltindex"}}, // in tests: a backend
 	"storage/storagetest": {level: 2},
 	"auth":                {level: 2},
 	"auth/accounts":       {level: 2, sideways: []string{"auth"}},
