@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/seed-78150930/berth/storage/disk"
 )
 
 // The folder has segments, "00000007.log", which are runs of records, and
@@ -77,10 +79,27 @@ func Present(dir string) (bool, error) {
 	return l.newest() > 0, err
 }
 
-func syncFolder(path string) error {
-	f, err := os.Open(path)
+// create makes a file that is not there.
+func create(fsys disk.FS, path string) (disk.File, error) {
+	return fsys.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+}
+
+// extend opens a file that is there to append to it after size bytes.
+func extend(fsys disk.FS, path string, size int64) (disk.File, error) {
+	f, err := fsys.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return errors.Join(f.Sync(), f.Close())
+	if err := f.Truncate(size); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+func removeIfThere(fsys disk.FS, path string) error {
+	err := fsys.Remove(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }

@@ -33,11 +33,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"sync"
 	"time"
 
 	"github.com/seed-78150930/berth/storage"
+	"github.com/seed-78150930/berth/storage/disk"
 )
 
 // Options say how a journal is kept. The zero value is good.
@@ -61,7 +61,8 @@ type Options struct {
 	Now  func() time.Time // nil means time.Now
 	Log  *slog.Logger     // takes what is wrong with the files; nil means nowhere
 
-	disk disk // for tests: nil means that of the machine
+	// Disk writes the files; nil means disk.OS.
+	Disk disk.FS
 }
 
 func (o Options) withDefaults() Options {
@@ -77,8 +78,8 @@ func (o Options) withDefaults() Options {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	if o.disk == nil {
-		o.disk = machine{}
+	if o.Disk == nil {
+		o.Disk = disk.OS{}
 	}
 	return o
 }
@@ -350,42 +351,3 @@ func (x *Index) withoutChanged(ctx context.Context, c *Comparison, after uint64)
 	c.Differences = left
 	return nil
 }
-
-// disk is what the journal writes by.
-type disk interface {
-	// create makes a file that is not there.
-	create(path string) (file, error)
-	// extend opens a file that is there and cuts it to a size.
-	extend(path string, size int64) (file, error)
-	syncFolder(path string) error
-}
-
-type file interface {
-	Write(b []byte) (int, error)
-	Sync() error
-	Truncate(size int64) error
-	Close() error
-}
-
-type machine struct{}
-
-func (machine) create(path string) (file, error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return nil, err // not a file that is nil
-	}
-	return f, nil
-}
-
-func (machine) extend(path string, size int64) (file, error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
-	if err != nil {
-		return nil, err
-	}
-	if err := f.Truncate(size); err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return f, nil
-}
-
-func (machine) syncFolder(path string) error { return syncFolder(path) }

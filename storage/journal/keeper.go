@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/seed-78150930/berth/storage/disk"
 )
 
 // keeper is the goroutine that alone writes the segments. What it has is its own
@@ -36,7 +38,7 @@ const maxPause = time.Minute
 
 // segment is the file that records are appended to.
 type segment struct {
-	file   file
+	file   disk.File
 	path   string
 	number uint64
 	named  bool  // the folder is synced since it was made
@@ -232,7 +234,7 @@ func (k *keeper) sync() error {
 		return fmt.Errorf("sync %s: %w", s.path, err)
 	}
 	if !s.named {
-		if err := k.x.o.disk.syncFolder(k.x.dir); err != nil {
+		if err := disk.Sync(k.x.o.Disk, k.x.dir); err != nil {
 			return fmt.Errorf("sync %s: %w", k.x.dir, err)
 		}
 		s.named = true
@@ -272,13 +274,13 @@ func (k *keeper) create(h header) (*segment, error) {
 	k.number++
 	s := &segment{path: segmentPath(k.x.dir, k.number), number: k.number, last: h.number}
 	var err error
-	if s.file, err = k.x.o.disk.create(s.path); err != nil {
+	if s.file, err = create(k.x.o.Disk, s.path); err != nil {
 		return nil, fmt.Errorf("begin a segment: %w", err)
 	}
 	h.time = k.x.o.Now()
 	n, err := s.file.Write(h.appendTo(nil, recordMagic))
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("begin segment %s: %w", s.path, err), s.file.Close(), removeIfThere(s.path))
+		return nil, errors.Join(fmt.Errorf("begin segment %s: %w", s.path, err), s.file.Close(), removeIfThere(k.x.o.Disk, s.path))
 	}
 	s.size = int64(n)
 	k.sizes[s.number] = s.size

@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/seed-78150930/berth/storage"
+	"github.com/seed-78150930/berth/storage/disk"
 )
 
 // found is what a journal says at its opening, as cheaply as can be told: of
@@ -34,7 +34,7 @@ func (k *keeper) open() error {
 	if err := os.MkdirAll(x.dir, 0o700); err != nil {
 		return err
 	}
-	if err := removeDrafts(x.dir); err != nil {
+	if err := removeDrafts(x.o.Disk, x.dir); err != nil {
 		return err
 	}
 	f, err := look(x.dir)
@@ -45,7 +45,7 @@ func (k *keeper) open() error {
 	if index < f.last {
 		return fmt.Errorf("%w: it is at update %d, the journal at %d", ErrBehind, index, f.last)
 	}
-	if err := f.tidy(x.dir); err != nil {
+	if err := f.tidy(x.o.Disk, x.dir); err != nil {
 		return err
 	}
 	k.number = f.newest()
@@ -86,7 +86,7 @@ func (k *keeper) goOn(f found) error {
 	n := f.newest()
 	s := &segment{path: segmentPath(k.x.dir, n), number: n, size: f.end, last: f.last}
 	var err error
-	if s.file, err = k.x.o.disk.extend(s.path, f.end); err != nil {
+	if s.file, err = extend(k.x.o.Disk, s.path, f.end); err != nil {
 		return err
 	}
 	k.seg, k.next = s, f.last+1
@@ -181,13 +181,13 @@ func (f *found) readHeaders(dir string) (map[uint64]header, error) {
 }
 
 // tidy removes what is of no use any more.
-func (f found) tidy(dir string) error {
-	errs := []error{removeIfThere(filepath.Join(dir, closedFile))}
+func (f found) tidy(fsys disk.FS, dir string) error {
+	errs := []error{removeIfThere(fsys, filepath.Join(dir, closedFile))}
 	for _, n := range f.junk {
-		errs = append(errs, removeIfThere(segmentPath(dir, n)))
+		errs = append(errs, removeIfThere(fsys, segmentPath(dir, n)))
 	}
 	if f.whole && len(f.snapshots) > 0 {
-		errs = append(errs, f.removeBefore(dir, f.snapshots[len(f.snapshots)-1]))
+		errs = append(errs, f.removeBefore(fsys, dir, f.snapshots[len(f.snapshots)-1]))
 	}
 	return errors.Join(errs...)
 }
@@ -321,25 +321,17 @@ func readEnd(path string) (end SnapshotEnd, err error) {
 	return r.End(), nil
 }
 
-func removeDrafts(dir string) error {
+func removeDrafts(fsys disk.FS, dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
 		if strings.HasSuffix(e.Name(), draftSuffix) {
-			if err := removeIfThere(filepath.Join(dir, e.Name())); err != nil {
+			if err := removeIfThere(fsys, filepath.Join(dir, e.Name())); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
-}
-
-func removeIfThere(path string) error {
-	err := os.Remove(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
 }

@@ -5,8 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
+
+	"github.com/seed-78150930/berth/storage/disk"
 )
 
 // shot is a snapshot that has ended, or could not be made.
@@ -101,13 +102,13 @@ func (k *keeper) snapshotEnded(s shot) {
 func (x *Index) snapshot(ctx context.Context, number, begin uint64) (end SnapshotEnd, size int64, err error) {
 	path := snapshotPath(x.dir, number)
 	draft := path + draftSuffix
-	f, err := x.o.disk.create(draft)
+	f, err := create(x.o.Disk, draft)
 	if err != nil {
 		return end, 0, err
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, removeIfThere(draft))
+			err = errors.Join(err, removeIfThere(x.o.Disk, draft))
 		}
 	}()
 	end, size, err = x.writeRows(ctx, f, begin)
@@ -120,10 +121,10 @@ func (x *Index) snapshot(ctx context.Context, number, begin uint64) (end Snapsho
 	if err := x.await(ctx, end.Number); err != nil {
 		return end, 0, err
 	}
-	if err := os.Rename(draft, path); err != nil {
+	if err := x.o.Disk.Rename(draft, path); err != nil {
 		return end, 0, err
 	}
-	if err := x.o.disk.syncFolder(x.dir); err != nil {
+	if err := disk.Sync(x.o.Disk, x.dir); err != nil {
 		return end, 0, err
 	}
 	if err := x.removeBefore(number); err != nil {
@@ -133,7 +134,7 @@ func (x *Index) snapshot(ctx context.Context, number, begin uint64) (end Snapsho
 }
 
 // writeRows writes the rows of the index, not faster than is set.
-func (x *Index) writeRows(ctx context.Context, f file, begin uint64) (SnapshotEnd, int64, error) {
+func (x *Index) writeRows(ctx context.Context, f disk.File, begin uint64) (SnapshotEnd, int64, error) {
 	buffered := bufio.NewWriterSize(f, 2*blockSize)
 	w, err := NewSnapshotWriter(buffered, begin)
 	if err != nil {
@@ -207,19 +208,19 @@ func (x *Index) removeBefore(number uint64) error {
 	if err != nil {
 		return err
 	}
-	return l.removeBefore(x.dir, number)
+	return l.removeBefore(x.o.Disk, x.dir, number)
 }
 
-func (l listing) removeBefore(dir string, number uint64) error {
+func (l listing) removeBefore(fsys disk.FS, dir string, number uint64) error {
 	var errs []error
 	for _, n := range l.segments {
 		if n < number {
-			errs = append(errs, os.Remove(segmentPath(dir, n)))
+			errs = append(errs, fsys.Remove(segmentPath(dir, n)))
 		}
 	}
 	for _, n := range l.snapshots {
 		if n < number {
-			errs = append(errs, os.Remove(snapshotPath(dir, n)))
+			errs = append(errs, fsys.Remove(snapshotPath(dir, n)))
 		}
 	}
 	return errors.Join(errs...)
