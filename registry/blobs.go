@@ -176,11 +176,18 @@ func (s *Service) DeleteLayer(ctx context.Context, name Name, d digest.Digest) e
 
 // hold gives a repository the right to the bytes of a content row.
 func (r repository) hold(tx storage.Tx, d digest.Digest, content contentRow, row heldRow) error {
-	content.Holders++
+	content, err := resizeHolder(tx, r.key(), d.String(), content, true)
+	if err != nil {
+		return err
+	}
 	if err := contents.Put(tx, content, d.String()); err != nil {
 		return err
 	}
 	if err := holders.Put(tx, holderRow{r.name.path}, r.name.id.Account, r.name.id.Region, d.String(), r.row.ID); err != nil {
+		return err
+	}
+	row.Fresh = true
+	if err := resize(tx, r.key(), sizeRow{Fresh: row.Size}); err != nil {
 		return err
 	}
 	return held.Put(tx, row, r.key(d.String())...)
@@ -189,7 +196,17 @@ func (r repository) hold(tx storage.Tx, d digest.Digest, content contentRow, row
 // letGo takes that right back; repo is the key of the repository. The bytes
 // are condemned with their last holder.
 func (s *Service) letGo(tx storage.Tx, repo []string, d string) error {
-	if err := held.Delete(tx, append(repo[:3:3], d)...); err != nil {
+	key := append(repo[:3:3], d)
+	row, err := held.Get(tx, key...)
+	if err != nil {
+		return fmt.Errorf("layer %s to let go: %w", d, err)
+	}
+	if row.Fresh {
+		if err := resize(tx, repo, sizeRow{Fresh: -row.Size}); err != nil {
+			return err
+		}
+	}
+	if err := held.Delete(tx, key...); err != nil {
 		return err
 	}
 	if err := holders.Delete(tx, repo[0], repo[1], d, repo[2]); err != nil {
@@ -199,23 +216,31 @@ func (s *Service) letGo(tx storage.Tx, repo []string, d string) error {
 	if err != nil {
 		return fmt.Errorf("content of %s: %w", d, err)
 	}
-	content.Holders--
+	if content, err = resizeHolder(tx, repo, d, content, false); err != nil {
+		return err
+	}
 	if content.Holders > 0 {
 		return contents.Put(tx, content, d)
 	}
 	if err := contents.Delete(tx, d); err != nil {
 		return err
 	}
-	return s.condemn(tx, content.Blob)
+	if err := resizeStore(tx, storeSizeRow{Contents: -content.Size}); err != nil {
+		return err
+	}
+	return s.condemn(tx, content.Blob, content.Size)
 }
 
 // condemn hands a blob over to the janitor. Its former owner's row must go in
 // the same transaction.
-func (s *Service) condemn(tx storage.Tx, blob string) error {
+func (s *Service) condemn(tx storage.Tx, blob string, size int64) error {
 	if err := owners.Delete(tx, blob); err != nil {
 		return err
 	}
-	return condemned.Put(tx, condemnedRow{s.now().UTC()}, blob)
+	if err := resizeStore(tx, storeSizeRow{Condemned: size}); err != nil {
+		return err
+	}
+	return condemned.Put(tx, condemnedRow{s.now().UTC(), size}, blob)
 }
 
 // Mount says where a layer may be mounted from.
@@ -257,7 +282,7 @@ const maxSources = 100
 // Mount gives the repository a layer that another one holds. LayerNotFound
 // says that there is none that the caller may read, and not why: whether he may is
 // asked, and what is there looked at, whatever the other says.
-// Refusals: RepositoryNotFound, LayerNotFound.
+// Refusals: RepositoryNotFound, LayerNotFound, QuotaExceeded.
 func (s *Service) Mount(ctx context.Context, name Name, d digest.Digest, m Mount) (l Layer, err error) {
 	from, err := s.source(ctx, name, d, m)
 	if err != nil {
@@ -290,7 +315,10 @@ func (s *Service) Mount(ctx context.Context, name Name, d digest.Digest, m Mount
 		if err != nil {
 			return fmt.Errorf("content of %s: %w", d, err)
 		}
-		return repo.hold(tx, d, content, heldRow{l.Size, s.now().UTC()})
+		if err := repo.hold(tx, d, content, heldRow{Size: l.Size, At: s.now().UTC()}); err != nil {
+			return err
+		}
+		return s.checkQuota(tx, repo, 0)
 	})
 	return l, err
 }

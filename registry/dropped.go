@@ -42,7 +42,9 @@ func (s *Service) clear(ctx context.Context, repo []string) error {
 	if err != nil {
 		return err
 	}
-	return s.clearBy(ctx, repo, s.clearSteps(), dropped.Delete)
+	return s.clearBy(ctx, repo, s.clearSteps(), func(tx storage.Tx, key ...string) error {
+		return errors.Join(repositorySizes.Delete(tx, key[2]), dropped.Delete(tx, key...))
+	})
 }
 
 // clearBy takes steps under a key, a batch of rows in a transaction, and then

@@ -58,6 +58,9 @@ const (
 	StoreFailed          Code = "store failed"              // for good, until the server is started anew
 	ImageArchived        Code = "image archived"            // Ref
 	LayerArchived        Code = "layer archived"            // Digests: the one
+	QuotaExceeded        Code = "quota exceeded"            // Limit; Field: repository or registry, which would be too large
+
+	TooManyInRegistry Code = "too many images in the registry" // Limit; the registry is that of Name
 )
 
 // Refusals of calls that set, read or plan something, which only ECR's API has.
@@ -119,6 +122,7 @@ func TrafficCodes() []Code {
 		TooManyTags, TooManyImages, LayerNotFound, LayerReferenced, LayerDigestMismatch, LayerTooLarge,
 		UploadNotFound, UploadOffset, UploadEmpty, UploadPartTooSmall, TooManyParts, TooManyUploads,
 		PageInvalid, StoreFull, TooManyRepositories, TooManyLayers, UploadPartTooLarge, StoreReadOnly, StoreFailed, ImageArchived, LayerArchived,
+		QuotaExceeded, TooManyInRegistry,
 	}
 }
 

@@ -139,17 +139,28 @@ func (s *Service) deleteCondemned(ctx context.Context) error {
 		}
 		failpoint.Hit(failpoint.CondemnedDeleted)
 		err = s.update(ctx, func(tx storage.Tx) error {
-			for _, id := range ids {
-				if err := condemned.Delete(tx, id); err != nil {
-					return err
-				}
-			}
-			return nil
+			return forgetCondemned(tx, ids)
 		})
 		if err != nil {
 			return err
 		}
 	}
+}
+
+// forgetCondemned removes the rows of blobs that are deleted.
+func forgetCondemned(tx storage.Tx, ids []string) error {
+	var gone int64
+	for _, id := range ids {
+		row, err := condemned.Get(tx, id)
+		if ignoreNotFound(err) != nil {
+			return err
+		}
+		if err := condemned.Delete(tx, id); err != nil {
+			return err
+		}
+		gone += row.Size
+	}
+	return resizeStore(tx, storeSizeRow{Condemned: -gone})
 }
 
 func (s *Service) keys(ctx context.Context, fn func(storage.Reader) ([]string, error)) (list []string, err error) {
@@ -201,7 +212,7 @@ func (s *Service) dropUploads(ctx context.Context, sel table.Select, gone func(u
 				if !gone(f.Row) || s.sessions.here(f.Key[3]) {
 					continue
 				}
-				if err := s.dropUpload(tx, f.Key, f.Row.Blob); err != nil {
+				if err := s.dropUpload(tx, f.Key, f.Row.Blob, f.Row.Offset, f.Row.Offset); err != nil {
 					return err
 				}
 				if found = append(found, f); len(found) == batch {
@@ -214,7 +225,7 @@ func (s *Service) dropUploads(ctx context.Context, sel table.Select, gone func(u
 			return err
 		}
 		for _, f := range found {
-			s.sessions.close(f.Key[3], f.Row.Owner, f.Key[2])
+			s.sessions.close(ending{f.Key[3], f.Row.Owner, f.Key[2], ID{f.Key[0], f.Key[1]}, f.Row.Offset})
 		}
 		if len(found) < batch {
 			s.wakeJanitor()

@@ -46,7 +46,7 @@ type Pushed struct {
 // Refusals: RepositoryNotFound, ManifestInvalid, ManifestNotJSON,
 // ManifestTooLarge, MediaTypeUnsupported, MediaTypeMissing,
 // ImageDigestMismatch, LayersMissing, ChildrenMissing, TagImmutable,
-// TooManyTags, TooManyImages, TooManyLayers; TagInvalid with OwnTag; and what
+// TooManyTags, TooManyImages, TooManyInRegistry, QuotaExceeded, TooManyLayers; TagInvalid with OwnTag; and what
 // Push.May says.
 func (s *Service) PutImage(ctx context.Context, name Name, p Push) (Pushed, error) {
 	m, d, err := s.readPush(name, p)
@@ -204,10 +204,15 @@ func (s *Service) storeImage(tx storage.Tx, p *pushing) (img stored, there bool,
 	}
 	img.row = p.newRow()
 	img.row.PushedAt = s.now().UTC()
-	if img.row.Size, err = p.refer(tx); err != nil {
+	used, err := p.refer(tx)
+	if err != nil {
 		return img, false, err
 	}
+	img.row.Size, img.row.Layers = used.size, used.layers
 	if err := p.repo.putManifest(tx, p.digest, p.Body); err != nil {
+		return img, false, err
+	}
+	if err := s.countImage(tx, p.repo, img.row, used.fresh); err != nil {
 		return img, false, err
 	}
 	p.repo.row.Images++
@@ -226,22 +231,30 @@ func (p *pushing) newRow() imageRow {
 	return row
 }
 
+// used is how much a new image uses.
+type used struct {
+	size   int64 // of the image, as ECR has it
+	layers int64 // of layers, each once
+	fresh  int64 // of layers that no image used before
+}
+
 // refer writes the references of a new image after checking that what it
-// refers to is there, and returns the image's size.
-func (p *pushing) refer(tx storage.Tx) (size int64, err error) {
-	layers, err := p.useLayers(tx)
+// refers to is there, and returns how much that is.
+func (p *pushing) refer(tx storage.Tx) (used, error) {
+	all, err := p.useLayers(tx)
 	if err != nil {
-		return 0, err
+		return used{}, err
 	}
 	largest, err := p.useChildren(tx)
 	if err != nil {
-		return 0, err
+		return used{}, err
 	}
+	all.size += largest
 	if sub := p.manifest.Subject; sub != nil {
 		row := referrerRow{MediaType: p.manifest.MediaType, ArtifactType: p.newRow().ArtifactType, Size: int64(len(p.Body))}
 		err = referrers.Put(tx, row, p.repo.key(sub.Digest.String(), p.digest.String())...)
 	}
-	return layers + largest, err
+	return all, err
 }
 
 // blobsOf are the config and layers of a manifest.
@@ -253,8 +266,9 @@ func blobsOf(m manifest.Manifest) []manifest.Descriptor {
 	return append(list, m.Layers...)
 }
 
-func (p *pushing) useLayers(tx storage.Tx) (size int64, err error) {
+func (p *pushing) useLayers(tx storage.Tx) (all used, err error) {
 	var missing []digest.Digest
+	seen := map[digest.Digest]bool{}
 	for _, b := range blobsOf(p.manifest) {
 		row, err := held.Get(tx, p.repo.key(b.Digest.String())...)
 		switch {
@@ -264,21 +278,33 @@ func (p *pushing) useLayers(tx storage.Tx) (size int64, err error) {
 			}
 			continue
 		case err != nil:
-			return 0, err
+			return used{}, err
 		case row.Size != b.Size && !b.Optional && !b.Unsized:
-			return 0, p.wrongSize(b, row.Size)
+			return used{}, p.wrongSize(b, row.Size)
 		}
-		size += row.Size
+		all.size += row.Size
 		if err := layerUses.Put(tx, layerUseRow{b.MediaType}, p.repo.key(b.Digest.String(), p.digest.String())...); err != nil {
-			return 0, err
+			return used{}, err
+		}
+		if seen[b.Digest] {
+			continue
+		}
+		seen[b.Digest] = true
+		all.layers += row.Size
+		if row.Fresh {
+			all.fresh += row.Size
+			row.Fresh = false
+			if err := held.Put(tx, row, p.repo.key(b.Digest.String())...); err != nil {
+				return used{}, err
+			}
 		}
 	}
 	if missing != nil {
 		e := refuse(LayersMissing, "layers that the manifest names are not in %q: %v", p.repo.name, missing)
 		e.Name, e.Digests = p.repo.name, missing
-		return 0, e
+		return used{}, e
 	}
-	return size, nil
+	return all, nil
 }
 
 func (p *pushing) useChildren(tx storage.Tx) (largest int64, err error) {

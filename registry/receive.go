@@ -245,7 +245,7 @@ func (s *Service) shareLayers(tx storage.Tx, c copying) error {
 		if err != nil {
 			return fmt.Errorf("content of %s: %w", b.Digest, err)
 		}
-		if err := c.to.hold(tx, b.Digest, content, heldRow{row.Size, s.now().UTC()}); err != nil {
+		if err := c.to.hold(tx, b.Digest, content, heldRow{Size: row.Size, At: s.now().UTC()}); err != nil {
 			return err
 		}
 	}

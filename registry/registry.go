@@ -99,8 +99,13 @@ type Limits struct {
 	Tags         int   // tags of an image: 1,000
 	Images       int   // images of a repository: 100,000
 	Repositories int   // repositories of a registry: 100,000
-	ResourceTags int   // resource tags of a repository: 50
-	Uploads      int   // open uploads of an identity: 10,000, Berth's own
+	// RepositoryBytes and RegistryBytes are how much a repository and a registry may
+	// hold, RegistryImages how many images a registry may; zero is as much as there is
+	// room for. docs/sizes.md says what counts.
+	RepositoryBytes, RegistryBytes int64
+	RegistryImages                 int
+	ResourceTags                   int // resource tags of a repository: 50
+	Uploads                        int // open uploads of an identity: 10,000, Berth's own
 	// RepositoryUploads are the open uploads in a repository: 10,000, Berth's own.
 	RepositoryUploads int
 	// LifecycleText are the characters of a lifecycle policy, 30,720, and

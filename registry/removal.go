@@ -132,6 +132,9 @@ func (s *Service) remove(ctx context.Context, tx storage.Tx, repo repository, im
 	if err := repo.deleteRows(tx, img); err != nil {
 		return nil, err
 	}
+	if err := resize(tx, repo.key(), img.row.counted().negative()); err != nil {
+		return nil, err
+	}
 	repo.row.Images--
 	if img.row.status() != Active {
 		repo.row.Inactive--

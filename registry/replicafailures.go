@@ -37,7 +37,7 @@ func failureOf(err error) *replicationFailure {
 	switch code := CodeOf(err); code {
 	case "":
 		return nil
-	case TooManyRepositories, TooManyImages, TooManyTags, TooManyLayers:
+	case TooManyRepositories, TooManyImages, TooManyInRegistry, QuotaExceeded, TooManyTags, TooManyLayers:
 		return &replicationFailure{FailedByLimit, err.Error()}
 	default:
 		return &replicationFailure{FailedByRefusal, err.Error()}

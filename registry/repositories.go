@@ -244,6 +244,9 @@ func (s *Service) deleteRepository(tx storage.Tx, repo repository) error {
 	if err := repositories.Delete(tx, repo.name.key()...); err != nil {
 		return err
 	}
+	if err := dropSizes(tx, repo); err != nil {
+		return err
+	}
 	return dropped.Put(tx, droppedRow{s.now().UTC()}, repo.key()...)
 }
 

@@ -25,10 +25,16 @@ type sessions struct {
 	byID map[string]*session
 	// Open uploads, at rest or here, by owner and by the repository's id.
 	owned, inRepo map[string]int
+	// Their bytes, by the repository's id and by registry.
+	inRepoBytes     map[string]int64
+	inRegistryBytes map[ID]int64
 }
 
 func newSessions() sessions {
-	return sessions{byID: map[string]*session{}, owned: map[string]int{}, inRepo: map[string]int{}}
+	return sessions{
+		byID: map[string]*session{}, owned: map[string]int{}, inRepo: map[string]int{},
+		inRepoBytes: map[string]int64{}, inRegistryBytes: map[ID]int64{},
+	}
 }
 
 // session is an upload at work. Whoever has claimed it owns the members from
@@ -43,6 +49,7 @@ type session struct {
 	claim claim // guarded by sessions.mu
 
 	row     uploadRow
+	counted int64 // of open bytes: row.Offset and what a request under way may add
 	hash    hash.Hash
 	dirty   bool         // row is ahead of the index
 	saved   *int64       // offset of the row that the index has; nil if it has none
@@ -80,6 +87,9 @@ func (u *session) unsaved() int64 {
 	}
 	return u.row.Offset - *u.saved
 }
+
+// savedBytes is how many bytes the upload's row says that it has.
+func (u *session) savedBytes() int64 { return u.row.Offset - u.unsaved() }
 
 func (u *session) public() Upload { return Upload{ID: u.id, Offset: u.offset.Load()} }
 
@@ -153,14 +163,14 @@ func (l *sessions) leave(u *session) {
 	}
 }
 
-// close forgets an upload that has ended, with its owner and the id of its
-// repository.
-func (l *sessions) close(id, owner, repo string) {
+// close forgets an upload that has ended.
+func (l *sessions) close(u ending) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.byID, id)
-	countDown(l.owned, owner)
-	countDown(l.inRepo, repo)
+	delete(l.byID, u.id)
+	countDown(l.owned, u.owner)
+	countDown(l.inRepo, u.repo)
+	l.addBytes(u.repo, u.registry, -u.bytes)
 }
 
 func countDown(counts map[string]int, key string) {
@@ -303,7 +313,7 @@ func loadSession(r storage.Reader, repo repository, id string) (*session, error)
 	}
 	u := &session{
 		name: repo.name, repo: repo.row.ID, id: id, blob: row.Blob, owner: row.Owner,
-		row: row, saved: &row.Offset, touched: row.TouchedAt, ragged: true,
+		row: row, counted: row.Offset, saved: &row.Offset, touched: row.TouchedAt, ragged: true,
 	}
 	u.offset.Store(row.Offset)
 	u.hash = row.Algorithm.New()
@@ -331,6 +341,9 @@ func (s *Service) checkpoint(ctx context.Context, u *session) error {
 			return err
 		}
 		if err := owners.Put(tx, ownerRow{Upload: u.key()}, u.blob); err != nil {
+			return err
+		}
+		if err := resizeStore(tx, storeSizeRow{Uploads: u.unsaved()}); err != nil {
 			return err
 		}
 		return uploads.Put(tx, u.row, u.key()...)
@@ -388,6 +401,7 @@ func (s *Service) countUploads(ctx context.Context) error {
 			}
 			s.sessions.owned[f.Row.Owner]++
 			s.sessions.inRepo[f.Key[2]]++
+			s.sessions.addBytes(f.Key[2], ID{f.Key[0], f.Key[1]}, f.Row.Offset)
 		}
 		return nil
 	})

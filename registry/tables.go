@@ -136,6 +136,7 @@ type imageRow struct {
 	MediaType       string
 	ManifestSize    int64
 	Size            int64
+	Layers          int64 `json:",omitempty"` // bytes of the layers that it uses, each once
 	PushedAt        time.Time
 	ArtifactType    string        `json:",omitempty"`
 	ConfigMediaType string        `json:",omitempty"`
@@ -192,8 +193,9 @@ type referrerRow struct {
 }
 
 type heldRow struct {
-	Size int64
-	At   time.Time
+	Size  int64
+	At    time.Time
+	Fresh bool `json:",omitempty"` // no image has used it yet
 }
 
 type holderRow struct {
@@ -204,6 +206,8 @@ type contentRow struct {
 	Blob    string
 	Size    int64
 	Holders int // held rows, of all registries
+	// By is who holds it.
+	By holdersXOR `json:",omitempty"`
 }
 
 // ownerRow says which row owns a blob, unless that is a condemned row.
@@ -213,7 +217,8 @@ type ownerRow struct {
 }
 
 type condemnedRow struct {
-	At time.Time
+	At   time.Time
+	Size int64 `json:",omitempty"` // bytes
 }
 
 // holdRow keeps condemned bytes from deletion.

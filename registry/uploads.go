@@ -43,10 +43,13 @@ type NewUpload struct {
 }
 
 // StartUpload begins an upload that only the same principal can go on with.
-// Refusals: RepositoryNotFound, TooManyUploads.
+// Refusals: RepositoryNotFound, TooManyUploads, QuotaExceeded.
 func (s *Service) StartUpload(ctx context.Context, name Name, n NewUpload) (Upload, error) {
 	repo, err := s.uploadTarget(ctx, name, n.MayCreate)
 	if err != nil {
+		return Upload{}, err
+	}
+	if err := s.checkBegin(ctx, repo); err != nil {
 		return Upload{}, err
 	}
 	setDefault(&n.Algorithm, digest.SHA256)
@@ -57,7 +60,7 @@ func (s *Service) StartUpload(ctx context.Context, name Name, n NewUpload) (Uplo
 	defer s.release(u)
 	if n.Durable {
 		if err := s.checkpoint(ctx, u); err != nil {
-			s.sessions.close(u.id, u.owner, u.repo)
+			s.sessions.close(u.ending())
 			return Upload{}, fmt.Errorf("start upload: %w", err)
 		}
 	}
@@ -111,7 +114,8 @@ type Part struct {
 // an error. If Body fails the error wraps ErrBody, and what it gave is kept
 // unless Whole is set. While one append is under way others are refused.
 // Refusals: RepositoryNotFound, UploadNotFound, UploadOffset, LayerTooLarge,
-// TooManyParts, and those of a store that takes no writes.
+// TooManyParts, and those of a store that takes no writes; QuotaExceeded, and then the
+// upload stands where it stood.
 func (s *Service) AppendUpload(ctx context.Context, name Name, id string, p Part) (Upload, error) {
 	u, err := s.acquire(ctx, name, id)
 	if err != nil {
@@ -126,15 +130,33 @@ func (s *Service) AppendUpload(ctx context.Context, name Name, id string, p Part
 	}
 	// A client that goes away must not take the bytes with it that it sent.
 	ctx = context.WithoutCancel(ctx)
-	if p.Whole {
-		err = s.appendWhole(ctx, u, p)
-	} else {
-		err = s.appendStream(ctx, u, p.Body, true)
-	}
+	err = s.appendCounted(ctx, u, p)
 	if errors.Is(err, storage.ErrSealed) { // it was finished once, and the process died
 		err = uploadNotFound(name, id)
 	}
 	return u.public(), storeError(err)
+}
+
+// appendCounted adds a part within the quotas. What a request says that it holds must
+// fit before any of it is read.
+func (s *Service) appendCounted(ctx context.Context, u *session, p Part) error {
+	if p.Length > 0 {
+		if err := s.reserve(ctx, u, p.Length, false); err != nil {
+			return err
+		}
+	}
+	defer func() { s.sessions.count(u, u.row.Offset) }()
+	if p.Whole {
+		return s.appendWhole(ctx, u, p)
+	}
+	before, err := u.mark()
+	if err != nil {
+		return err
+	}
+	if err = s.appendStream(ctx, u, p.Body, true); CodeOf(err) == QuotaExceeded {
+		err = errors.Join(err, s.refuseWhole(ctx, u, before))
+	}
+	return err
 }
 
 func (s *Service) checkPart(u *session, p Part) error {
@@ -200,7 +222,12 @@ func (s *Service) appendStream(ctx context.Context, u *session, body io.Reader, 
 		if room <= 0 {
 			return s.tooLarge(u)
 		}
-		err = s.appendSlice(ctx, u, io.LimitReader(io.MultiReader(first, body), min(slice, room)))
+		if u.reserved() <= 0 {
+			if err := s.reserve(ctx, u, min(slice, room), true); err != nil {
+				return err
+			}
+		}
+		err = s.appendSlice(ctx, u, io.LimitReader(io.MultiReader(first, body), min(slice, room, u.reserved())))
 		if err != nil {
 			return err
 		}
@@ -309,9 +336,9 @@ type Finish struct {
 }
 
 // FinishUpload turns an upload into a layer of the repository. An upload whose
-// digest is wrong is gone. Refusals: RepositoryNotFound, UploadNotFound,
+// digest is wrong, or that a quota has no room for any more, is gone. Refusals: RepositoryNotFound, UploadNotFound,
 // UploadOffset (a request works on it), LayerDigestMismatch, UploadEmpty,
-// UploadPartTooSmall.
+// UploadPartTooSmall, QuotaExceeded.
 func (s *Service) FinishUpload(ctx context.Context, name Name, id string, f Finish) (Layer, error) {
 	u, err := s.acquire(ctx, name, id)
 	if err != nil {
@@ -335,6 +362,9 @@ func (s *Service) FinishUpload(ctx context.Context, name Name, id string, f Fini
 		return Layer{}, s.mismatch(ctx, u)
 	}
 	l, err := s.keep(ctx, u, d)
+	if CodeOf(err) == QuotaExceeded {
+		err = errors.Join(err, s.discard(ctx, u))
+	}
 	if err != nil {
 		return Layer{}, err
 	}
@@ -447,6 +477,9 @@ func (s *Service) keep(ctx context.Context, u *session, d digest.Digest) (l Laye
 		if err := uploads.Delete(tx, u.key()...); err != nil {
 			return err
 		}
+		if err := resizeStore(tx, storeSizeRow{Uploads: -u.savedBytes()}); err != nil {
+			return err
+		}
 		content, err := s.keepContent(tx, u, d)
 		if err != nil {
 			return err
@@ -454,7 +487,10 @@ func (s *Service) keep(ctx context.Context, u *session, d digest.Digest) (l Laye
 		if l.Existed, err = held.Has(tx, repo.key(d.String())...); err != nil || l.Existed {
 			return err
 		}
-		return repo.hold(tx, d, content, heldRow{l.Size, s.now().UTC()})
+		if err := repo.hold(tx, d, content, heldRow{Size: l.Size, At: s.now().UTC()}); err != nil {
+			return err
+		}
+		return s.checkQuota(tx, repo, u.counted)
 	})
 	return l, err
 }
@@ -462,9 +498,12 @@ func (s *Service) keep(ctx context.Context, u *session, d digest.Digest) (l Laye
 func (s *Service) keepContent(tx storage.Tx, u *session, d digest.Digest) (contentRow, error) {
 	content, err := contents.Get(tx, d.String())
 	if err == nil {
-		return content, s.condemn(tx, u.blob)
+		return content, s.condemn(tx, u.blob, u.row.Offset)
 	}
 	if !errors.Is(err, storage.ErrNotFound) {
+		return contentRow{}, err
+	}
+	if err := resizeStore(tx, storeSizeRow{Contents: u.row.Offset}); err != nil {
 		return contentRow{}, err
 	}
 	return contentRow{Blob: u.blob, Size: u.row.Offset}, owners.Put(tx, ownerRow{Content: d}, u.blob)
@@ -488,7 +527,7 @@ func (s *Service) discard(ctx context.Context, u *session) error {
 		if err := u.checkRow(tx); err != nil {
 			return err
 		}
-		return s.dropUpload(tx, u.key(), u.blob)
+		return s.dropUpload(tx, u.key(), u.blob, u.savedBytes(), u.row.Offset)
 	})
 	if err == nil {
 		s.end(u)
@@ -496,17 +535,22 @@ func (s *Service) discard(ctx context.Context, u *session) error {
 	return err
 }
 
-func (s *Service) dropUpload(tx storage.Tx, key []string, blob string) error {
+// dropUpload removes an upload whose row says that it has some bytes, and whose blob
+// has others.
+func (s *Service) dropUpload(tx storage.Tx, key []string, blob string, saved, size int64) error {
 	if err := uploads.Delete(tx, key...); err != nil {
 		return err
 	}
-	return s.condemn(tx, blob)
+	if err := resizeStore(tx, storeSizeRow{Uploads: -saved}); err != nil {
+		return err
+	}
+	return s.condemn(tx, blob, size)
 }
 
 // end forgets an upload whose row is gone.
 func (s *Service) end(u *session) {
 	u.dirty = false
-	s.sessions.close(u.id, u.owner, u.repo)
+	s.sessions.close(u.ending())
 	s.wakeJanitor()
 }
 

@@ -127,6 +127,16 @@ var words = map[registry.Code]func(*registry.Error) string{
 		return fmt.Sprintf("The %s in registry with id '%s' already has the maximum allowed number of images which is '%d'",
 			named(e), e.Name.ID().Account, e.Limit)
 	},
+	registry.TooManyInRegistry: func(e *registry.Error) string {
+		return fmt.Sprintf("The registry with id '%s' already has the maximum allowed number of images which is '%d'", e.Name.ID().Account, e.Limit)
+	},
+	registry.QuotaExceeded: func(e *registry.Error) string {
+		of := fmt.Sprintf("registry with id '%s'", e.Name.ID().Account)
+		if e.Field == "repository" {
+			of = named(e) + " in " + of
+		}
+		return fmt.Sprintf("The %s would exceed the maximum allowed size in bytes which is '%d'", of, e.Limit)
+	},
 	registry.LayerNotFound: func(e *registry.Error) string {
 		return LayerNotFound(e.Name, e.Digests[0].String())
 	},

@@ -53,6 +53,8 @@ var answers = map[registry.Code]answer{
 	registry.TooManyTags:          {http.StatusForbidden, errcode.ErrorCodeDenied}, // not 429: later is no better
 	registry.TooManyImages:        {http.StatusForbidden, errcode.ErrorCodeDenied},
 	registry.TooManyRepositories:  {http.StatusForbidden, errcode.ErrorCodeDenied},
+	registry.TooManyInRegistry:    {http.StatusForbidden, errcode.ErrorCodeDenied},
+	registry.QuotaExceeded:        {http.StatusForbidden, errcode.ErrorCodeDenied},
 	registry.LayerArchived:        {http.StatusNotFound, errcode.ErrorCodeBlobUnknown},
 	registry.TooManyLayers:        {http.StatusBadRequest, errcode.ErrorCodeManifestInvalid},
 	registry.UploadPartTooLarge:   {http.StatusRequestEntityTooLarge, errcode.ErrorCodeSizeInvalid},

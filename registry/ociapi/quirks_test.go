@@ -250,6 +250,10 @@ func TestECRAnswers(t *testing.T) {
 		registry.StoreFailed:         "503 UNAVAILABLE",
 		registry.ResourceTagInvalid:  "400 UNSUPPORTED",
 		registry.TooManyResourceTags: "403 DENIED",
+
+		// ECR has no such quotas.
+		registry.QuotaExceeded:         "403 DENIED",
+		registry.TooManyInRegistry: "403 DENIED",
 	}
 	for _, c := range registry.TrafficCodes() {
 		expected, ok := special[c]
