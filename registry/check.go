@@ -101,7 +101,7 @@ type audit struct {
 func (a *audit) rows() {
 	for _, look := range []func(){
 		a.repositories, a.blobOwners, a.contents, a.heldRows, a.images, a.tags, a.references, a.events, a.replicas, a.archive,
-		a.configurations, a.policies, a.lifecycles, a.previews, a.plans,
+		a.sizes, a.configurations, a.policies, a.lifecycles, a.previews, a.plans,
 	} {
 		if a.err == nil {
 			look()

@@ -96,7 +96,7 @@ func TestCheckMissesNoRow(t *testing.T) {
 	}
 	for _, table := range []string{
 		"repository", "registry", "image", "manifest", "tag", "imagetag", "layeruse", "idleuse", "child", "referrer", "held", "holder",
-		"upload", "content", "owner", "event", "lifecycle", "lifecycledue",
+		"upload", "content", "owner", "event", "lifecycle", "lifecycledue", "reposize", "registrysize", "storesize",
 	} {
 		if !looked[table] {
 			t.Errorf("the store has no row of table %q", table)

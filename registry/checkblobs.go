@@ -61,11 +61,15 @@ func (a *audit) owns(owner ownerRow, blob string) bool {
 func (a *audit) contents() {
 	ids := a.holdingRegistries()
 	for f := range rowsOf(a, contents) {
-		n := 0
+		n, by := 0, holdersXOR("")
 		for _, id := range ids {
-			for range rowsOf(a, holders, id.Account, id.Region, f.Key[0]) {
+			for h := range rowsOf(a, holders, id.Account, id.Region, f.Key[0]) {
 				n++
+				by, _ = by.with(h.Key[3])
 			}
+		}
+		if by != f.Row.By {
+			a.fault(FaultHolders, "content "+f.Key[0], "its sum of holders is %q and should be %q", f.Row.By, by)
 		}
 		if n != f.Row.Holders || n == 0 {
 			a.fault(FaultHolders, "content "+f.Key[0], "it counts %d holders and has %d", f.Row.Holders, n)

@@ -61,6 +61,7 @@ func (a *audit) image(repo repository, key []string, row imageRow) {
 		return
 	}
 	a.refersTo(repo, img, m)
+	a.imageSize(repo, img, m)
 }
 
 // ofImage: what belongs to an image has that image, unless its repository is

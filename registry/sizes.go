@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/seed-78150930/berth/registry/digest"
+	"github.com/seed-78150930/berth/registry/manifest"
 	"github.com/seed-78150930/berth/storage"
 	"github.com/seed-78150930/berth/storage/table"
 )
@@ -224,6 +226,9 @@ func resizeRepository(tx storage.Tx, repo []string, change sizeRow) (sizeRow, er
 	if ignoreNotFound(err) != nil {
 		return row, err
 	}
+	if row.Dropped {
+		change = sizeRow{Layers: change.Layers, Sole: change.Sole}
+	}
 	row.add(change)
 	row.Account, row.Region = "", ""
 	if row == (sizeRow{}) {
@@ -260,6 +265,15 @@ func dropSizes(tx storage.Tx, repo repository) error {
 	}
 	dropped := sizeRow{Layers: row.Layers, Sole: row.Sole, Account: repo.name.id.Account, Region: repo.name.id.Region, Dropped: true}
 	return repositorySizes.Put(tx, dropped, repo.row.ID)
+}
+
+// layersOf are the config and layers of a manifest, each once.
+func layersOf(m manifest.Manifest) map[digest.Digest]bool {
+	all := map[digest.Digest]bool{}
+	for _, b := range blobsOf(m) {
+		all[b.Digest] = true
+	}
+	return all
 }
 
 // logical is how much an image has.
