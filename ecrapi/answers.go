@@ -59,7 +59,7 @@ var exceptions = map[registry.Code]shape.Exception{
 	registry.ChildrenMissing:          shape.ReferencedImagesNotFoundException,
 	registry.TooManyTags:              shape.LimitExceededException,
 	registry.TooManyImages:            shape.LimitExceededException,
-	registry.TooManyInRegistry:    shape.LimitExceededException,
+	registry.TooManyInRegistry:        shape.LimitExceededException,
 	registry.QuotaExceeded:            shape.LimitExceededException,
 	registry.LayerNotFound:            shape.LayersNotFoundException,
 	registry.LayerReferenced:          shape.InvalidParameterException,

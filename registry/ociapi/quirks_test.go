@@ -252,7 +252,7 @@ func TestECRAnswers(t *testing.T) {
 		registry.TooManyResourceTags: "403 DENIED",
 
 		// ECR has no such quotas.
-		registry.QuotaExceeded:         "403 DENIED",
+		registry.QuotaExceeded:     "403 DENIED",
 		registry.TooManyInRegistry: "403 DENIED",
 	}
 	for _, c := range registry.TrafficCodes() {
