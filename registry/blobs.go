@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/seed-78150930/berth/registry/digest"
 	"github.com/seed-78150930/berth/storage"
@@ -45,10 +46,14 @@ func layerNotFound(name Name, d digest.Digest) *Error {
 // Layer finds a layer of the repository. Refusals: RepositoryNotFound,
 // LayerNotFound, also where only other repositories hold it.
 func (s *Service) Layer(ctx context.Context, name Name, d digest.Digest) (l Layer, err error) {
+	var repo repository
 	err = s.view(ctx, func(r storage.Reader) (err error) {
-		_, l, err = usedLayer(r, name, d)
+		repo, l, err = usedLayer(r, name, d)
 		return err
 	})
+	if err == nil {
+		s.asked.note(repo.key(d.String()), s.now())
+	}
 	return l, err
 }
 
@@ -193,6 +198,20 @@ func (r repository) hold(tx storage.Tx, d digest.Digest, content contentRow, row
 	return held.Put(tx, row, r.key(d.String())...)
 }
 
+// renew begins the grace of a layer anew that the repository holds already, and says
+// whether it does.
+func (r repository) renew(tx storage.Tx, d digest.Digest, now time.Time) (there bool, err error) {
+	row, err := held.Get(tx, r.key(d.String())...)
+	if errors.Is(err, storage.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	row.At = now.UTC()
+	return true, held.Put(tx, row, r.key(d.String())...)
+}
+
 // letGo takes that right back; repo is the key of the repository. The bytes
 // are condemned with their last holder.
 func (s *Service) letGo(tx storage.Tx, repo []string, d string) error {
@@ -308,7 +327,7 @@ func (s *Service) Mount(ctx context.Context, name Name, d digest.Digest, m Mount
 			return layerNotFound(name, d)
 		}
 		l = found
-		if l.Existed, err = held.Has(tx, repo.key(d.String())...); err != nil || l.Existed {
+		if l.Existed, err = repo.renew(tx, d, s.now()); err != nil || l.Existed {
 			return err
 		}
 		content, err := contents.Get(tx, d.String())

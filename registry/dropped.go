@@ -38,7 +38,7 @@ func (s *Service) clearDropped(ctx context.Context) error {
 
 // clear removes the rows of one deleted repository, its mark last.
 func (s *Service) clear(ctx context.Context, repo []string) error {
-	err := s.dropUploads(ctx, table.Select{Prefix: repo}, func(uploadRow) bool { return true })
+	_, err := s.dropUploads(ctx, table.Select{Prefix: repo}, func(uploadRow) bool { return true })
 	if err != nil {
 		return err
 	}

@@ -14,10 +14,9 @@ import (
 
 // How often the janitor looks, and how much it does in one transaction.
 const (
-	idleTime    = time.Second // after which an upload is checkpointed
-	sweepPause  = time.Minute // between looks at what has expired
-	orphanPause = time.Hour   // between looks at blobs that no row owns
-	batch       = 500
+	idleTime   = time.Second // after which an upload is checkpointed
+	sweepPause = time.Minute // between looks at what has expired
+	batch      = 500
 )
 
 // Run does the domain's own work in the background until ctx ends: idle
@@ -54,9 +53,8 @@ func (s *Service) every(ctx context.Context, pause time.Duration, what string, f
 
 func (s *Service) runSweeps(ctx context.Context) {
 	ctx = storage.UseReserve(ctx)
-	sweep, orphans := time.NewTicker(sweepPause), time.NewTicker(orphanPause)
+	sweep := time.NewTicker(sweepPause)
 	defer sweep.Stop()
-	defer orphans.Stop()
 	s.wakeJanitor()
 	for {
 		select {
@@ -69,8 +67,6 @@ func (s *Service) runSweeps(ctx context.Context) {
 			s.wakeJanitor() // for what failed before
 			s.try(ctx, "expire uploads", s.expireUploads)
 			s.try(ctx, "trim events", s.trimEvents)
-		case <-orphans.C:
-			s.try(ctx, "delete blobs without an owner", s.deleteOrphans)
 		}
 	}
 }
@@ -195,41 +191,53 @@ func firstParts[Row any](t table.Table[Row], r storage.Reader, part int, sel tab
 
 // expireUploads removes uploads that nobody has touched for too long.
 func (s *Service) expireUploads(ctx context.Context) error {
+	_, err := s.dropExpired(ctx)
+	return err
+}
+
+func (s *Service) dropExpired(ctx context.Context) (droppedUploads, error) {
 	limit := s.now().Add(-s.live.Load().UploadExpiry)
 	return s.dropUploads(ctx, table.Select{}, func(row uploadRow) bool { return !row.TouchedAt.After(limit) })
 }
 
-// dropUploads removes the uploads at rest that gone says yes to.
-func (s *Service) dropUploads(ctx context.Context, sel table.Select, gone func(uploadRow) bool) error {
-	for {
+// droppedUploads are uploads that were removed, and their bytes.
+type droppedUploads struct{ n, bytes int64 }
+
+// dropUploads removes the uploads at rest that gone says yes to, a run of rows in a
+// transaction.
+func (s *Service) dropUploads(ctx context.Context, sel table.Select, gone func(uploadRow) bool) (all droppedUploads, err error) {
+	for sel.Limit = batch; ; {
 		var found []table.Found[uploadRow]
+		var last []string
+		rows := 0
 		err := s.update(ctx, func(tx storage.Tx) error {
-			found = nil
+			found, rows = nil, 0
 			for f, err := range uploads.Scan(tx, sel) {
 				if err != nil {
 					return err
 				}
+				rows, last = rows+1, f.Key[len(sel.Prefix):]
 				if !gone(f.Row) || s.sessions.here(f.Key[3]) {
 					continue
 				}
 				if err := s.dropUpload(tx, f.Key, f.Row.Blob, f.Row.Offset, f.Row.Offset); err != nil {
 					return err
 				}
-				if found = append(found, f); len(found) == batch {
-					return nil
-				}
+				found = append(found, f)
 			}
 			return nil
 		})
 		if err != nil {
-			return err
+			return all, err
 		}
 		for _, f := range found {
+			all.n++
+			all.bytes += f.Row.Offset
 			s.sessions.close(ending{f.Key[3], f.Row.Owner, f.Key[2], ID{f.Key[0], f.Key[1]}, f.Row.Offset})
 		}
-		if len(found) < batch {
+		if sel.After = last; rows < batch {
 			s.wakeJanitor()
-			return nil
+			return all, nil
 		}
 	}
 }
@@ -259,44 +267,4 @@ func (s *Service) trimEvents(ctx context.Context) error {
 			return err
 		}
 	}
-}
-
-// deleteOrphans deletes blobs that no row owns: those of uploads that had not
-// reached their first checkpoint when the process died. Age tells them from
-// uploads at work, whose bytes are young.
-func (s *Service) deleteOrphans(ctx context.Context) error {
-	limit := s.now().Add(-s.live.Load().UploadExpiry)
-	for info, err := range s.blobs.List(ctx, "") {
-		if err != nil {
-			return err
-		}
-		if info.ModTime.After(limit) || s.sessions.hasBlob(info.ID) {
-			continue
-		}
-		keep := false
-		err := s.view(ctx, func(r storage.Reader) (err error) {
-			if keep, err = isOwned(r, info.ID); err == nil && !keep {
-				keep, err = onHold(r)
-			}
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		if !keep {
-			if err := s.blobs.Delete(ctx, info.ID); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// isOwned says whether a row owns a blob.
-func isOwned(r storage.Reader, blob string) (bool, error) {
-	owned, err := owners.Has(r, blob)
-	if err == nil && !owned {
-		owned, err = condemned.Has(r, blob)
-	}
-	return owned, err
 }

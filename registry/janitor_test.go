@@ -200,7 +200,7 @@ func TestUploadAtWorkWhenItsRepositoryGoes(t *testing.T) {
 
 func TestBlobsWithoutAnOwner(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := registry.Options{Index: memory.NewIndex(), Blobs: memory.NewBlobs()}
+		o := registry.Options{Index: memory.NewIndex(), Blobs: memory.NewBlobs(), GCGrace: 48 * time.Hour}
 		before := open(t, o) // dies before a checkpoint
 		n := create(t, before, "team/app")
 		send(t, before, n, start(t, before, n), "lost")
@@ -209,12 +209,14 @@ func TestBlobsWithoutAnOwner(t *testing.T) {
 		s := open(t, o)
 		run(t, s)
 		time.Sleep(23 * time.Hour) // it may be an upload of another process
+		must(t, s.Collect(t.Context()))
 		if got := blobCount(t, o.Blobs); got != 2 {
 			t.Errorf("the store keeps %d blobs, want 2", got)
 		}
 		young := start(t, s, n)
 		send(t, s, n, young, "young")
 		time.Sleep(3 * time.Hour)
+		must(t, s.Collect(t.Context()))
 		synctest.Wait()
 		if got := blobCount(t, o.Blobs); got != 2 {
 			t.Errorf("the store keeps %d blobs, want the layer and the young upload", got)

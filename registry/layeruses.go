@@ -18,6 +18,10 @@ func usesBy(status ImageStatus) table.Table[layerUseRow] {
 	return idleUses
 }
 
+// allUses are all tables of the uses of layers: whoever is in none of them is used by
+// no image.
+var allUses = []table.Table[layerUseRow]{layerUses, idleUses}
+
 // use is what an image that uses a layer calls it, an active one if there is one;
 // used is false if no image does, idle true if no active one does.
 func (r repository) use(rd storage.Reader, d digest.Digest) (mediaType string, used, idle bool, err error) {

@@ -58,6 +58,12 @@ type Options struct {
 	UploadExpiry time.Duration
 	// EventRetention is how long events are kept; zero means seven days.
 	EventRetention time.Duration
+	// GCGrace is how long a layer that no image uses stays after its upload, and
+	// after a client last asked whether it is there; zero means not at all.
+	GCGrace time.Duration
+	// GCRate bounds how many rows and blobs a collection looks at in a second;
+	// zero means that nothing does.
+	GCRate int
 	// ReadEvents has pulls and denials written as events too.
 	ReadEvents bool
 	// RestoreTime is how long an archived image takes to come back; zero means
@@ -172,6 +178,8 @@ type Service struct {
 	seen           seen
 	manySeen       chan struct{} // much of it waits to be written
 	compiled       compiled
+	collection     collecting
+	asked          asked
 	resources      *storage.Memo[string, auth.Resource] // by ARN
 }
 
@@ -187,7 +195,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	s := &Service{
 		index: o.Index, blobs: o.Blobs, now: o.Now, log: o.Log,
 		sessions: newSessions(), wake: make(chan struct{}, 1), previewsWanted: make(chan struct{}, 1), manySeen: make(chan struct{}, 1),
-		compiled: newCompiled(), resources: storage.NewMemo[string, auth.Resource](o.Index, maxCompiledRows),
+		compiled: newCompiled(), collection: newCollecting(), asked: newAsked(), resources: storage.NewMemo[string, auth.Resource](o.Index, maxCompiledRows),
 	}
 	s.Configure(o)
 	if err := s.countUploads(ctx); err != nil {

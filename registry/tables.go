@@ -69,6 +69,8 @@ var (
 	lifecyclesDue = table.New[dueRow]("lifecycledue", 4) // time of the last run, account, region, repository id
 	previewsDue   = table.New[dueRow]("previewdue", 4)   // due time, account, region, repository id
 
+	collections = table.New[collectionRow]("collection", 1) // passUnderWay or lastPass
+
 	sequences = table.New[sequenceRow]("sequence", 1) // name
 )
 
