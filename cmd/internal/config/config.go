@@ -23,7 +23,7 @@ const Memory = ":memory:"
 //
 // The tags of a field: key is its name, a group's as the prefix of those within;
 // default and help are said to people; oneof lists what it may be; zero marks a
-// duration that may be none at all; needed gives an example of what an entry of a
+// duration or number that may be none at all; needed gives an example of what an entry of a
 // list must have; restart marks what a running server cannot change;
 // from:"outside" keeps it out of the file.
 type Config struct {
@@ -60,6 +60,10 @@ type Config struct {
 
 	LifecycleInterval   time.Duration `key:"lifecycle-interval" default:"1h" help:"time between two runs of a repository's lifecycle policy"`
 	LifecycleExtensions bool          `key:"lifecycle-extensions" default:"false" help:"take lifecycle policies with Berth's own key, which ECR refuses"`
+
+	GCGrace    time.Duration `key:"gc-grace" default:"1h" zero:"yes" help:"how long a layer that no image uses stays after its upload"`
+	GCInterval time.Duration `key:"gc-interval" default:"1h" zero:"yes" help:"time from the begin of one collection to that of the next; 0s leaves it to berth gc run"`
+	GCRate     int           `key:"gc-rate" default:"10000" zero:"yes" help:"rows and blobs that a collection looks at in a second; 0 means as many as it can"`
 
 	EventRetention time.Duration `key:"event-retention" default:"168h" help:"how long events are kept"`
 	Events         Events        `key:"events"`

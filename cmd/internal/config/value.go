@@ -58,7 +58,7 @@ func (s Setting) parse(text string) (any, error) {
 	case "bool":
 		return parseBool(text)
 	case "int":
-		return parseCount(text)
+		return parseCount(text, s.zero)
 	case "duration":
 		return parseDuration(text, s.zero)
 	case "size":
@@ -87,10 +87,14 @@ func parseBool(text string) (bool, error) {
 	return false, fmt.Errorf("%.60q is neither true nor false%s", text, mean(meant))
 }
 
-func parseCount(text string) (int, error) {
+func parseCount(text string, zero bool) (int, error) {
+	least := 1
+	if zero {
+		least = 0
+	}
 	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 {
-		return 0, fmt.Errorf("%.60q is not a whole number of at least 1, such as 100", text)
+	if err != nil || n < least {
+		return 0, fmt.Errorf("%.60q is not a whole number of at least %d, such as 100", text, least)
 	}
 	return n, nil
 }

@@ -38,6 +38,9 @@ func (s *Server) openJobs() (*jobs.Runner, error) {
 	r.Add(jobs.Job{
 		Name: "forget registry passwords that have ended", Every: func() time.Duration { return passwordSweep }, Run: s.keeper.accounts.SweepPasswords,
 	})
+	r.Add(jobs.Job{
+		Name: "collection", Every: func() time.Duration { return s.config.Load().GCInterval }, Run: s.registry.Collect,
+	})
 	return r, nil
 }
 

@@ -5,6 +5,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/seed-78150930/berth/registry"
 )
 
 // tellers are all metrics but those that requests count: see newMetrics. To add one,
@@ -18,6 +20,26 @@ func (s *Server) tellers() []prometheus.Collector {
 		told(s, func(context.Context) (int, error) { return s.registry.OpenUploads(), nil },
 			gauge("berth_uploads_open", "Uploads that are open, at rest or under way.", func(n int) float64 { return float64(n) }),
 		),
+		told(s, s.registry.CollectionFigures,
+			labelledCounter("berth_gc_runs_total", "Collections that ended, by how.", "result", func(f registry.CollectionFigures) map[string]float64 {
+				return map[string]float64{"done": float64(f.Runs), "failed": float64(f.Failures)}
+			}),
+			counter("berth_gc_looked_total", "Rows and blobs that collections looked at.", func(f registry.CollectionFigures) float64 { return float64(f.Total.Looked) }),
+			counter("berth_gc_layers_total", "Layers that repositories let go of because no image used them.", func(f registry.CollectionFigures) float64 { return float64(f.Total.Layers) }),
+			labelledCounter("berth_gc_blobs_total", "Blobs that collections gave up, by why.", "why", func(f registry.CollectionFigures) map[string]float64 {
+				return map[string]float64{"layer": float64(f.Total.Contents), "upload": float64(f.Total.Uploads), "orphan": float64(f.Total.Orphans)}
+			}),
+			counter("berth_gc_bytes_total", "Bytes of those blobs.", func(f registry.CollectionFigures) float64 { return float64(f.Total.Bytes) }),
+			gauge("berth_gc_running", "1 while a collection is under way, else 0.", func(f registry.CollectionFigures) float64 {
+				if f.Running != nil {
+					return 1
+				}
+				return 0
+			}),
+			gauge("berth_gc_last_end_time_seconds", "When the last collection ended, in seconds since 1970; 0 if none has.", func(f registry.CollectionFigures) float64 { return lastEnd(f.Last) }),
+			gauge("berth_gc_last_duration_seconds", "How long the last collection took, pauses among it.", func(f registry.CollectionFigures) float64 { return lastTook(f.Last) }),
+			gauge("berth_condemned_blobs", "Blobs that wait for the deletion of their bytes, counted up to 10000.", func(f registry.CollectionFigures) float64 { return float64(f.Waiting) }),
+		),
 		told(s, s.figures,
 			labelled("berth_info", "The version that runs; always 1.", "version", func(f serverFigures) map[string]float64 { return map[string]float64{f.version: 1} }),
 			gauge("berth_start_time_seconds", "When the server started, in seconds since 1970.", func(f serverFigures) float64 { return f.started }),
@@ -25,6 +47,21 @@ func (s *Server) tellers() []prometheus.Collector {
 			gauge("berth_connections_open", "Connections of clients that are open.", func(f serverFigures) float64 { return f.connections }),
 		),
 	}
+}
+
+// lastEnd and lastTook are of a collection that may not have been.
+func lastEnd(c *registry.Collected) float64 {
+	if c == nil {
+		return 0
+	}
+	return float64(c.EndedAt.UnixMilli()) / 1000
+}
+
+func lastTook(c *registry.Collected) float64 {
+	if c == nil {
+		return 0
+	}
+	return c.EndedAt.Sub(c.StartedAt).Seconds()
 }
 
 // serverFigures are what the house itself tells.

@@ -259,7 +259,7 @@ func names(c *config.Config) []string {
 func registryOptions(c *config.Config) registry.Options {
 	return registry.Options{
 		CreateOnPush: registry.CreationMode(c.CreationMode()), SparseIndexes: c.SparseIndexes == "accept",
-		UploadExpiry: c.UploadExpiry, EventRetention: c.EventRetention, ReadEvents: c.Events.Reads,
+		UploadExpiry: c.UploadExpiry, GCGrace: c.GCGrace, GCRate: c.GCRate, EventRetention: c.EventRetention, ReadEvents: c.Events.Reads,
 		RestoreTime: c.RestoreTime, PullTimeFlush: c.PullTimeFlush,
 		LifecycleInterval: c.LifecycleInterval, LifecycleExtensions: c.LifecycleExtensions,
 		Limits: limits(c.Limits), Regions: c.Regions,
