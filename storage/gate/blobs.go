@@ -22,8 +22,14 @@ func (b blobs) Unwrap() storage.Blobs { return b.Blobs }
 
 // Append implements storage.Blobs.
 func (b blobs) Append(ctx context.Context, id string, off int64, r io.Reader) (int64, error) {
-	if err := b.gate.check(storage.MayUseReserve(ctx)); err != nil {
+	reserve := storage.MayUseReserve(ctx)
+	if err := b.gate.check(reserve); err != nil {
 		return 0, err
+	}
+	if !reserve {
+		if err := b.gate.hasRoom(0); err != nil {
+			return 0, err
+		}
 	}
 	from := &source{r: r}
 	size, err := b.Blobs.Append(ctx, id, off, from)
@@ -73,12 +79,4 @@ func (b blobs) Delete(ctx context.Context, id string) error {
 }
 
 // Room implements storage.Meter.
-func (b blobs) Room(_ context.Context, n int64) error {
-	b.gate.mu.Lock()
-	room := b.gate.room
-	b.gate.mu.Unlock()
-	if room == nil {
-		return nil
-	}
-	return room(n)
-}
+func (b blobs) Room(_ context.Context, n int64) error { return b.gate.hasRoom(n) }

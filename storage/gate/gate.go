@@ -54,7 +54,7 @@ type Gate struct {
 	mu   sync.Mutex
 	shut map[Reason]State
 	err  error                  // that of the refusal in force, nil while the gate is open
-	room func(more int64) error // nil if nobody watches the disk
+	room func(more int64) error // that of a Disk, nil if none is watched
 }
 
 // New is an open gate. Its log is told each time it shuts and opens.
@@ -146,11 +146,15 @@ func (g *Gate) Err() error {
 	return g.err
 }
 
-// Measure has fn asked whether so many more bytes find room, before they are written.
-func (g *Gate) Measure(fn func(more int64) error) {
+// hasRoom asks whoever watches the disk whether so many more bytes find room.
+func (g *Gate) hasRoom(more int64) error {
 	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.room = fn
+	room := g.room
+	g.mu.Unlock()
+	if room == nil {
+		return nil
+	}
+	return room(more)
 }
 
 // check refuses a write, or lets it pass. On a full disk one passes that may use the

@@ -12,8 +12,6 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/seed-78150930/berth/storage"
 	"github.com/seed-78150930/berth/storage/gate"
 	"github.com/seed-78150930/berth/storage/memory"
@@ -224,24 +222,6 @@ func TestWhoseFailure(t *testing.T) {
 type broken struct{ err error }
 
 func (b broken) Read([]byte) (int, error) { return 0, b.err }
-
-// Room asks whoever watches the disk.
-func TestRoom(t *testing.T) {
-	h := open(t)
-	meter, ok := h.blobs.(storage.Meter)
-	if !ok || meter.Room(t.Context(), 1<<60) != nil {
-		t.Fatal("nobody watches, so there is room")
-	}
-	h.Measure(func(n int64) error {
-		if n > 10 {
-			return storage.ErrFull
-		}
-		return nil
-	})
-	if got := cmp.Diff([]error{nil, storage.ErrFull}, []error{meter.Room(t.Context(), 10), meter.Room(t.Context(), 11)}, cmp.Comparer(errors.Is)); got != "" {
-		t.Error(got)
-	}
-}
 
 // What a store can do besides is found through the gate.
 func TestSeenThrough(t *testing.T) {
