@@ -12,6 +12,22 @@ func Refuses(err error) bool {
 	return errors.Is(err, ErrReadOnly) || errors.Is(err, ErrFull) || errors.Is(err, ErrBroken)
 }
 
+// Refuser is an Index that knows beforehand that it takes no writes.
+type Refuser interface {
+	// Refusal is what a write with this context would be refused with now, nil if it
+	// would be taken.
+	Refusal(ctx context.Context) error
+}
+
+// RefusalOf is what x would refuse a write with now, nil if it takes one or does not
+// know.
+func RefusalOf(ctx context.Context, x Index) error {
+	if r, ok := As[Refuser](x); ok {
+		return r.Refusal(ctx)
+	}
+	return nil
+}
+
 // reserve is the key of contexts whose writes may use what room is kept back.
 type reserve struct{}
 

@@ -76,11 +76,30 @@ func printStatus(w io.Writer, st admin.Status) error {
 		state = "not ready: " + st.Fault
 	}
 	line("state", "%s", state)
+	for _, r := range st.Refused {
+		line("  no writes", "since %s (%s): %s", r.Since.Format(time.RFC3339), r.Reason, r.Why)
+	}
+	if d := st.Disk; d != nil {
+		line("disk", "%s", diskWords(*d))
+	}
 	for _, j := range st.Jobs {
 		line("  job", "%s, %s", j.Name, howItWent(j))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// diskWords say how full a disk is.
+func diskWords(d admin.Disk) string {
+	const mib = 1 << 20
+	text := fmt.Sprintf("%d of %d MiB free", d.Free/mib, d.Size/mib)
+	if d.Files > 0 {
+		text += fmt.Sprintf(", %d of %d inodes", d.FreeFiles, d.Files)
+	}
+	if d.Low {
+		text += ": that is little"
+	}
+	return text
 }
 
 // howItWent says how the last run of a job went.

@@ -19,7 +19,8 @@ func newServe() *cobra.Command {
 		Use:   "serve",
 		Short: "Run the server",
 		Long: `Run the server until SIGTERM or SIGINT, which lets requests under way end; a
-second one ends at once. SIGHUP reads the configuration again.
+second one ends at once. SIGHUP reads the configuration again. SIGUSR1 has it take no
+writes and, the next time, take them again: see berth readonly.
 
 Each flag --a-b is also the variable BERTH_A_B and the key a-b of the
 configuration file (a.b where settings form a group), in that order of
@@ -43,6 +44,10 @@ func serve(c *cobra.Command, src config.Sources) error {
 	defer onSignals(stop, func() {
 		if s := running.Load(); s != nil {
 			_, _ = s.Reload(ctx) // which logs what is wrong, and shows it in its status
+		}
+	}, func() {
+		if s := running.Load(); s != nil {
+			s.ToggleReadOnly()
 		}
 	})()
 	s, err := server.New(ctx, server.Options{
@@ -79,15 +84,17 @@ func sameFile(a, b string) bool {
 
 // onSignals stops by the first signal that asks for it, and ends the process by
 // the second. The function that it returns ends the watch.
-func onSignals(stop, reload func()) func() {
+func onSignals(stop, reload, toggle func()) func() {
 	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR1)
 	go func() {
 		asked := false
 		for sig := range signals {
 			switch {
 			case sig == syscall.SIGHUP:
 				reload()
+			case sig == syscall.SIGUSR1:
+				toggle()
 			case asked:
 				os.Exit(exitFailed)
 			default:

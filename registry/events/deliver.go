@@ -41,7 +41,7 @@ func (h *hook) deliver(ctx context.Context) {
 			})
 			return true
 		})
-		if err != nil && ctx.Err() == nil {
+		if err != nil && ctx.Err() == nil && !storage.Refuses(err) {
 			h.follower.log.Error("deliveries wait", "webhook", h.Name, "error", err)
 		}
 		h.rest(ctx, again.Sub(h.follower.now()))
@@ -143,7 +143,9 @@ func (h *hook) find(ctx context.Context, sel table.Select) (key []string, d deli
 // left to send, or for when it is due.
 func (h *hook) visit(ctx context.Context, lane string) {
 	if err := h.work(ctx, lane); err != nil && ctx.Err() == nil {
-		h.follower.log.Error("deliveries wait", "webhook", h.Name, "error", err)
+		if !storage.Refuses(err) {
+			h.follower.log.Error("deliveries wait", "webhook", h.Name, "error", err)
+		}
 		pause(ctx, restAfter)
 	}
 	h.mu.Lock()
@@ -160,6 +162,9 @@ func (h *hook) work(ctx context.Context, lane string) error {
 		now := h.follower.now()
 		if err != nil || key == nil || d.Next.After(now) || h.sleeps().After(now) {
 			return err
+		}
+		if err := storage.RefusalOf(ctx, h.follower.index); err != nil {
+			return err // what was sent could not be noted, and would be sent again and again
 		}
 		failed := h.send(ctx, d)
 		if failed != nil && ctx.Err() != nil {

@@ -114,6 +114,7 @@ func (f *Follower) sinks() (list []sink) {
 // Run tells of events until ctx ends, and returns nil then. What goes wrong is
 // logged and tried again. It is called once.
 func (f *Follower) Run(ctx context.Context) error {
+	ctx = storage.UseReserve(ctx) // cursors are rows that are there, and what is sent goes
 	var done sync.WaitGroup
 	for _, s := range f.sinks() {
 		done.Go(func() { f.follow(ctx, s) })

@@ -42,7 +42,9 @@ func (f *Follower) follow(ctx context.Context, s sink) {
 		if ctx.Err() != nil {
 			return
 		}
-		f.log.Error("events wait", "sink", s.key(), "error", err)
+		if !storage.Refuses(err) {
+			f.log.Error("events wait", "sink", s.key(), "error", err)
+		}
 		pause(ctx, rest)
 		rest = min(2*rest, mostRest)
 	}
@@ -81,6 +83,9 @@ func (f *Follower) step(ctx context.Context, s sink, at uint64) (uint64, error) 
 	}
 	if first := page[0].Sequence; first > at+1 {
 		f.log.Error("events are gone that were not told in time", "sink", s.key(), "lost", first-at-1)
+	}
+	if err := storage.RefusalOf(ctx, f.index); err != nil {
+		return at, err // how far the sink is could not be noted, and it would be told again and again
 	}
 	list, last := f.tell(page), page[len(page)-1].Sequence
 	if err := s.write(ctx, list); err != nil {

@@ -104,6 +104,9 @@ func TestReasons(t *testing.T) {
 		t.Run(string(c.reason), func(t *testing.T) {
 			h := open(t)
 			h.Shut(c.reason, "because")
+			if err := storage.RefusalOf(t.Context(), h.index); !errors.Is(err, c.as) {
+				t.Errorf("Refusal: %v", err)
+			}
 			var passed []string
 			for _, w := range []struct {
 				name string

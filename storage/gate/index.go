@@ -23,10 +23,13 @@ type index struct {
 // Unwrap is the index behind the gate: see storage.As.
 func (x index) Unwrap() storage.Index { return x.Index }
 
+// Refusal implements storage.Refuser.
+func (x index) Refusal(ctx context.Context) error { return x.gate.check(storage.MayUseReserve(ctx)) }
+
 // Update implements storage.Index. One that writes nothing in the end is refused too:
 // nobody knows before.
 func (x index) Update(ctx context.Context, fn func(storage.Tx) error) error {
-	if err := x.gate.check(storage.MayUseReserve(ctx)); err != nil {
+	if err := x.Refusal(ctx); err != nil {
 		return err
 	}
 	var own error // of fn: what it returns is the caller's business, not the disk's

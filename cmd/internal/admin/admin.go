@@ -67,6 +67,9 @@ type Status struct {
 	Ready         bool   `json:"ready"`
 	Fault         string `json:"fault,omitempty"` // why it is not ready
 	Config        Config `json:"config"`
+	// Refused are the reasons for which no writes are taken, none if they are.
+	Refused []Refused `json:"refused,omitempty"`
+	Disk    *Disk     `json:"disk,omitempty"` // nil in memory
 	// Jobs are those that ever ran over the store.
 	Jobs []Job `json:"jobs,omitempty"`
 }

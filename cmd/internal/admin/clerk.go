@@ -22,6 +22,8 @@ type Clerk struct {
 	Credentials func() (*credentials.Verifier, error)
 	// Registry is asked for when a call is about images and what they lie in.
 	Registry func(context.Context) (*registry.Service, error)
+	// Writes is the server itself, nil if none runs.
+	Writes Writes
 	// Judge is asked for when a decision is to be explained.
 	Judge func(context.Context) (Judge, error)
 }
@@ -43,6 +45,7 @@ func (c *Clerk) answers() answers {
 	c.answerRobots(all)
 	c.answerPasswords(all)
 	c.answerDecisions(all)
+	c.answerReadOnly(all)
 	return all
 }
 

@@ -54,6 +54,10 @@ type Config struct {
 	Regions       []string `key:"regions" help:"regions that exist; none listed means Amazon's public list"`
 	SparseIndexes string   `key:"sparse-indexes" default:"refuse" oneof:"refuse,accept" help:"indexes that name manifests which are not there: refuse or accept"`
 
+	ReadOnly bool   `key:"read-only" default:"false" help:"take no writes: pulls and log-ins go on"`
+	DiskLow  Amount `key:"disk-low" default:"5%" help:"free room on the data folder's disk below which it is called low: a size or a share, a share being 10 GiB at most; 0 for never"`
+	DiskStop Amount `key:"disk-stop" default:"1%" help:"free room on the data folder's disk below which writes are refused: a size or a share, a share being 1 GiB at most; 0 for not before it is full"`
+
 	UploadExpiry  time.Duration `key:"upload-expiry" default:"24h" help:"how long an unfinished upload may lie idle"`
 	RestoreTime   time.Duration `key:"restore-time" default:"1m" zero:"yes" help:"how long an archived image takes to come back"`
 	PullTimeFlush time.Duration `key:"pull-time-flush" default:"1m" help:"how late the last pull of an image may be written"`

@@ -13,7 +13,7 @@ type Setting struct {
 	Key     string // as in YAML, such as "limits.layer"
 	Default string
 	Help    string
-	Type    string // "string", "bool", "duration", "size", "int", "list" (of words) or "entries" (a list of mappings)
+	Type    string // "string", "bool", "duration", "size", "amount", "int", "list" (of words) or "entries" (a list of mappings)
 	restart bool
 	outside bool
 	zero    bool
@@ -77,6 +77,8 @@ func typeName(t reflect.Type) string {
 		return "duration"
 	case reflect.TypeFor[Size]():
 		return "size"
+	case reflect.TypeFor[Amount]():
+		return "amount"
 	case reflect.TypeFor[[]string]():
 		return "list"
 	}

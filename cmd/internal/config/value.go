@@ -63,6 +63,8 @@ func (s Setting) parse(text string) (any, error) {
 		return parseDuration(text, s.zero)
 	case "size":
 		return parseSize(text)
+	case "amount":
+		return parseAmount(text)
 	}
 	if s.oneof != nil {
 		return text, checkOneOf(text, s.oneof)

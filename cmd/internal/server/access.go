@@ -7,6 +7,7 @@ import (
 
 	"github.com/seed-78150930/berth/auth"
 	"github.com/seed-78150930/berth/auth/access"
+	"github.com/seed-78150930/berth/storage"
 )
 
 // heldDenials is how many denials are held for those who ask why.
@@ -34,6 +35,7 @@ const (
 // noteUses writes when keys were used and which registry passwords were made, until
 // ctx ends and then once more. What fails is tried again the next time.
 func (s *Server) noteUses(ctx context.Context) error {
+	ctx = storage.UseReserve(ctx) // rows that are there, and passwords that end
 	uses, issued := time.NewTicker(usesPause), time.NewTicker(issuedPause)
 	defer uses.Stop()
 	defer issued.Stop()
@@ -42,13 +44,18 @@ func (s *Server) noteUses(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			last := context.WithoutCancel(ctx)
-			return errors.Join(s.keeper.accounts.FlushUses(last), s.credentials.FlushIssued(last))
+			err := errors.Join(s.keeper.accounts.FlushUses(last), s.credentials.FlushIssued(last))
+			if storage.Refuses(err) {
+				s.log.Warn("when keys were used last is not kept", "why", err)
+				return nil
+			}
+			return err
 		case <-uses.C:
 			err = s.keeper.accounts.FlushUses(ctx)
 		case <-issued.C:
 			err = s.credentials.FlushIssued(ctx)
 		}
-		if err != nil {
+		if err != nil && !storage.Refuses(err) {
 			s.log.Error("the use of keys cannot be written", "error", err)
 		}
 	}

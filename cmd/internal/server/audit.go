@@ -43,5 +43,5 @@ func (s *Server) openAudit() (*audit.Trail, error) {
 
 // ready says why requests would be refused, or fail.
 func (s *Server) ready(ctx context.Context) error {
-	return cmp.Or(s.registry.Ready(ctx), s.audit.Ready())
+	return cmp.Or(s.storeFault(), s.registry.Ready(ctx), s.audit.Ready())
 }

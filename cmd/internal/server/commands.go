@@ -24,6 +24,7 @@ func (s *Server) Status(ctx context.Context) (admin.Status, error) {
 		RepositoryURI: c.RepositoryURI, External: c.External,
 		Ready: true, Config: *s.shown.Load(),
 	}
+	st.Refused, st.Disk = s.writeState().Refused, s.diskState()
 	err := s.ready(ctx)
 	if err == nil {
 		st.Jobs, err = s.jobStates(ctx)
@@ -69,5 +70,9 @@ func (s *Server) reload() (admin.Reloaded, error) {
 		return admin.Reloaded{}, err
 	}
 	renewed, changed, waiting := s.config.Load().Renew(next)
-	return admin.Reloaded{Changed: changed, Waiting: waiting}, s.take(renewed)
+	if err := s.take(renewed); err != nil {
+		return admin.Reloaded{}, err
+	}
+	s.obeyReadOnly(renewed)
+	return admin.Reloaded{Changed: changed, Waiting: waiting}, nil
 }

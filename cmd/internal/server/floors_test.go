@@ -72,6 +72,7 @@ var floors = map[string]floor{
 	"cmd/internal/privatefile": {level: 6},
 	"cmd/internal/datadir":     {level: 6, sideways: []string{"cmd/internal/privatefile"}},
 	"cmd/internal/admin":       {level: 6},
+	"cmd/internal/volume":      {level: 6},
 	"cmd/internal/shell":       {level: 6},
 	"cmd/internal/certs":       {level: 6, sideways: []string{"cmd/internal/privatefile"}},
 
@@ -84,6 +85,7 @@ var floors = map[string]floor{
 	"cmd/internal/doctor": {level: 6, sideways: []string{"cmd/internal/admin", "cmd/internal/shell"}},
 
 	"cmd/internal/server": {level: 6, sideways: []string{
+		"cmd/internal/volume",
 		"cmd/internal/config", "cmd/internal/datadir", "cmd/internal/admin", "cmd/internal/shell", "cmd/internal/certs",
 	}},
 	"cmd/berth": {level: 6, sideways: []string{

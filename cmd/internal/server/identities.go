@@ -8,6 +8,7 @@ import (
 	"github.com/seed-78150930/berth/cmd/internal/admin"
 	"github.com/seed-78150930/berth/cmd/internal/config"
 	"github.com/seed-78150930/berth/registry"
+	"github.com/seed-78150930/berth/storage"
 )
 
 // clerk answers what commands ask about identities, but for what takes more than the
@@ -53,6 +54,8 @@ func (s *Server) Call(ctx context.Context, name string, question []byte) ([]byte
 	clerk := s.keeper.clerk(s.config.Load())
 	clerk.Credentials, clerk.Judge = func() (*credentials.Verifier, error) { return s.credentials, nil }, s.judge
 	clerk.Registry = func(context.Context) (*registry.Service, error) { return s.registry, nil }
+	clerk.Writes = s
+	ctx = storage.UseReserve(ctx) // commands are what makes room
 	answer, err := s.recorded(ctx, name, question, func() ([]byte, error) { return clerk.Call(ctx, name, question) })
 	if err != nil {
 		s.log.Info("command refused", "call", name, "error", err)

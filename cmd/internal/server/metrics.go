@@ -40,6 +40,13 @@ func (s *Server) tellers() []prometheus.Collector {
 			gauge("berth_gc_last_duration_seconds", "How long the last collection took, pauses among it.", func(f registry.CollectionFigures) float64 { return lastTook(f.Last) }),
 			gauge("berth_condemned_blobs", "Blobs that wait for the deletion of their bytes, counted up to 10000.", func(f registry.CollectionFigures) float64 { return float64(f.Waiting) }),
 		),
+		told(s, s.writeFigures,
+			labelled("berth_writes_refused", "1 while no writes are taken for this reason, else 0.", "reason", func(f writeFigures) map[string]float64 { return f.refused }),
+			gauge("berth_disk_free_bytes", "Free room on the disk of the data folder; 0 in memory.", func(f writeFigures) float64 { return float64(f.disk.Free) }),
+			gauge("berth_disk_size_bytes", "Size of that disk.", func(f writeFigures) float64 { return float64(f.disk.Size) }),
+			gauge("berth_disk_free_inodes", "Free inodes of that disk; 0 also where they are made as needed.", func(f writeFigures) float64 { return float64(f.disk.FreeFiles) }),
+			gauge("berth_disk_low", "1 while less is free than disk-low says, else 0.", func(f writeFigures) float64 { return truth(f.disk.Low) }),
+		),
 		told(s, s.figures,
 			labelled("berth_info", "The version that runs; always 1.", "version", func(f serverFigures) map[string]float64 { return map[string]float64{f.version: 1} }),
 			gauge("berth_start_time_seconds", "When the server started, in seconds since 1970.", func(f serverFigures) float64 { return f.started }),
@@ -76,6 +83,13 @@ func (s *Server) figures(ctx context.Context) (serverFigures, error) {
 		f.ready = 1
 	}
 	return f, nil
+}
+
+func truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // metrics are what the server counts of itself, and where it is told.

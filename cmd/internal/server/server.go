@@ -31,6 +31,7 @@ import (
 	"github.com/seed-78150930/berth/registry/events"
 	"github.com/seed-78150930/berth/registry/jobs"
 	"github.com/seed-78150930/berth/registry/replicate"
+	"github.com/seed-78150930/berth/storage/gate"
 )
 
 // Options are what a server is made of.
@@ -72,6 +73,7 @@ type Server struct {
 	admin       net.Listener
 	scrapes     net.Listener // of metrics, nil if they are not told
 	metrics     *metrics
+	disk        *gate.Disk   // nil in memory
 	connections *connections // of clients
 	root        accounts.Key // made at this start, zero if there was one
 
@@ -162,8 +164,12 @@ func (s *Server) open(ctx context.Context) (err error) {
 	s.shown.Store(&admin.Config{File: s.options.Config.File, Loaded: s.started})
 	// The root key comes last: a start that fails after it was made would
 	// never show it.
-	s.root, _, err = s.keeper.accounts.EnsureRoot(ctx, s.options.Config.Account)
-	return err
+	if s.root, _, err = s.keeper.accounts.EnsureRoot(ctx, s.options.Config.Account); err != nil {
+		return err
+	}
+	s.watchDisk()
+	s.obeyReadOnly(s.options.Config)
+	return nil
 }
 
 // listen opens the ports and the admin socket.

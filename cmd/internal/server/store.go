@@ -9,6 +9,7 @@ import (
 	"github.com/seed-78150930/berth/storage"
 	"github.com/seed-78150930/berth/storage/boltindex"
 	"github.com/seed-78150930/berth/storage/fsblob"
+	"github.com/seed-78150930/berth/storage/gate"
 	"github.com/seed-78150930/berth/storage/memory"
 )
 
@@ -17,6 +18,7 @@ type store struct {
 	dir   *datadir.Dir // nil in memory
 	index storage.Index
 	blobs storage.Blobs
+	gate  *gate.Gate // before index and blobs
 	key   datadir.Key
 	spool string // folder for request bodies, "" in memory
 }
@@ -24,7 +26,7 @@ type store struct {
 // openStore opens what the configuration names, and makes it if need be.
 func openStore(c *config.Config, log *slog.Logger) (*store, error) {
 	if c.InMemory() {
-		return &store{index: memory.NewIndex(), blobs: memory.NewBlobs(), key: datadir.NewKey()}, nil
+		return (&store{index: memory.NewIndex(), blobs: memory.NewBlobs(), key: datadir.NewKey()}).guarded(log), nil
 	}
 	dir, err := datadir.Open(c.Data)
 	if err != nil {
@@ -43,7 +45,14 @@ func openFolder(dir *datadir.Dir, log *slog.Logger) (*store, error) {
 	if err != nil {
 		return nil, errors.Join(err, index.Close(), dir.Close())
 	}
-	return &store{dir: dir, index: index, blobs: blobs, key: dir.Key(), spool: dir.Tmp()}, nil
+	return (&store{dir: dir, index: index, blobs: blobs, key: dir.Key(), spool: dir.Tmp()}).guarded(log), nil
+}
+
+// guarded is the store behind a gate.
+func (s *store) guarded(log *slog.Logger) *store {
+	s.gate = gate.New(log)
+	s.index, s.blobs = s.gate.Index(s.index), s.gate.Blobs(s.blobs)
+	return s
 }
 
 // name is what people call the store.
