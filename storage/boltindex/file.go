@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"syscall"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -44,26 +45,51 @@ func initialMap() int {
 	return 1 << 30
 }
 
-func openFile(path string, o Options) (*bbolt.DB, error) {
-	_, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		err = create(path, o.Disk)
-	}
+func openFile(path string, o Options) (*bbolt.DB, Found, error) {
+	found, err := prepare(path, o)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	db, err := openBolt(path, options(o), o.opened)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	err = db.View(func(tx *bbolt.Tx) error {
 		_, err := rowsOf(tx)
 		return err
 	})
 	if err != nil {
-		return nil, errors.Join(err, db.Close())
+		return nil, "", errors.Join(err, db.Close())
 	}
-	return db, nil
+	return db, found, nil
+}
+
+// prepare makes a file that is absent, and checks one that may not be as it was
+// left.
+func prepare(path string, o Options) (Found, error) {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return New, create(path, o.Disk)
+	}
+	if err != nil {
+		return "", err
+	}
+	if !info.Mode().IsRegular() {
+		return Unclosed, nil // bbolt says what is wrong with it
+	}
+	if info.Size() == 0 { // bbolt would make a new one of it
+		return "", fmt.Errorf("%w: it is empty", ErrDamaged)
+	}
+	found, err := find(path)
+	if err != nil || found == Closed {
+		return found, err
+	}
+	// Which keeps out others who would write to it.
+	db, err := openBolt(path, &bbolt.Options{Timeout: lockTimeout, ReadOnly: true}, nil)
+	if err != nil {
+		return "", err
+	}
+	return found, errors.Join(checkFile(path), db.Close())
 }
 
 // rowsOf returns the bucket that holds all rows.
@@ -131,7 +157,18 @@ func openBolt(path string, o *bbolt.Options, opened func(*os.File)) (db *bbolt.D
 	if errors.Is(err, bolterrors.ErrTimeout) {
 		return nil, fmt.Errorf("another process has it open: %w", err)
 	}
-	return db, mapFull(err)
+	return db, mapFull(mapDamage(err))
+}
+
+// mapDamage tells errors of bbolt that are about what a file holds from those of
+// getting at it, such as that of a file too small, which has no other name.
+func mapDamage(err error) error {
+	var path *fs.PathError
+	var no syscall.Errno
+	if err == nil || errors.As(err, &path) || errors.As(err, &no) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrDamaged, err)
 }
 
 // keepFreelist writes the list of free pages to disk, so that the next start

@@ -49,11 +49,12 @@ type waiter chan struct{}
 
 // Update implements storage.Index. A context that ends before fn has begun
 // ends the wait; one that ends later has no effect.
-func (x *Index) Update(ctx context.Context, fn func(storage.Tx) error) error {
+func (x *Index) Update(ctx context.Context, fn func(storage.Tx) error) (err error) {
 	if err := x.enter(ctx); err != nil {
 		return err
 	}
 	defer x.running.Done()
+	defer func() { x.noteDamage(err) }()
 	if err := x.takeBaton(ctx); err != nil {
 		return err
 	}
@@ -158,6 +159,9 @@ func (x *Index) openGroup() (*group, error) {
 	x.mu.Unlock()
 	if x.group != nil || broken != nil {
 		return x.group, broken
+	}
+	if err := x.beforeWrite(); err != nil {
+		return nil, err
 	}
 	g, err := begin(x.db)
 	if err != nil {

@@ -67,9 +67,13 @@ type Stats struct {
 // A view must not open another view: it may wait for an update that makes the
 // file's map larger, which waits for the first.
 type Index struct {
-	db   *bbolt.DB
-	log  *slog.Logger
-	bulk bool
+	db  *bbolt.DB
+	log *slog.Logger
+	o   Options
+
+	path    string
+	found   Found
+	written bool // since it was opened; of whoever has the baton
 
 	mu      sync.Mutex // guards what follows
 	closed  bool
@@ -77,6 +81,7 @@ type Index struct {
 	busy    bool           // somebody has the baton
 	waiting []waiter       // for the baton, first come first
 	broken  error          // why there are no more updates
+	damage  error          // the first that was found while it was open
 	stats   Stats
 
 	group *group // the open one; of whoever has the baton
@@ -88,7 +93,9 @@ type Index struct {
 // process has it open, Open fails after a second. Two processes must not
 // create the same index at once; whoever owns the folder sees to that.
 //
-// After an index was not closed, as in a crash, Open reads the whole file.
+// If the file is not as Close left it, as after a crash, Open reads all of it, and
+// fails with ErrDamaged where it does not hold together. What rows should hold is
+// not known here: see [Index.Found].
 func Open(path string, o Options) (*Index, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -97,12 +104,12 @@ func Open(path string, o Options) (*Index, error) {
 		o.Disk = disk.OS{}
 	}
 	start := time.Now()
-	db, err := openFile(path, o)
+	db, found, err := openFile(path, o)
 	if err != nil {
 		return nil, fmt.Errorf("open index %s: %w", path, err)
 	}
-	o.Log.Info("index opened", "path", path, "took", time.Since(start))
-	x := &Index{db: db, log: o.Log, bulk: o.Bulk}
+	o.Log.Info("index opened", "path", path, "found", found, "took", time.Since(start))
+	x := &Index{db: db, log: o.Log, o: o, path: path, found: found}
 	err = x.View(context.Background(), func(r storage.Reader) error {
 		x.last.Store(r.(storage.Numbering).Number())
 		return nil
@@ -117,6 +124,34 @@ func Open(path string, o Options) (*Index, error) {
 // has the rows, which bbolt writes with every commit in any case.
 func (x *Index) Last() uint64 { return x.last.Load() }
 
+// Found is how the file was found by Open.
+func (x *Index) Found() Found { return x.found }
+
+// Damage is the first ErrDamaged that was met since the file was opened, nil if
+// none was. Then Close does not say that the file was closed in order, so that
+// the next Open reads it whole.
+func (x *Index) Damage() error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.damage
+}
+
+// noteDamage looks at the outcome of a transaction.
+func (x *Index) noteDamage(err error) {
+	if err == nil || !errors.Is(err, ErrDamaged) {
+		return
+	}
+	x.mu.Lock()
+	first := x.damage == nil
+	if first {
+		x.damage = err
+	}
+	x.mu.Unlock()
+	if first {
+		x.log.Error("index is damaged; stop the server and rebuild it", "path", x.path, "error", errors.Join(err, unmark(x.path, x.o.Disk)))
+	}
+}
+
 // Renumber has the next update get the number after last, as in the index that this
 // one takes the place of.
 func (x *Index) Renumber(ctx context.Context, last uint64) error {
@@ -129,6 +164,9 @@ func (x *Index) Renumber(ctx context.Context, last uint64) error {
 	}
 	defer x.passBaton()
 	x.finishGroup()
+	if err := x.beforeWrite(); err != nil {
+		return err
+	}
 	err := attempt(func() error {
 		return x.db.Update(func(tx *bbolt.Tx) error { return tx.Bucket(bucket).SetSequence(last) })
 	})
@@ -145,6 +183,7 @@ func (x *Index) View(ctx context.Context, fn func(storage.Reader) error) (err er
 		return err
 	}
 	defer x.running.Done()
+	defer func() { x.noteDamage(err) }()
 	defer surviveFaults(&err)()
 	return x.db.View(func(btx *bbolt.Tx) error {
 		rows, err := rowsOf(btx)
@@ -167,18 +206,42 @@ func (x *Index) Close() error {
 	if again {
 		return nil
 	}
-	if x.broken == nil {
-		if err := keepFreelist(x.db); err != nil {
-			x.log.Warn("index closed without its list of free pages; the next start reads it whole", "error", err)
-		}
-	}
 	if errors.Is(x.broken, errStuck) {
 		return x.broken // bbolt would wait for its own lock
 	}
-	if x.bulk {
+	if x.found == Closed && !x.written {
+		return x.db.Close() // it is as it was
+	}
+	kept := x.broken == nil && x.damage == nil && x.beforeWrite() == nil
+	if kept {
+		if err := keepFreelist(x.db); err != nil {
+			x.log.Warn("index closed without its list of free pages; the next start reads it whole", "error", err)
+			kept = false
+		}
+	}
+	if x.o.Bulk {
 		return errors.Join(mapFull(attempt(x.db.Sync)), x.db.Close())
 	}
-	return x.db.Close()
+	if err := x.db.Close(); err != nil || !kept {
+		return err
+	}
+	if err := mark(x.path, x.o.Disk); err != nil {
+		x.log.Warn("index closed, but not marked so; the next start reads it whole", "error", err)
+	}
+	return nil
+}
+
+// beforeWrite sees to it that after a crash from now on the file is not taken for
+// one that was closed. The caller has the baton.
+func (x *Index) beforeWrite() error {
+	if x.written || x.o.Bulk {
+		return nil
+	}
+	if err := unmark(x.path, x.o.Disk); err != nil {
+		return err
+	}
+	x.written = true
+	return nil
 }
 
 // Stats returns what has been counted so far.
