@@ -7,3 +7,6 @@ const Enabled = false
 
 // Hit says that the process is at a point.
 func Hit(Point) {}
+
+// Watch has fn called at each point, in a program that has them.
+func Watch(fn func(Point)) {}

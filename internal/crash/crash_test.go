@@ -1,0 +1,95 @@
+package crash_test
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/seed-78150930/berth/internal/crash/instrument"
+	"github.com/seed-78150930/berth/internal/crash/life"
+)
+
+var (
+	cycles = flag.Int("cycles", 50, "how often the power goes")
+	seed   = flag.Uint64("seed", 0, "of the first history; 0 makes one up")
+)
+
+var kit string // the built one
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "kit")
+	if err == nil {
+		defer os.RemoveAll(dir)
+		kit = filepath.Join(dir, "kit")
+		err = instrument.Build(ctx, ".", kit)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return m.Run()
+}
+
+// told is what the kit says of its run.
+type told struct {
+	Seed   uint64
+	Report life.Report
+}
+
+// play has the kit play, and says whether it ended well.
+func play(t *testing.T, args ...string) (told, bool) {
+	t.Helper()
+	out, err := exec.Command(kit, append([]string{"-dir", memory(t)}, args...)...).Output()
+	var r told
+	if jsonErr := json.Unmarshal(out, &r); jsonErr != nil {
+		t.Fatalf("the kit said %q, %v", out, err)
+	}
+	return r, err == nil
+}
+
+// memory is a folder for files that are looked at through the kit's own records alone.
+func memory(t *testing.T) string {
+	t.Helper()
+	const shared = "/dev/shm"
+	if dir, err := os.MkdirTemp(shared, "crash"); err == nil {
+		t.Cleanup(func() { _ = os.RemoveAll(dir) })
+		return dir
+	}
+	return t.TempDir()
+}
+
+func TestNothingIsLost(t *testing.T) {
+	r, ok := play(t, fmt.Sprintf("-cycles=%d", *cycles), fmt.Sprintf("-seed=%d", *seed))
+	t.Logf("seed %d: %+v", r.Seed, r.Report)
+	if !ok || len(r.Report.Losses) > 0 {
+		t.Errorf("something was lost: %s", strings.Join(r.Report.Losses, "\n"))
+	}
+	if r.Report.Cycles < *cycles || r.Report.Calls < 20*r.Report.Cycles {
+		t.Errorf("%d cycles with %d calls are too few", r.Report.Cycles, r.Report.Calls)
+	}
+}
+
+// Each sync that the promises rest on is left out, by the kit's own disk. If the kit
+// did not see that, it would see nothing.
+func TestMissingSyncsAreSeen(t *testing.T) {
+	for _, sync := range []string{"file", "folder", "index"} {
+		t.Run(sync, func(t *testing.T) {
+			t.Parallel()
+			r, ok := play(t, "-cycles=200", "-forget="+sync)
+			if ok || len(r.Report.Losses) == 0 {
+				t.Fatalf("seed %d: nothing was lost in %d cycles without syncs of the %s", r.Seed, r.Report.Cycles, sync)
+			}
+			t.Logf("seed %d: seen in cycle %d: %.300s", r.Seed, r.Report.Cycles, r.Report.Losses[0])
+		})
+	}
+}

@@ -1,0 +1,5 @@
+package crash_test
+
+import "context"
+
+var ctx = context.Background()
