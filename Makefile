@@ -20,7 +20,7 @@ KILLS_ALL = 50
 # The race detector needs a C compiler, and without one Go turns cgo off.
 RACE := $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race,)
 
-modules := . internal/interop tools/conformance
+modules := . internal/interop internal/crash tools/conformance
 tools   := bin/tools
 
 # Clients that `make e2e` builds. The others take minutes each, and belong to `make e2e-all`.
@@ -43,6 +43,7 @@ test: ## run all tests that need nothing but Go
 	@test -n '$(RACE)' || echo 'There is no C compiler: the tests run without the race detector.'
 	$(GO) test $(RACE) ./...
 	cd internal/interop && $(GO) vet ./...
+	cd internal/crash && $(GO) test ./...
 
 lint: $(tools) ## check format, vet, staticcheck, govulncheck, modules and generated code
 	@files=$$(gofmt -l .); test -z "$$files" || { echo "gofmt would change:"; echo "$$files"; exit 1; }

@@ -1,6 +1,7 @@
 package crash_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -49,10 +50,17 @@ type told struct {
 // play has the kit play, and says whether it ended well.
 func play(t *testing.T, args ...string) (told, bool) {
 	t.Helper()
-	out, err := exec.Command(kit, append([]string{"-dir", memory(t)}, args...)...).Output()
+	cmd := exec.Command(kit, append([]string{"-dir", memory(t)}, args...)...)
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	out, err := cmd.Output()
 	var r told
+	if strings.Contains(said.String(), "panic: ") { // what a server does not survive is a loss
+		r.Report.Losses = []string{said.String()}
+		return r, false
+	}
 	if jsonErr := json.Unmarshal(out, &r); jsonErr != nil {
-		t.Fatalf("the kit said %q, %v", out, err)
+		t.Fatalf("the kit said %q, %v: %s", out, err, &said)
 	}
 	return r, err == nil
 }
