@@ -35,6 +35,8 @@ type Sizes struct {
 	Pending int64
 	// TrashImages and Trash are as Images and Logical, of what is in the trash.
 	TrashImages, Trash int64
+
+	manifests int64
 }
 
 // Shared is the part of Physical that other repositories have too.
@@ -135,6 +137,7 @@ func (row sizeRow) public() Sizes {
 	return Sizes{
 		Images: row.Images, Logical: row.Logical, TrashImages: row.TrashImages, Trash: row.Trash,
 		Physical: row.Manifests + row.Layers, Unique: row.Manifests + row.Sole, Pending: row.Fresh,
+		manifests: row.Manifests,
 	}
 }
 
@@ -230,8 +233,7 @@ func resizeRepository(tx storage.Tx, repo []string, change sizeRow) (sizeRow, er
 		change = sizeRow{Layers: change.Layers, Sole: change.Sole}
 	}
 	row.add(change)
-	row.Account, row.Region = "", ""
-	if row == (sizeRow{}) {
+	if row.Account, row.Region = "", ""; row == (sizeRow{}) {
 		return row, repositorySizes.Delete(tx, repo[2])
 	}
 	row.Account, row.Region = repo[0], repo[1]

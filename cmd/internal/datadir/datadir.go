@@ -42,9 +42,10 @@ var ErrAbsent = errors.New("no data folder is there")
 
 // Dir is a data folder that this process owns.
 type Dir struct {
-	path string
-	lock *os.File
-	key  Key
+	path   string
+	lock   *os.File
+	key    Key
+	format int
 }
 
 // Open takes possession of the data folder at path, which is made if it is

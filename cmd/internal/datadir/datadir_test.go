@@ -135,13 +135,36 @@ func TestDeadOwnerLeavesNoLock(t *testing.T) {
 func TestNewerFormatIsRefused(t *testing.T) {
 	path := t.TempDir()
 	shut(t, open(t, path))
-	write(t, "2\n", path, "format")
-	refused(t, path, "has format 2, which needs a newer version of Berth; this one knows formats up to 1")
-	write(t, "2\n0.7.0\nand more\n", path, "format")
-	refused(t, path, "has format 2, which needs Berth 0.7.0")
+	write(t, "3\n", path, "format")
+	refused(t, path, "has format 3, which needs a newer version of Berth; this one knows formats up to 2")
+	write(t, "3\n0.7.0\nand more\n", path, "format")
+	refused(t, path, "has format 3, which needs Berth 0.7.0")
 	var newer *datadir.FormatError
-	if _, err := datadir.Open(path); !errors.As(err, &newer) || newer.Format != 2 {
+	if _, err := datadir.Open(path); !errors.As(err, &newer) || newer.Format != 3 {
 		t.Errorf("error %v, want a FormatError", err)
+	}
+}
+
+func TestOlderFormatIsKeptUntilItIsUpgraded(t *testing.T) {
+	path := t.TempDir()
+	shut(t, open(t, path))
+	write(t, "1\n0.1.0\n", path, "format")
+	for range 2 { // a process that dies before the upgrade leaves the old one
+		d := open(t, path)
+		if d.Format() != 1 {
+			t.Errorf("format %d, want 1", d.Format())
+		}
+		shut(t, d)
+	}
+	d := open(t, path)
+	if err := d.NoteUpgrade(); err != nil || d.Format() != datadir.Format {
+		t.Errorf("format %d, %v", d.Format(), err)
+	}
+	shut(t, d)
+	d = open(t, path)
+	defer shut(t, d)
+	if d.Format() != datadir.Format {
+		t.Errorf("format %d, want %d", d.Format(), datadir.Format)
 	}
 }
 

@@ -14,12 +14,12 @@ import (
 
 // Format is the version of the layout of data folders that this program reads
 // and writes. It changes when an older program would misread what a newer one
-// wrote.
-const Format = 1
+// wrote. docs/upgrade.md has what came with each.
+const Format = 2
 
 // formatSince is the first version of Berth that knows Format. It stands in the
 // folder beside it, so that an older one can say what is needed.
-const formatSince = "0.1.0"
+const formatSince = "0.2.0"
 
 // FormatError says that a data folder has a format that this program does not
 // know.
@@ -45,7 +45,7 @@ func (d *Dir) checkFormat() error {
 	name := filepath.Join(d.path, formatFile)
 	data, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return privatefile.WriteDurably(name, fmt.Appendf(nil, "%d\n%s\n", Format, formatSince))
+		return d.NoteUpgrade()
 	}
 	if err != nil {
 		return fmt.Errorf("read the data folder's format: %w", err)
@@ -58,6 +58,21 @@ func (d *Dir) checkFormat() error {
 	case version > Format:
 		return &FormatError{d.path, version, clip(since)}
 	}
+	d.format = version
+	return nil
+}
+
+// Format is the version of the folder's layout. If it is less than the constant, the
+// folder has to be upgraded before it is used.
+func (d *Dir) Format() int { return d.format }
+
+// NoteUpgrade says in the folder, for good, that it is laid out by the constant Format.
+func (d *Dir) NoteUpgrade() error {
+	name := filepath.Join(d.path, formatFile)
+	if err := privatefile.WriteDurably(name, fmt.Appendf(nil, "%d\n%s\n", Format, formatSince)); err != nil {
+		return err
+	}
+	d.format = Format
 	return nil
 }
 

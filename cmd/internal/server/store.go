@@ -45,7 +45,11 @@ func openFolder(dir *datadir.Dir, log *slog.Logger) (*store, error) {
 	if err != nil {
 		return nil, errors.Join(err, index.Close(), dir.Close())
 	}
-	return (&store{dir: dir, index: index, blobs: blobs, key: dir.Key(), spool: dir.Tmp()}).guarded(log), nil
+	s := (&store{dir: dir, index: index, blobs: blobs, key: dir.Key(), spool: dir.Tmp()}).guarded(log)
+	if err := s.upgrade(log); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return s, nil
 }
 
 // guarded is the store behind a gate.
