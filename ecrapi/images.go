@@ -164,6 +164,11 @@ func imageFailure(n imageName, err error) *shape.ImageFailure {
 		bad = &badImage{shape.ImageFailureCodeImageTagDoesNotMatchDigest, "Requested image tag does not match the image digest"}
 	case refused.Code == registry.ImageReferenced:
 		bad = &badImage{shape.ImageFailureCodeImageReferencedByManifestList, wording.Of(refused)}
+	case refused.Code == registry.Protected:
+		// The list has no code for what is not to be deleted. This one says that an
+		// image is there and not to be had for the call, and no tool takes it for
+		// "there is none" or "delete the index first".
+		bad = &badImage{shape.ImageFailureCodeImageInaccessible, wording.Of(refused)}
 	default:
 		return nil
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/seed-78150930/berth/registry/digest"
 	"github.com/seed-78150930/berth/storage"
@@ -31,7 +30,7 @@ type Layer struct {
 // layer reads what a repository holds, or refuses with LayerNotFound.
 func (r repository) layer(rd storage.Reader, d digest.Digest) (Layer, error) {
 	row, err := held.Get(rd, r.key(d.String())...)
-	if errors.Is(err, storage.ErrNotFound) {
+	if errors.Is(err, storage.ErrNotFound) || err == nil && row.Hidden {
 		return Layer{}, layerNotFound(r.name, d)
 	}
 	return Layer{Digest: d, Size: row.Size}, err
@@ -168,7 +167,7 @@ func (s *Service) DeleteLayer(ctx context.Context, name Name, d digest.Digest) e
 		if err := repo.checkUnused(tx, d); err != nil {
 			return err
 		}
-		if err := s.letGo(tx, repo.key(), d.String()); err != nil {
+		if err := s.giveUp(tx, repo, d); err != nil {
 			return err
 		}
 		return s.record(ctx, tx, LayerDeleted, repo, eventRow{Digest: d})
@@ -198,18 +197,20 @@ func (r repository) hold(tx storage.Tx, d digest.Digest, content contentRow, row
 	return held.Put(tx, row, r.key(d.String())...)
 }
 
-// renew begins the grace of a layer anew that the repository holds already, and says
-// whether it does.
-func (r repository) renew(tx storage.Tx, d digest.Digest, now time.Time) (there bool, err error) {
-	row, err := held.Get(tx, r.key(d.String())...)
+// admit gives a repository the right to a layer unless it has it, which existed
+// says. One that was there begins its grace anew, and is in sight again if only the
+// trash used it: then it is as if it were new.
+func (s *Service) admit(tx storage.Tx, repo repository, d digest.Digest, content contentRow) (existed bool, err error) {
+	row, err := held.Get(tx, repo.key(d.String())...)
 	if errors.Is(err, storage.ErrNotFound) {
-		return false, nil
+		return false, repo.hold(tx, d, content, heldRow{Size: content.Size, At: s.now().UTC()})
 	}
 	if err != nil {
 		return false, err
 	}
-	row.At = now.UTC()
-	return true, held.Put(tx, row, r.key(d.String())...)
+	existed = !row.Hidden
+	row.At, row.Hidden = s.now().UTC(), false
+	return existed, held.Put(tx, row, repo.key(d.String())...)
 }
 
 // letGo takes that right back; repo is the key of the repository. The bytes
@@ -327,14 +328,11 @@ func (s *Service) Mount(ctx context.Context, name Name, d digest.Digest, m Mount
 			return layerNotFound(name, d)
 		}
 		l = found
-		if l.Existed, err = repo.renew(tx, d, s.now()); err != nil || l.Existed {
-			return err
-		}
 		content, err := contents.Get(tx, d.String())
 		if err != nil {
 			return fmt.Errorf("content of %s: %w", d, err)
 		}
-		if err := repo.hold(tx, d, content, heldRow{Size: l.Size, At: s.now().UTC()}); err != nil {
+		if l.Existed, err = s.admit(tx, repo, d, content); err != nil || l.Existed {
 			return err
 		}
 		return s.checkQuota(tx, repo, 0)
@@ -399,9 +397,11 @@ func (s *Service) holdersOf(ctx context.Context, id ID, d digest.Digest) (list [
 func readableIn(rd storage.Reader, name Name, id string, d digest.Digest) (bool, error) {
 	repo, err := find(rd, name)
 	if err == nil && repo.row.ID == id {
-		err = repo.checkReadable(rd, d)
+		if _, err = repo.layer(rd, d); err == nil {
+			err = repo.checkReadable(rd, d)
+		}
 	}
-	if code := CodeOf(err); code == RepositoryNotFound || code == LayerArchived {
+	if code := CodeOf(err); code == RepositoryNotFound || code == LayerArchived || code == LayerNotFound {
 		return false, nil
 	}
 	return repo.row.ID == id, err

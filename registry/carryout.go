@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/seed-78150930/berth/registry/lifecycle"
 	"github.com/seed-78150930/berth/storage"
@@ -52,11 +53,13 @@ func (s *Service) carryOut(ctx context.Context, tx storage.Tx, repo repository, 
 		return changed, nil
 	}
 	if d.Action == lifecycle.Expire {
-		_, err = s.remove(ctx, tx, repo, img, nil)
+		_, err = s.remove(ctx, tx, repo, img, removal{cause: TrashedByLifecycle, reason: d.why()})
 	} else {
 		err = s.archive(ctx, tx, &repo, &img)
 	}
 	switch CodeOf(err) {
+	case Protected: // it was not when the policy was evaluated
+		return outcome{code: string(lifecycle.Protected), reason: keptReason(lifecycle.Protected)}, nil
 	case ImageReferenced, StorageClassUnchangeable: // an index came that names it
 		return outcome{code: string(lifecycle.ReferencedByIndex), reason: keptReason(lifecycle.ReferencedByIndex)}, nil
 	}
@@ -76,9 +79,20 @@ func (r repository) subjectWent(rd storage.Reader, d decisionRow) (bool, error) 
 	return d.Action == lifecycle.Transition && row.status() == Archived, err
 }
 
+// why is the reason of a decision as the trash shows it.
+func (d decisionRow) why() string {
+	if d.Rule == 0 {
+		return d.Reason
+	}
+	return fmt.Sprintf("rule %d: %s", d.Rule, d.Reason)
+}
+
 func keptReason(k lifecycle.Kept) string {
-	if k == lifecycle.ReferencedByIndex {
+	switch k {
+	case lifecycle.ReferencedByIndex:
 		return "Requested image referenced by manifest list"
+	case lifecycle.Protected:
+		return "The server's configuration protects the image from deletion"
 	}
 	return "A keep rule of the policy has the image stay"
 }

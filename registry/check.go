@@ -33,13 +33,14 @@ const (
 	FaultSetting     FaultKind = "setting"     // a policy or configuration
 	FaultLifecycle   FaultKind = "lifecycle"   // lifecycle policies, their runs and previews
 	FaultEvent       FaultKind = "event"       // the log of events
+	FaultTrash       FaultKind = "trash"       // what is in the trash
 )
 
 // FaultKinds are all kinds of fault.
 func FaultKinds() []FaultKind {
 	return []FaultKind{
 		FaultRow, FaultOwner, FaultHolders, FaultMissing, FaultSize, FaultDigest, FaultStray, FaultImage, FaultTag, FaultReference,
-		FaultCount, FaultArchive, FaultReplication, FaultSetting, FaultLifecycle, FaultEvent,
+		FaultCount, FaultArchive, FaultReplication, FaultSetting, FaultLifecycle, FaultEvent, FaultTrash,
 	}
 }
 
@@ -67,7 +68,7 @@ type Check struct {
 // The loop body must not call the service.
 func (s *Service) Check(ctx context.Context, c Check) iter.Seq2[Fault, error] {
 	return func(yield func(Fault, error) bool) {
-		a := &audit{ctx: ctx, s: s, check: c, yield: yield, alive: map[string]string{}}
+		a := &audit{ctx: ctx, s: s, check: c, yield: yield, alive: map[string]string{}, trashed: map[string]bool{}}
 		err := s.index.View(ctx, func(r storage.Reader) error {
 			a.r = r
 			a.rows()
@@ -92,8 +93,11 @@ type audit struct {
 	r     storage.Reader // during the look at rows
 	check Check
 	yield func(Fault, error) bool
-	err   error             // why it ended, nil while it goes on
-	alive map[string]string // names of repositories by the key of their rows, joined
+	err   error // why it ended, nil while it goes on
+	// alive are the names of repositories by the key of their rows, joined: "" for
+	// one in the trash that may have several. trashed are those among them.
+	alive   map[string]string
+	trashed map[string]bool
 }
 
 // rows holds the rows against each other. What is kept twice is looked up both
@@ -101,7 +105,7 @@ type audit struct {
 func (a *audit) rows() {
 	for _, look := range []func(){
 		a.repositories, a.blobOwners, a.contents, a.heldRows, a.images, a.tags, a.references, a.events, a.replicas, a.archive,
-		a.sizes, a.configurations, a.policies, a.lifecycles, a.previews, a.plans,
+		a.sizes, a.configurations, a.policies, a.lifecycles, a.previews, a.plans, a.trash,
 	} {
 		if a.err == nil {
 			look()
@@ -183,6 +187,14 @@ func (a *audit) repositories() {
 		a.alive[join(repo.key())] = repo.name.path
 		n[repo.name.id]++
 	}
+	for f := range rowsOf(a, trashedRepositories) {
+		key := join(append(slices.Clone(f.Key[:2]), f.Key[3]))
+		if a.trashed[key] = true; !f.Row.Renamed {
+			a.alive[key] = f.Key[2]
+		} else {
+			a.alive[key] = ""
+		}
+	}
 	for f := range rowsOf(a, registries) {
 		id := ID{f.Key[0], f.Key[1]}
 		if f.Row.Repositories != n[id] {
@@ -195,10 +207,19 @@ func (a *audit) repositories() {
 	}
 }
 
-// isAlive says whether the repository of a row can be reached.
+// isAlive says whether the repository of a row can be reached, or brought back.
 func (a *audit) isAlive(key []string) bool {
 	_, ok := a.alive[join(key[:3])]
 	return ok
+}
+
+// isTrashed says whether the repository of a row is in the trash.
+func (a *audit) isTrashed(key []string) bool { return a.trashed[join(key[:3])] }
+
+// nameDiffers says whether a row has another name for its repository than that has.
+func (a *audit) nameDiffers(key []string, name string) bool {
+	path := a.alive[join(key[:3])]
+	return path != "" && path != name
 }
 
 // ofKnownRepository: rows lie in a repository or in one that is being cleared.

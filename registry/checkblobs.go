@@ -111,11 +111,14 @@ func (a *audit) heldRows() {
 		if !ok {
 			a.fault(FaultHolders, row, "it is not among the holders of the layer")
 		}
-		if path, alive := a.alive[join(f.Key[:3])]; ok && alive && path != holder.Repository {
-			a.fault(FaultHolders, row, "its holder is called %q and should be %q", holder.Repository, path)
+		if ok && a.nameDiffers(f.Key, holder.Repository) {
+			a.fault(FaultHolders, row, "its holder is called %q and should be %q", holder.Repository, a.alive[join(f.Key[:3])])
 		}
 		if content, ok := get(a, contents, f.Key[3]); !ok || content.Size != f.Row.Size {
 			a.fault(FaultHolders, row, "it has %d bytes and its content %d", f.Row.Size, content.Size)
+		}
+		if f.Row.Hidden && a.isAlive(f.Key) {
+			a.hidden(row, f.Key)
 		}
 	}
 	for f := range rowsOf(a, holders) {

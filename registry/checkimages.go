@@ -12,10 +12,16 @@ func (a *audit) images() {
 	for f := range rowsOf(a, repositories) {
 		a.imagesOf(repository{Name{ID{f.Key[0], f.Key[1]}, f.Key[2]}, f.Row})
 	}
+	for f := range rowsOf(a, trashedRepositories) {
+		a.imagesOf(repository{Name{ID{f.Key[0], f.Key[1]}, f.Key[2]}, f.Row.Repository})
+	}
 	for f := range rowsOf(a, images) {
 		a.ofKnownRepository(FaultImage, "image "+join(f.Key), f.Key)
 	}
 	for f := range rowsOf(a, manifests) {
+		if has(a, trash, f.Key[:4]...) {
+			continue
+		}
 		a.ofImage(FaultImage, "manifest "+join(f.Key), f.Key[:3], f.Key[3])
 	}
 }
@@ -164,7 +170,7 @@ func (a *audit) replicas() {
 		a.ofImage(FaultReplication, row, f.Key[:3], f.Key[3])
 		for _, number := range f.Row.Waiting {
 			replica, ok := get(a, replicas, append(slices.Concat(f.Key[4:6], f.Key[:3]), number)...)
-			if (!ok || replica.Digest.String() != f.Key[3]) && !has(a, dropped, f.Key[:3]...) {
+			if (!ok || replica.Digest.String() != f.Key[3]) && !has(a, dropped, f.Key[:3]...) && !a.isTrashed(f.Key) {
 				a.fault(FaultReplication, row, "it waits for replica %s, which is not there", number)
 			}
 		}
@@ -195,7 +201,7 @@ func (a *audit) archive() {
 		due[join(f.Key[1:])+f.Row.ArchivedAt.String()] = true
 	}
 	for f := range rowsOf(a, images) {
-		if f.Row.status() == Activating && !due[join(f.Key)+f.Row.ArchivedAt.String()] {
+		if f.Row.status() == Activating && !a.isTrashed(f.Key) && !due[join(f.Key)+f.Row.ArchivedAt.String()] {
 			a.fault(FaultArchive, "image "+join(f.Key), "nothing brings it back")
 		}
 	}

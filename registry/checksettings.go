@@ -68,7 +68,7 @@ func (a *audit) lifecycles() {
 		if f.Row.Text == "" {
 			continue
 		}
-		if !has(a, lifecyclesDue, dueKey(f.Row.Since, f.Key)...) {
+		if !a.isTrashed(f.Key) && !has(a, lifecyclesDue, dueKey(f.Row.Since, f.Key)...) {
 			a.fault(FaultLifecycle, row, "the policy is not due")
 		}
 		if _, err := a.s.parseLifecycle(f.Row.Text); err != nil && a.s.live.Load().LifecycleExtensions {
@@ -77,7 +77,7 @@ func (a *audit) lifecycles() {
 	}
 	for f := range rowsOf(a, lifecyclesDue) {
 		policy, ok := get(a, lifecycles, f.Key[1:]...)
-		ok = ok && policy.Text != "" && slices.Equal(dueKey(policy.Since, f.Key[1:]), f.Key)
+		ok = ok && policy.Text != "" && !a.isTrashed(f.Key[1:]) && slices.Equal(dueKey(policy.Since, f.Key[1:]), f.Key)
 		a.due("lifecycledue "+join(f.Key), f, ok)
 	}
 }
@@ -86,13 +86,13 @@ func (a *audit) lifecycles() {
 func (a *audit) previews() {
 	for f := range rowsOf(a, previews) {
 		a.ofKnownRepository(FaultLifecycle, "preview "+join(f.Key), f.Key)
-		if f.Row.isDue() && !has(a, previewsDue, dueKey(f.Row.Due, f.Key)...) {
+		if f.Row.isDue() && !a.isTrashed(f.Key) && !has(a, previewsDue, dueKey(f.Row.Due, f.Key)...) {
 			a.fault(FaultLifecycle, "preview "+join(f.Key), "it is not due")
 		}
 	}
 	for f := range rowsOf(a, previewsDue) {
 		preview, ok := get(a, previews, f.Key[1:]...)
-		ok = ok && preview.isDue() && slices.Equal(dueKey(preview.Due, f.Key[1:]), f.Key)
+		ok = ok && preview.isDue() && !a.isTrashed(f.Key[1:]) && slices.Equal(dueKey(preview.Due, f.Key[1:]), f.Key)
 		a.due("previewdue "+join(f.Key), f, ok)
 	}
 }
@@ -107,8 +107,8 @@ func (a *audit) due(row string, f table.Found[dueRow], wanted bool) {
 	if !wanted {
 		a.fault(FaultLifecycle, row, "nothing is due then")
 	}
-	if path, ok := a.alive[join(f.Key[1:])]; ok && path != f.Row.Repository {
-		a.fault(FaultLifecycle, row, "it is of %q and should be of %q", f.Row.Repository, path)
+	if a.nameDiffers(f.Key[1:], f.Row.Repository) {
+		a.fault(FaultLifecycle, row, "it is of %q and should be of %q", f.Row.Repository, a.alive[join(f.Key[1:])])
 	}
 }
 

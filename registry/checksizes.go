@@ -13,6 +13,7 @@ func (a *audit) sizes() {
 	sums := newSizeSums()
 	a.sumImages(sums)
 	a.sumLayers(sums)
+	a.sumTrash(sums)
 	sameSizes(a, repositorySizes, func(row sizeRow, key []string) sizeRow {
 		want := sums.repositories[key[0]]
 		delete(sums.repositories, key[0])
@@ -39,6 +40,18 @@ func (a *audit) sumImages(sums sizeSums) {
 		if a.isAlive(f.Key) {
 			sums.add(f.Key, f.Row.counted())
 		}
+	}
+}
+
+// sumTrash adds what is in the trash, of which a registry counts whole repositories too.
+func (a *audit) sumTrash(sums sizeSums) {
+	for f := range rowsOf(a, trash) {
+		if a.isAlive(f.Key) {
+			sums.add(f.Key, f.Row.Image.trashed())
+		}
+	}
+	for f := range rowsOf(a, trashedRepositories) {
+		sums.addToRegistry(f.Key, sums.repositories[f.Key[3]].inTrash())
 	}
 }
 

@@ -82,6 +82,10 @@ func (s *Service) clearSteps() []clearStep {
 		clearTable(imageTags, deleteRow(imageTags)),
 		clearTable(layerUses, deleteRow(layerUses)),
 		clearTable(idleUses, deleteRow(idleUses)),
+		clearTable(trashUses, deleteRow(trashUses)),
+		clearTable(trash, func(tx storage.Tx, f table.Found[trashRow]) error {
+			return errors.Join(trashDue.Delete(tx, trashDueKey(f.Row.At, f.Key[:3], f.Key[3])...), trash.Delete(tx, f.Key...))
+		}),
 		clearTable(children, deleteRow(children)),
 		clearTable(referrers, deleteRow(referrers)),
 		clearTable(repositoryDocuments, deleteRow(repositoryDocuments)),

@@ -60,6 +60,7 @@ const (
 	LayerArchived        Code = "layer archived"               // Digests: the one
 	QuotaExceeded        Code = "quota exceeded"               // Limit; Field: repository or registry, which would be too large
 	TooManyInRegistry    Code = "registry has too many images" // Limit; the registry is that of Name
+	Protected            Code = "protected from deletion"      // Ref: the image, and the tag that protects it; zero where all of a repository is
 )
 
 // Refusals of calls that set, read or plan something, which only ECR's API has.
@@ -96,6 +97,8 @@ const (
 	TooManyPullThroughRules Code = "too many pull-through rules" // Limit
 	UpstreamInvalid         Code = "upstream invalid"            // Field: the host
 	UpstreamUnauthenticated Code = "upstream unauthenticated"    // Msg is all of ECR's sentence
+
+	NotInTrash Code = "not in the trash" // Ref: the image; zero for a repository
 )
 
 // Codes are all refusals, for tests of the doors' tables.
@@ -107,7 +110,7 @@ func ControlCodes() []Code {
 		TemplateNotFound, TemplateExists, TooManyTemplates, PolicyInvalid, LifecyclePolicyInvalid, RepositoryPolicyNotFound, RegistryPolicyNotFound,
 		LifecyclePolicyNotFound, LifecyclePreviewNotFound, LifecyclePreviewInProgress, ExclusionNotFound, ExclusionExists, TooManyExclusions, StorageClassUnchangeable,
 		NotAvailable, ConfigurationInvalid, ScansDisabled, ImageNotScannable, ScanNotFound, SigningNotFound,
-		PullThroughRuleNotFound, PullThroughRuleExists, TooManyPullThroughRules, UpstreamInvalid, UpstreamUnauthenticated,
+		PullThroughRuleNotFound, PullThroughRuleExists, TooManyPullThroughRules, UpstreamInvalid, UpstreamUnauthenticated, NotInTrash,
 	}
 }
 
@@ -121,7 +124,7 @@ func TrafficCodes() []Code {
 		TooManyTags, TooManyImages, LayerNotFound, LayerReferenced, LayerDigestMismatch, LayerTooLarge,
 		UploadNotFound, UploadOffset, UploadEmpty, UploadPartTooSmall, TooManyParts, TooManyUploads,
 		PageInvalid, StoreFull, TooManyRepositories, TooManyLayers, UploadPartTooLarge, StoreReadOnly, StoreFailed, ImageArchived, LayerArchived,
-		QuotaExceeded, TooManyInRegistry,
+		QuotaExceeded, TooManyInRegistry, Protected,
 	}
 }
 

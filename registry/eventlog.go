@@ -27,6 +27,9 @@ const (
 	TagRemoved        EventKind = "tag-removed" // the image stayed
 	LayerDeleted      EventKind = "layer-deleted"
 
+	RepositoryRestored EventKind = "repository-restored" // from the trash, as the next
+	ImageRestored      EventKind = "image-restored"      // one for each tag that came back, or one without
+
 	StorageClassChanged EventKind = "storage-class-changed" // Detail: StorageClassDetail
 	ImageReplicated     EventKind = "image-replicated"      // at its destination; Detail: ReplicationDetail
 	ReplicationFailed   EventKind = "replication-failed"    // at its source; Detail: ReplicationDetail
@@ -56,6 +59,7 @@ func detail(v any) json.RawMessage {
 func EventKinds() []EventKind {
 	return []EventKind{
 		RepositoryCreated, RepositoryDeleted, RepositoryChanged, ImagePushed, ImageDeleted, TagRemoved, LayerDeleted,
+		RepositoryRestored, ImageRestored,
 		StorageClassChanged, ImageReplicated, ReplicationFailed, ImagePulled, AccessDenied, RegistryChanged, ScanningChanged,
 		LifecycleRun, LifecyclePreviewed, ImageScanned, UpstreamAsked,
 	}

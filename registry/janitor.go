@@ -61,6 +61,7 @@ func (s *Service) runSweeps(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-s.wake:
+			s.try(ctx, "drop uploads to repositories in the trash", s.clearTrashedUploads)
 			s.try(ctx, "clear deleted repositories", s.clearDropped)
 			s.try(ctx, "delete condemned blobs", s.deleteCondemned)
 		case <-sweep.C:

@@ -20,7 +20,7 @@ func usesBy(status ImageStatus) table.Table[layerUseRow] {
 
 // allUses are all tables of the uses of layers: whoever is in none of them is used by
 // no image.
-var allUses = []table.Table[layerUseRow]{layerUses, idleUses}
+var allUses = []table.Table[layerUseRow]{layerUses, idleUses, trashUses}
 
 // use is what an image that uses a layer calls it, an active one if there is one;
 // used is false if no image does, idle true if no active one does.

@@ -63,6 +63,7 @@ func (s *Service) lifecycleFacts(ctx context.Context, repo repository) (*allFact
 	}
 	all.list = slices.DeleteFunc(all.list, func(f lifecycle.Facts) bool { return f.Digest.IsZero() })
 	all.at = nil // no longer the indexes
+	s.protect(repo, all.list)
 	return all, nil
 }
 

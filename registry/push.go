@@ -202,6 +202,9 @@ func (s *Service) storeImage(tx storage.Tx, p *pushing) (img stored, there bool,
 		e.Name, e.Limit = p.repo.name, int64(limit)
 		return img, false, e
 	}
+	if _, err := p.repo.forgetTrashed(tx, p.digest); err != nil {
+		return img, false, err
+	}
 	img.row = p.newRow()
 	img.row.PushedAt = s.now().UTC()
 	used, err := p.refer(tx)
@@ -291,9 +294,11 @@ func (p *pushing) useLayers(tx storage.Tx) (all used, err error) {
 		}
 		seen[b.Digest] = true
 		all.layers += row.Size
-		if row.Fresh {
-			all.fresh += row.Size
-			row.Fresh = false
+		if row.Fresh || row.Hidden {
+			if row.Fresh {
+				all.fresh += row.Size
+			}
+			row.Fresh, row.Hidden = false, false
 			if err := held.Put(tx, row, p.repo.key(b.Digest.String())...); err != nil {
 				return used{}, err
 			}

@@ -2,7 +2,6 @@ package registry
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/seed-78150930/berth/registry/manifest"
@@ -234,18 +233,18 @@ func (s *Service) shareLayers(tx storage.Tx, c copying) error {
 		if there {
 			continue
 		}
-		row, err := held.Get(tx, c.from.key(b.Digest.String())...)
-		if errors.Is(err, storage.ErrNotFound) {
-			continue
-		}
+		here, err := held.Has(tx, c.from.key(b.Digest.String())...)
 		if err != nil {
 			return err
+		}
+		if !here {
+			continue
 		}
 		content, err := contents.Get(tx, b.Digest.String())
 		if err != nil {
 			return fmt.Errorf("content of %s: %w", b.Digest, err)
 		}
-		if err := c.to.hold(tx, b.Digest, content, heldRow{Size: row.Size, At: s.now().UTC()}); err != nil {
+		if _, err := s.admit(tx, c.to, b.Digest, content); err != nil {
 			return err
 		}
 	}

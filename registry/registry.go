@@ -78,6 +78,12 @@ type Options struct {
 	// LifecycleExtensions takes lifecycle policies with Berth's own key, which
 	// ECR refuses; see package lifecycle.
 	LifecycleExtensions bool
+	// TrashWindow is how long what was deleted lies in the trash, from where it can
+	// be brought back; zero means that it goes at once. It holds for what is
+	// there already too.
+	TrashWindow time.Duration
+	// Protected keeps repositories and images from deletion.
+	Protected []Protection
 }
 
 // CreationMode says whether a push makes a repository that is missing.

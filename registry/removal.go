@@ -4,14 +4,16 @@ import (
 	"context"
 
 	"github.com/seed-78150930/berth/registry/digest"
+	"github.com/seed-78150930/berth/registry/manifest"
 	"github.com/seed-78150930/berth/storage"
 	"github.com/seed-78150930/berth/storage/table"
 )
 
 // DeleteImage removes the image that ref names with all its tags, each of which may
 // is asked for, and returns what it removed: one Ref for each tag, or one without a
-// tag. What the image referred to stays. Refusals: RepositoryNotFound,
-// ImageNotFound, TagMismatch, ImageReferenced, and what may says.
+// tag. What the image referred to stays. The image lies in the trash from then on,
+// for Options.TrashWindow. Refusals: RepositoryNotFound, ImageNotFound, TagMismatch,
+// ImageReferenced, Protected, and what may says.
 func (s *Service) DeleteImage(ctx context.Context, name Name, ref Ref, may May) (gone []Ref, err error) {
 	ctx = storage.UseReserve(ctx)
 	err = s.update(ctx, func(tx storage.Tx) error {
@@ -23,7 +25,7 @@ func (s *Service) DeleteImage(ctx context.Context, name Name, ref Ref, may May) 
 		if err != nil {
 			return err
 		}
-		gone, err = s.remove(ctx, tx, repo, img, may)
+		gone, err = s.remove(ctx, tx, repo, img, removal{may: may, cause: TrashedByRequest})
 		return err
 	})
 	return gone, err
@@ -60,8 +62,8 @@ const (
 
 // Untag removes a tag, which may is asked for, and returns what it named. With
 // RemoveLast the image goes with its last tag. Refusals: RepositoryNotFound,
-// ImageNotFound, and what may says; ImageReferenced where the image would go and an
-// index needs it.
+// ImageNotFound, Protected, and what may says; ImageReferenced where the image would
+// go and an index needs it.
 func (s *Service) Untag(ctx context.Context, name Name, tag Tag, last LastTag, may May) (gone Ref, err error) {
 	ctx = storage.UseReserve(ctx)
 	err = s.update(ctx, func(tx storage.Tx) error {
@@ -75,10 +77,13 @@ func (s *Service) Untag(ctx context.Context, name Name, tag Tag, last LastTag, m
 		}
 		gone = Ref{tag, img.digest}
 		if last == RemoveLast && img.row.Tags == 1 {
-			_, err = s.remove(ctx, tx, repo, img, may)
+			_, err = s.remove(ctx, tx, repo, img, removal{may: may, cause: TrashedByRequest})
 			return err
 		}
 		if err := may.mayLose(img, []Tag{tag}); err != nil {
+			return err
+		}
+		if err := s.checkUnprotected(repo, img, []Tag{tag}); err != nil {
 			return err
 		}
 		return s.untag(ctx, tx, repo, tag, img)
@@ -104,14 +109,24 @@ func (r repository) deleteTag(tx storage.Tx, tag Tag, d digest.Digest) error {
 	return imageTags.Delete(tx, r.key(d.String(), tag.s)...)
 }
 
+// removal is who removes an image, and why.
+type removal struct {
+	may    May
+	cause  TrashCause
+	reason string // of a lifecycle policy
+}
+
 // remove takes an image with all that is its own out of the repository, if it may
-// lose its tags and no index needs it.
-func (s *Service) remove(ctx context.Context, tx storage.Tx, repo repository, img stored, may May) (gone []Ref, err error) {
+// lose its tags, nothing protects it and no index needs it.
+func (s *Service) remove(ctx context.Context, tx storage.Tx, repo repository, img stored, why removal) (gone []Ref, err error) {
 	named, err := repo.tagsOf(tx, img.digest, "", 0)
 	if err != nil {
 		return nil, err
 	}
-	if err := may.mayLose(img, named); err != nil {
+	if err := why.may.mayLose(img, named); err != nil {
+		return nil, err
+	}
+	if err := s.checkUnprotected(repo, img, named); err != nil {
 		return nil, err
 	}
 	if err := repo.checkUnreferenced(tx, img.digest); err != nil {
@@ -126,10 +141,7 @@ func (s *Service) remove(ctx context.Context, tx storage.Tx, repo repository, im
 	if gone == nil {
 		gone = []Ref{{Digest: img.digest}}
 	}
-	if err := repo.deleteReferences(tx, img); err != nil {
-		return nil, err
-	}
-	if err := repo.deleteRows(tx, img); err != nil {
+	if err := s.takeAway(ctx, tx, repo, img, named, why); err != nil {
 		return nil, err
 	}
 	if err := resize(tx, repo.key(), img.row.counted().negative()); err != nil {
@@ -169,37 +181,28 @@ func (r repository) checkUnreferenced(rd storage.Reader, d digest.Digest) error 
 	return e
 }
 
-// deleteReferences removes the rows by which an image refers to others.
-func (r repository) deleteReferences(tx storage.Tx, img stored) error {
-	m, err := r.parsed(tx, img)
-	if err != nil {
-		return err
-	}
-	for _, b := range blobsOf(m) {
-		if err := usesBy(img.row.status()).Delete(tx, r.key(b.Digest.String(), img.digest.String())...); err != nil {
-			return err
-		}
-	}
+// deleteReferences removes the rows by which an image names others, and how far it
+// was replicated.
+func (r repository) deleteReferences(tx storage.Tx, d digest.Digest, m manifest.Manifest) error {
 	for _, c := range m.Manifests {
-		if err := children.Delete(tx, r.key(c.Digest.String(), img.digest.String())...); err != nil {
+		if err := children.Delete(tx, r.key(c.Digest.String(), d.String())...); err != nil {
 			return err
 		}
 	}
-	if m.Subject == nil {
-		return nil
+	if m.Subject != nil {
+		if err := referrers.Delete(tx, r.key(m.Subject.Digest.String(), d.String())...); err != nil {
+			return err
+		}
 	}
-	return referrers.Delete(tx, r.key(m.Subject.Digest.String(), img.digest.String())...)
+	return forgetReplications(tx, r.key(), d)
 }
 
-// deleteRows removes an image's row, its manifest, and how far it was replicated.
-func (r repository) deleteRows(tx storage.Tx, img stored) error {
+// deleteManifest removes the bytes of an image's manifest.
+func (r repository) deleteManifest(tx storage.Tx, img stored) error {
 	for n := range (img.row.ManifestSize + storage.MaxValue - 1) / storage.MaxValue {
 		if err := manifests.Delete(tx, r.key(img.digest.String(), chunkKey(int(n)))...); err != nil {
 			return err
 		}
 	}
-	if err := forgetReplications(tx, r.key(), img.digest); err != nil {
-		return err
-	}
-	return images.Delete(tx, r.key(img.digest.String())...)
+	return nil
 }

@@ -92,9 +92,7 @@ func (s *Service) CreateRepository(ctx context.Context, name Name, set Settings)
 			return err
 		}
 		if there {
-			e := refuse(RepositoryExists, "repository %q exists already in registry %s of %s", name, name.id.Account, name.id.Region)
-			e.Name = name
-			return e
+			return repositoryExists(name)
 		}
 		repo, err = s.create(ctx, tx, name, set)
 		return err
@@ -205,9 +203,9 @@ func (id ID) selectAfter(after string, limit int) table.Select {
 }
 
 // DeleteRepository removes a repository with all it holds and returns what it
-// was. Its name is free at once; its rows and bytes are cleared away in the
-// background. Refusals: RepositoryNotFound; RepositoryNotEmpty unless force is
-// set.
+// was. Its name is free at once. It lies in the trash for Options.TrashWindow; then
+// its rows and bytes are cleared away in the background. Refusals:
+// RepositoryNotFound; RepositoryNotEmpty unless force is set; Protected.
 func (s *Service) DeleteRepository(ctx context.Context, name Name, force bool) (Repository, error) {
 	ctx = storage.UseReserve(ctx)
 	var repo repository
@@ -220,7 +218,10 @@ func (s *Service) DeleteRepository(ctx context.Context, name Name, force bool) (
 			e.Name = name
 			return e
 		}
-		if err := s.deleteRepository(tx, repo); err != nil {
+		if err := s.checkRepositoryUnprotected(tx, repo); err != nil {
+			return err
+		}
+		if err := s.deleteRepository(ctx, tx, repo); err != nil {
 			return err
 		}
 		return s.record(ctx, tx, RepositoryDeleted, repo, eventRow{})
@@ -233,7 +234,7 @@ func (s *Service) DeleteRepository(ctx context.Context, name Name, force bool) (
 }
 
 // deleteRepository takes a repository out of its registry.
-func (s *Service) deleteRepository(tx storage.Tx, repo repository) error {
+func (s *Service) deleteRepository(ctx context.Context, tx storage.Tx, repo repository) error {
 	n, err := repo.name.id.countRepositories(tx)
 	if err != nil {
 		return err
@@ -243,6 +244,9 @@ func (s *Service) deleteRepository(tx storage.Tx, repo repository) error {
 	}
 	if err := repositories.Delete(tx, repo.name.key()...); err != nil {
 		return err
+	}
+	if s.live.Load().TrashWindow > 0 {
+		return s.trashRepository(ctx, tx, repo)
 	}
 	if err := dropSizes(tx, repo); err != nil {
 		return err

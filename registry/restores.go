@@ -17,8 +17,13 @@ func (s *Service) restoreLater(tx storage.Tx, repo *repository, img *stored, aft
 	if err := images.Put(tx, img.row, repo.key(img.digest.String())...); err != nil {
 		return err
 	}
+	return s.putRestore(tx, *repo, img.digest.String(), img.row, after)
+}
+
+// putRestore notes when an image that is on its way is to be back.
+func (s *Service) putRestore(tx storage.Tx, repo repository, d string, img imageRow, after time.Duration) error {
 	due := sequenceKey(uint64(s.now().Add(after).UnixNano()))
-	return restores.Put(tx, restoreRow{repo.name.path, img.row.ArchivedAt}, append([]string{due}, repo.key(img.digest.String())...)...)
+	return restores.Put(tx, restoreRow{repo.name.path, img.ArchivedAt}, append([]string{due}, repo.key(d)...)...)
 }
 
 // finishRestores makes active what is due, in batches. It writes only then: it

@@ -269,6 +269,24 @@ func dropSizes(tx storage.Tx, repo repository) error {
 	return repositorySizes.Put(tx, dropped, repo.row.ID)
 }
 
+// inTrash is what changes in a registry when a repository goes into the trash.
+func (row sizeRow) inTrash() sizeRow {
+	return sizeRow{Images: -row.Images, Logical: -row.Logical, TrashImages: row.Images, Trash: row.Logical}
+}
+
+// trashSizes counts what a repository has as in the trash, or as back in sight.
+func trashSizes(tx storage.Tx, repo repository, in bool) error {
+	row, err := repositorySizes.Get(tx, repo.row.ID)
+	if ignoreNotFound(err) != nil {
+		return err
+	}
+	change := row.inTrash()
+	if !in {
+		change = change.negative()
+	}
+	return resizeRegistry(tx, repo.name.id.Account, repo.name.id.Region, change)
+}
+
 // layersOf are the config and layers of a manifest, each once.
 func layersOf(m manifest.Manifest) map[digest.Digest]bool {
 	all := map[digest.Digest]bool{}

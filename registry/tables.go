@@ -34,6 +34,8 @@ var (
 	imageTags = table.New[noRow]("imagetag", 5)         // digest, tag
 	layerUses = table.New[layerUseRow]("layeruse", 5)   // layer, active image
 	idleUses  = table.New[layerUseRow]("idleuse", 5)    // layer, image that is not active
+	trashUses = table.New[layerUseRow]("trashuse", 5)   // layer, image in the trash
+	trash     = table.New[trashRow]("trash", 4)         // digest of an image that was deleted
 	children  = table.New[noRow]("child", 5)            // child, index
 	referrers = table.New[referrerRow]("referrer", 5)   // subject, referrer
 	held      = table.New[heldRow]("held", 4)           // digest
@@ -50,6 +52,11 @@ var (
 	decisions  = table.New[decisionRow]("decision", 5)   // plan, number
 	decided    = table.New[decidedRow]("decided", 5)     // plan, digest or tag
 	oldPlans   = table.New[noRow]("oldplan", 4)          // plan
+
+	// account, region, name, repository id
+	trashedRepositories = table.New[trashedRepositoryRow]("trashrepository", 4)
+	// account, region, repository id: what was being sent to it is to be dropped
+	trashedUploads = table.New[noRow]("trashupload", 3)
 
 	// account, region, digest, repository id: who holds a layer
 	holders = table.New[holderRow]("holder", 4)
@@ -68,6 +75,7 @@ var (
 
 	lifecyclesDue = table.New[dueRow]("lifecycledue", 4) // time of the last run, account, region, repository id
 	previewsDue   = table.New[dueRow]("previewdue", 4)   // due time, account, region, repository id
+	trashDue      = table.New[dueRow]("trashdue", 5)     // time of the deletion, account, region, repository id, digest or wholeRepository
 
 	collections = table.New[collectionRow]("collection", 1) // passUnderWay or lastPass
 
@@ -198,6 +206,9 @@ type heldRow struct {
 	Size  int64
 	At    time.Time
 	Fresh bool `json:",omitempty"` // no image has used it yet
+	// Hidden says that images in the trash are all that uses the layer, which is
+	// out of sight like them. A layer that was uploaded since is in sight.
+	Hidden bool `json:",omitempty"`
 }
 
 type holderRow struct {

@@ -484,10 +484,7 @@ func (s *Service) keep(ctx context.Context, u *session, d digest.Digest) (l Laye
 		if err != nil {
 			return err
 		}
-		if l.Existed, err = repo.renew(tx, d, s.now()); err != nil || l.Existed {
-			return err
-		}
-		if err := repo.hold(tx, d, content, heldRow{Size: l.Size, At: s.now().UTC()}); err != nil {
+		if l.Existed, err = s.admit(tx, repo, d, content); err != nil || l.Existed {
 			return err
 		}
 		return s.checkQuota(tx, repo, u.counted)

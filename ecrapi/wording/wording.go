@@ -95,6 +95,8 @@ var words = map[registry.Code]func(*registry.Error) string{
 	registry.ImageReferenced: func(e *registry.Error) string {
 		return "Requested image referenced by manifest list: " + list(e.Digests)
 	},
+	registry.Protected:  asItIs,
+	registry.NotInTrash: asItIs,
 	registry.TagImmutable: func(e *registry.Error) string {
 		return fmt.Sprintf("The image tag '%s' already exists in the '%s' repository and cannot be overwritten because the tag is immutable.",
 			e.Ref.Tag, e.Name)

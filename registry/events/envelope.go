@@ -98,16 +98,18 @@ const (
 	ImageScan          = "ECR Image Scan"
 	PullThroughAction  = "ECR Pull Through Cache Action"
 
-	RepositoryCreated = "Berth Repository Created"
-	RepositoryDeleted = "Berth Repository Deleted"
-	RepositoryChanged = "Berth Repository Changed"
-	RegistryChanged   = "Berth Registry Changed"
-	TagRemoved        = "Berth Tag Removed"
-	LayerDeleted      = "Berth Layer Deleted"
-	ImagePulled       = "Berth Image Pulled"
-	AccessDenied      = "Berth Access Denied"
-	LifecycleRun      = "Berth Lifecycle Policy Execution"
-	LifecyclePreview  = "Berth Lifecycle Policy Dry Run"
+	RepositoryCreated  = "Berth Repository Created"
+	RepositoryDeleted  = "Berth Repository Deleted"
+	RepositoryRestored = "Berth Repository Restored"
+	ImageRestored      = "Berth Image Restored"
+	RepositoryChanged  = "Berth Repository Changed"
+	RegistryChanged    = "Berth Registry Changed"
+	TagRemoved         = "Berth Tag Removed"
+	LayerDeleted       = "Berth Layer Deleted"
+	ImagePulled        = "Berth Image Pulled"
+	AccessDenied       = "Berth Access Denied"
+	LifecycleRun       = "Berth Lifecycle Policy Execution"
+	LifecyclePreview   = "Berth Lifecycle Policy Dry Run"
 )
 
 // DetailTypes are all detail-types that there are.
@@ -115,6 +117,7 @@ func DetailTypes() []string {
 	return []string{
 		ImageAction, ReferrerAction, ReplicationAction, ScanResourceChange, ImageScan, PullThroughAction, RepositoryCreated, RepositoryDeleted, RepositoryChanged,
 		RegistryChanged, TagRemoved, LayerDeleted, ImagePulled, AccessDenied, LifecycleRun, LifecyclePreview,
+		RepositoryRestored, ImageRestored,
 	}
 }
 
@@ -138,6 +141,8 @@ var kinds = map[registry.EventKind]kind{
 
 	registry.RepositoryCreated:  {RepositoryCreated, ownSource, true, nil},
 	registry.RepositoryDeleted:  {RepositoryDeleted, ownSource, true, nil},
+	registry.RepositoryRestored: {RepositoryRestored, ownSource, true, nil},
+	registry.ImageRestored:      {ImageRestored, ownSource, true, image},
 	registry.RepositoryChanged:  {RepositoryChanged, ownSource, true, nil},
 	registry.RegistryChanged:    {RegistryChanged, ownSource, false, setting},
 	registry.TagRemoved:         {TagRemoved, ownSource, true, image},

@@ -89,6 +89,8 @@ func samples(t testing.TB) map[string]registry.Event {
 	}
 	is(registry.LifecycleRun, ran, ofRepository)
 	is(registry.LifecyclePreviewed, ran, ofRepository)
+	is(registry.RepositoryRestored, nil, ofRepository)
+	is(registry.ImageRestored, nil, nil)
 	return all
 }
 

@@ -169,6 +169,9 @@ func (d *deciding) keeps(i int, action Action) Kept {
 	if slices.ContainsFunc(d.policy.Keep, func(k Keep) bool { return k.takes(img.Tags) }) {
 		return ByKeepRule
 	}
+	if img.Protected && action == Expire {
+		return Protected
+	}
 	for _, parent := range img.Parents {
 		at, here := d.at[parent]
 		if action == Expire || !here || !d.images[at].Archived {

@@ -96,6 +96,7 @@ type Facts struct {
 	Archived                                    bool            // or on its way back
 	Parents                                     []digest.Digest // the indexes in the repository that name it
 	Subject                                     digest.Digest   // zero if it is no referrer
+	Protected                                   bool            // the server's configuration keeps it from deletion
 }
 
 // Decision is what a policy wants with an image.
@@ -119,6 +120,7 @@ type Kept string
 const (
 	ReferencedByIndex Kept = "ImageReferencedByManifestList"
 	ByKeepRule        Kept = "ImageKeptByKeepRule"
+	Protected         Kept = "ImageProtected" // only from being expired
 )
 
 // Options say what Parse takes.

@@ -40,6 +40,7 @@ var answers = map[registry.Code]answer{
 	registry.TooManyResourceTags:  {http.StatusForbidden, errcode.ErrorCodeDenied},
 	registry.ImageNotFound:        {http.StatusNotFound, errcode.ErrorCodeManifestUnknown},
 	registry.ImageReferenced:      {http.StatusMethodNotAllowed, errcode.ErrorCodeUnsupported},
+	registry.Protected:            {http.StatusForbidden, errcode.ErrorCodeDenied},
 	registry.TagMismatch:          {http.StatusNotFound, errcode.ErrorCodeManifestUnknown},
 	registry.TagImmutable:         {http.StatusConflict, errcode.ErrorCodeTagInvalid},
 	registry.ManifestInvalid:      {http.StatusBadRequest, errcode.ErrorCodeManifestInvalid},
@@ -136,8 +137,19 @@ func words(code errcode.ErrorCode, e *registry.Error) errcode.Errors {
 			"The image tag '%s' already exists in the '%s' repository and cannot be overwritten because the tag is immutable.", e.Ref.Tag, e.Name))}
 	case registry.LayersMissing, registry.ChildrenMissing:
 		return missing(code, e.Digests)
+	case registry.Protected:
+		return errcode.Errors{code.WithMessage(e.Msg).WithDetail(protectedDetail(e))}
 	}
 	return errcode.Errors{code.WithMessage(e.Msg)}
+}
+
+// protectedDetail says what is protected: a tag of an image, or all of a repository.
+func protectedDetail(e *registry.Error) map[string]string {
+	detail := map[string]string{"protected": "repository", "repository": e.Name.String()}
+	if !e.Ref.Tag.IsZero() {
+		detail["protected"], detail["tag"] = "tag", e.Ref.Tag.String()
+	}
+	return detail
 }
 
 // maxMissing is how many of the digests that a manifest refers to in vain are

@@ -250,6 +250,7 @@ func TestECRAnswers(t *testing.T) {
 		registry.StoreFailed:         "503 UNAVAILABLE",
 		registry.ResourceTagInvalid:  "400 UNSUPPORTED",
 		registry.TooManyResourceTags: "403 DENIED",
+		registry.Protected:           "403 DENIED",
 
 		// ECR has no such quotas.
 		registry.QuotaExceeded:     "403 DENIED",
