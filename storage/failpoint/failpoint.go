@@ -28,6 +28,15 @@ const (
 	IndexCommit    Point = "boltindex: about to commit"
 	IndexCommitted Point = "boltindex: committed"
 
+	SegmentMade     Point = "journal: segment made"
+	SegmentNamed    Point = "journal: folder synced for a segment"
+	RecordsWritten  Point = "journal: records written"
+	RecordsSynced   Point = "journal: records synced"
+	SnapshotSynced  Point = "journal: snapshot synced"
+	SnapshotRenamed Point = "journal: snapshot renamed"
+	SnapshotNamed   Point = "journal: folder synced for a snapshot"
+	JournalTrimmed  Point = "journal: old files removed"
+
 	UploadAppended     Point = "registry: bytes of an upload appended"
 	UploadCheckpointed Point = "registry: upload checkpointed"
 	UploadSealed       Point = "registry: upload sealed"
@@ -46,6 +55,7 @@ func All() []Point {
 	return []Point{
 		BlobMade, BlobCut, BlobWritten, BlobSynced, BlobNamed, BlobSealed, BlobDeleted, FoldersMade, FoldersNamed,
 		IndexMade, IndexSynced, IndexRenamed, IndexNamed, IndexCommit, IndexCommitted,
+		SegmentMade, SegmentNamed, RecordsWritten, RecordsSynced, SnapshotSynced, SnapshotRenamed, SnapshotNamed, JournalTrimmed,
 		UploadAppended, UploadCheckpointed, UploadSealed, UploadKept, CondemnedFound, CondemnedDeleted, DroppedFound,
 		DraftSynced, DraftRenamed, DraftNamed,
 	}

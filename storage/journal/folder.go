@@ -103,3 +103,12 @@ func removeIfThere(fsys disk.FS, path string) error {
 	}
 	return err
 }
+
+// makeFolder makes the journal's folder, if it is absent, in one that is there. It
+// syncs the name even if nothing is made: who made it may have died before it did.
+func makeFolder(fsys disk.FS, dir string) error {
+	if err := fsys.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return disk.Sync(fsys, filepath.Dir(dir))
+}

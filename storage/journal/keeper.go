@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/seed-78150930/berth/storage/disk"
+	"github.com/seed-78150930/berth/storage/failpoint"
 )
 
 // keeper is the goroutine that alone writes the segments. What it has is its own
@@ -212,6 +213,7 @@ func (k *keeper) flush() error {
 		k.dirty = time.Now()
 	}
 	n, err := s.file.Write(s.out)
+	failpoint.Hit(failpoint.RecordsWritten)
 	s.size += int64(n)
 	if err != nil {
 		return fmt.Errorf("write %s: %w", s.path, err)
@@ -233,10 +235,12 @@ func (k *keeper) sync() error {
 	if err := s.file.Sync(); err != nil {
 		return fmt.Errorf("sync %s: %w", s.path, err)
 	}
+	failpoint.Hit(failpoint.RecordsSynced)
 	if !s.named {
 		if err := disk.Sync(k.x.o.Disk, k.x.dir); err != nil {
 			return fmt.Errorf("sync %s: %w", k.x.dir, err)
 		}
+		failpoint.Hit(failpoint.SegmentNamed)
 		s.named = true
 	}
 	s.synced, k.dirty, k.oldest = s.size, time.Time{}, time.Time{}
@@ -277,6 +281,7 @@ func (k *keeper) create(h header) (*segment, error) {
 	if s.file, err = create(k.x.o.Disk, s.path); err != nil {
 		return nil, fmt.Errorf("begin a segment: %w", err)
 	}
+	failpoint.Hit(failpoint.SegmentMade)
 	h.time = k.x.o.Now()
 	n, err := s.file.Write(h.appendTo(nil, recordMagic))
 	if err != nil {

@@ -31,7 +31,7 @@ type found struct {
 // open finds out how far the journal reaches and begins to write.
 func (k *keeper) open() error {
 	x := k.x
-	if err := os.MkdirAll(x.dir, 0o700); err != nil {
+	if err := makeFolder(x.o.Disk, x.dir); err != nil {
 		return err
 	}
 	if err := removeDrafts(x.o.Disk, x.dir); err != nil {
@@ -186,8 +186,8 @@ func (f found) tidy(fsys disk.FS, dir string) error {
 	for _, n := range f.junk {
 		errs = append(errs, removeIfThere(fsys, segmentPath(dir, n)))
 	}
-	if f.whole && len(f.snapshots) > 0 {
-		errs = append(errs, f.removeBefore(fsys, dir, f.snapshots[len(f.snapshots)-1]))
+	if f.whole && len(f.snapshots) > 0 && len(f.segments) > 0 { // the newest segment is gone on with
+		errs = append(errs, f.removeBefore(fsys, dir, min(f.snapshots[len(f.snapshots)-1], f.newest())))
 	}
 	return errors.Join(errs...)
 }

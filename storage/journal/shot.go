@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/seed-78150930/berth/storage/disk"
+	"github.com/seed-78150930/berth/storage/failpoint"
 )
 
 // shot is a snapshot that has ended, or could not be made.
@@ -34,6 +35,12 @@ func (k *keeper) compact() {
 	}
 	if k.seg.size > headerBytes {
 		if err := k.turn(); err != nil {
+			k.giveUp(err)
+			return
+		}
+	}
+	if !k.seg.named { // before what is older goes, though no record may come
+		if err := k.sync(); err != nil {
 			k.giveUp(err)
 			return
 		}
@@ -118,18 +125,22 @@ func (x *Index) snapshot(ctx context.Context, number, begin uint64) (end Snapsho
 	if err = errors.Join(err, f.Close()); err != nil {
 		return end, 0, err
 	}
+	failpoint.Hit(failpoint.SnapshotSynced)
 	if err := x.await(ctx, end.Number); err != nil {
 		return end, 0, err
 	}
 	if err := x.o.Disk.Rename(draft, path); err != nil {
 		return end, 0, err
 	}
+	failpoint.Hit(failpoint.SnapshotRenamed)
 	if err := disk.Sync(x.o.Disk, x.dir); err != nil {
 		return end, 0, err
 	}
+	failpoint.Hit(failpoint.SnapshotNamed)
 	if err := x.removeBefore(number); err != nil {
 		x.o.Log.Warn("journal: old files stay", "error", err)
 	}
+	failpoint.Hit(failpoint.JournalTrimmed)
 	return end, size, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -25,6 +26,8 @@ import (
 	"github.com/seed-78150930/berth/storage/boltindex"
 	"github.com/seed-78150930/berth/storage/disk"
 	"github.com/seed-78150930/berth/storage/fsblob"
+	"github.com/seed-78150930/berth/storage/gate"
+	"github.com/seed-78150930/berth/storage/journal"
 )
 
 const (
@@ -39,6 +42,7 @@ var key = sigv4test.Key{ID: "AKIACRASH", Secret: "the secret of crashes", Region
 type world struct {
 	index    storage.Index
 	blobs    storage.Blobs
+	gate     *gate.Gate
 	service  *registry.Service
 	oci, api http.Handler
 	password string
@@ -62,9 +66,19 @@ func (w *world) open(files disk.FS, root string) error {
 		return err
 	}
 	w.index = index
-	if w.blobs, err = fsblob.OpenOn(files, filepath.Join(root, "blobs")); err != nil {
+	kept, err := journal.New(index, filepath.Join(root, "journal"), journal.Options{
+		Disk: files, SyncEvery: 5 * time.Millisecond, Retry: 5 * time.Millisecond, Segment: 16 << 10, Compact: 64 << 10,
+	})
+	if err != nil {
 		return err
 	}
+	w.index = kept
+	blobs, err := fsblob.OpenOn(files, filepath.Join(root, "blobs"))
+	if err != nil {
+		return err
+	}
+	w.gate = gate.New(slog.New(slog.DiscardHandler))
+	w.index, w.blobs = w.gate.Index(w.index), w.gate.Blobs(blobs)
 	w.service, err = registry.New(context.Background(), registry.Options{
 		Index: w.index, Blobs: w.blobs, Limits: registry.Limits{SmallestPart: 1}, PullTimeFlush: time.Second,
 	})
