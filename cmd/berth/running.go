@@ -82,6 +82,14 @@ func printStatus(w io.Writer, st admin.Status) error {
 	if d := st.Disk; d != nil {
 		line("disk", "%s", diskWords(*d))
 	}
+	if x := st.Index; x != nil {
+		line("journal", "%s", journalWords(*x))
+		for _, t := range [][2]string{{"  damaged", x.Damage}, {"  rebuilt", x.Rebuilt}, {"  failed", x.Failure}, {"  cut", x.Cut}} {
+			if t[1] != "" {
+				line(t[0], "%s", t[1])
+			}
+		}
+	}
 	for _, j := range st.Jobs {
 		line("  job", "%s, %s", j.Name, howItWent(j))
 	}

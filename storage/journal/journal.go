@@ -154,6 +154,9 @@ func (x *Index) View(ctx context.Context, fn func(storage.Reader) error) error {
 	return x.inner.View(ctx, fn)
 }
 
+// Unwrap is the index below: see storage.As.
+func (x *Index) Unwrap() storage.Index { return x.inner }
+
 // Last implements storage.Numbered.
 func (x *Index) Last() uint64 { return x.inner.Last() }
 

@@ -19,6 +19,12 @@ import (
 // Memory is the value of the setting data for a server that keeps nothing.
 const Memory = ":memory:"
 
+// What the setting rebuild may be.
+const (
+	RebuildAuto = "auto"
+	RebuildOff  = "off"
+)
+
 // Config is every setting, checked. The zero value is of no use; see [Load].
 //
 // The tags of a field: key is its name, a group's as the prefix of those within;
@@ -57,6 +63,8 @@ type Config struct {
 	ReadOnly bool   `key:"read-only" default:"false" help:"take no writes: pulls and log-ins go on"`
 	DiskLow  Amount `key:"disk-low" default:"5%" help:"free room on the data folder's disk below which it is called low: a size or a share, a share being 10 GiB at most; 0 for never"`
 	DiskStop Amount `key:"disk-stop" default:"1%" help:"free room on the data folder's disk below which writes are refused: a size or a share, a share being 1 GiB at most; 0 for not before it is full"`
+
+	Rebuild string `key:"rebuild" default:"off" oneof:"auto,off" restart:"yes" help:"what to do with a bad index at the start: auto makes it anew from its journal, off ends with the command that does"`
 
 	UploadExpiry  time.Duration `key:"upload-expiry" default:"24h" help:"how long an unfinished upload may lie idle"`
 	RestoreTime   time.Duration `key:"restore-time" default:"1m" zero:"yes" help:"how long an archived image takes to come back"`

@@ -50,7 +50,7 @@ func TestDefaults(t *testing.T) {
 		CreateOnPush: "template", RepositoryURI: "request", UploadExpiry: 24 * time.Hour, EventRetention: 7 * 24 * time.Hour,
 		RestoreTime: time.Minute, PullTimeFlush: time.Minute, LifecycleInterval: time.Hour,
 		GCGrace: time.Hour, GCInterval: time.Hour, GCRate: 10_000,
-		DiskLow: "5%", DiskStop: "1%",
+		DiskLow: "5%", DiskStop: "1%", Rebuild: "off",
 		Login: config.Login{Keys: true, People: true, Robots: true},
 		Audit: config.Audit{MaxSize: 64 << 20, MaxAge: 720 * time.Hour, Keep: 16},
 		Limits: config.Limits{
@@ -113,7 +113,7 @@ func TestThreeSpellings(t *testing.T) {
 		"tls.auto": "local", "tls.acme-email": "me@example.com", "tls.acme-directory": "https://acme.example/directory",
 		"lifecycle-extensions": "true", "events.reads": "true", "events.file": "/events.jsonl",
 		"identities": "/identities.yml", "login.keys": "false", "login.people": "false", "login.robots": "false", "login.bearer": "true",
-		"anonymous-pull": "true", "read-only": "true", "metrics.listen": "127.0.0.1:1234", "audit.file": "/audit.jsonl", "audit.required": "true",
+		"anonymous-pull": "true", "read-only": "true", "rebuild": "auto", "metrics.listen": "127.0.0.1:1234", "audit.file": "/audit.jsonl", "audit.required": "true",
 	}
 	for _, s := range config.Settings() {
 		if s.Flag() == "" || s.Key == "config" || s.Key == "tls.cert" || s.Key == "tls.key" { // those two go together

@@ -5,15 +5,17 @@
 //	lock        locked as long as a process owns the folder; holds its pid
 //	format      the format's version
 //	keys        the master key, under which secrets in the index are sealed
-//	index.db    facts
+//	index.db    facts; index.db.closed says that it was closed in order, and
+//	            index.damaged-… is one that was put aside
+//	journal/    every change of them, from which index.db can be made anew
 //	blobs/      layers
 //	tls/        authority and certificates that the server made or was given by ACME
 //	tmp/        request bodies while they are checked; emptied at each start
 //	tls/        the server's own certificate authority, and what ACME gave
 //	admin.sock  by which commands reach the server
 //
-// A backup needs format, keys, index.db, blobs and tls. Whoever has keys and
-// index.db has every access key.
+// A backup needs format, keys, index.db, journal, blobs and tls. Whoever has keys and
+// index.db or journal has every access key.
 package datadir
 
 import (
@@ -32,6 +34,7 @@ const (
 	formatFile = "format"
 	keysFile   = "keys"
 	indexFile  = "index.db"
+	journalDir = "journal"
 	blobsDir   = "blobs"
 	tlsDir     = "tls"
 	tmpDir     = "tmp"
@@ -148,6 +151,9 @@ func (d *Dir) Path() string { return d.path }
 
 // Index is the path of the index file.
 func (d *Dir) Index() string { return filepath.Join(d.path, indexFile) }
+
+// Journal is the path of the folder of the index's journal, which need not be there.
+func (d *Dir) Journal() string { return filepath.Join(d.path, journalDir) }
 
 // Blobs is the path of the folder of blobs.
 func (d *Dir) Blobs() string { return filepath.Join(d.path, blobsDir) }

@@ -25,6 +25,7 @@ func (s *Server) Status(ctx context.Context) (admin.Status, error) {
 		Ready: true, Config: *s.shown.Load(),
 	}
 	st.Refused, st.Disk = s.writeState().Refused, s.diskState()
+	st.Index = s.keeper.store.indexState()
 	err := s.ready(ctx)
 	if err == nil {
 		st.Jobs, err = s.jobStates(ctx)

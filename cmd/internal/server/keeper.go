@@ -37,7 +37,7 @@ func OpenKeeper(ctx context.Context, c *config.Config) (*Keeper, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := openFolder(dir, slog.New(slog.DiscardHandler))
+	s, err := openFolder(dir, config.RebuildOff, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, err
 	}

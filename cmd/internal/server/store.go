@@ -1,13 +1,13 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 
 	"github.com/seed-78150930/berth/cmd/internal/config"
 	"github.com/seed-78150930/berth/cmd/internal/datadir"
 	"github.com/seed-78150930/berth/storage"
-	"github.com/seed-78150930/berth/storage/boltindex"
 	"github.com/seed-78150930/berth/storage/fsblob"
 	"github.com/seed-78150930/berth/storage/gate"
 	"github.com/seed-78150930/berth/storage/memory"
@@ -19,8 +19,12 @@ type store struct {
 	index storage.Index
 	blobs storage.Blobs
 	gate  *gate.Gate // before index and blobs
-	key   datadir.Key
-	spool string // folder for request bodies, "" in memory
+	kept  kept       // what is behind it of the index, zero in memory
+	// rebuilt is what was made of a bad index when the store was opened, nil if it
+	// was sound.
+	rebuilt *Rebuilt
+	key     datadir.Key
+	spool   string // folder for request bodies, "" in memory
 }
 
 // openStore opens what the configuration names, and makes it if need be.
@@ -32,12 +36,13 @@ func openStore(c *config.Config, log *slog.Logger) (*store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return openFolder(dir, log)
+	return openFolder(dir, c.Rebuild, log)
 }
 
-// openFolder opens the store in a data folder and takes the folder over.
-func openFolder(dir *datadir.Dir, log *slog.Logger) (*store, error) {
-	index, err := boltindex.Open(dir.Index(), boltindex.Options{Log: log})
+// openFolder opens the store in a data folder and takes the folder over. The setting
+// is what to do with a bad index.
+func openFolder(dir *datadir.Dir, setting string, log *slog.Logger) (*store, error) {
+	index, rebuilt, err := openOrRebuild(context.Background(), dir, setting, log)
 	if err != nil {
 		return nil, errors.Join(err, dir.Close())
 	}
@@ -45,7 +50,7 @@ func openFolder(dir *datadir.Dir, log *slog.Logger) (*store, error) {
 	if err != nil {
 		return nil, errors.Join(err, index.Close(), dir.Close())
 	}
-	s := (&store{dir: dir, index: index, blobs: blobs, key: dir.Key(), spool: dir.Tmp()}).guarded(log)
+	s := (&store{dir: dir, index: index.Index, blobs: blobs, key: dir.Key(), spool: dir.Tmp(), kept: index, rebuilt: rebuilt}).guarded(log)
 	if err := s.upgrade(log); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
