@@ -139,17 +139,22 @@ func (s *Service) locate(ctx context.Context, name Name, d digest.Digest) (l Lay
 	return l, blob, err
 }
 
-// openContent opens a blob that a content row names, which therefore has been
-// sealed once: a power cut may have undone that, and then it is sealed again.
+// openContent is OpenContent with the service's own blobs.
 func (s *Service) openContent(ctx context.Context, blob string) (io.ReadSeekCloser, error) {
-	r, err := s.blobs.Open(ctx, blob)
+	return OpenContent(ctx, s.blobs, blob)
+}
+
+// OpenContent opens a blob that a content row names, which therefore has been
+// sealed once: a power cut may have undone that, and then it is sealed again.
+func OpenContent(ctx context.Context, blobs storage.Blobs, blob string) (io.ReadSeekCloser, error) {
+	r, err := blobs.Open(ctx, blob)
 	if !errors.Is(err, storage.ErrNotFound) {
 		return r, err
 	}
-	if err := s.blobs.Seal(ctx, blob); err != nil {
+	if err := blobs.Seal(ctx, blob); err != nil {
 		return nil, err
 	}
-	return s.blobs.Open(ctx, blob)
+	return blobs.Open(ctx, blob)
 }
 
 // DeleteLayer takes a layer from the repository. Refusals: RepositoryNotFound,

@@ -24,6 +24,8 @@ type Hold struct {
 	ID           string
 	By           string // who has it, for people to read
 	Since, Until time.Time
+	// Lineage is the store's: see Settle.
+	Lineage string
 }
 
 // HoldBytes begins a hold that lasts for a time, [MaxHold] at most, unless it is
@@ -31,7 +33,12 @@ type Hold struct {
 func (s *Service) HoldBytes(ctx context.Context, by string, lasts time.Duration) (Hold, error) {
 	now := s.now()
 	h := Hold{ID: newID(), By: by, Since: now, Until: now.Add(min(lasts, MaxHold))}
-	err := s.update(ctx, func(tx storage.Tx) error { return putHold(tx, h) })
+	err := s.update(ctx, func(tx storage.Tx) (err error) {
+		if h.Lineage, err = lineage(tx); err != nil {
+			return err
+		}
+		return putHold(tx, h)
+	})
 	return h, err
 }
 

@@ -80,6 +80,7 @@ var (
 	collections = table.New[collectionRow]("collection", 1) // passUnderWay or lastPass
 
 	sequences = table.New[sequenceRow]("sequence", 1) // name
+	lineages  = table.New[lineageRow]("lineage", 1)   // "" (there is one)
 )
 
 // registryRow counts what a registry has.
@@ -339,6 +340,11 @@ type eventRow struct {
 	Actor        string        `json:",omitempty"`
 	// Detail is as in Event.
 	Detail json.RawMessage `json:",omitempty"`
+}
+
+// lineageRow names the history that the numbers of updates are of.
+type lineageRow struct {
+	ID string
 }
 
 type sequenceRow struct {

@@ -126,6 +126,17 @@ func (t Table[Row]) Scan(r storage.Reader, s Select) iter.Seq2[Found[Row], error
 	}
 }
 
+// Read reads a row that was come by without the table, and says whether it is one of the
+// table's.
+func (t Table[Row]) Read(e storage.Entry) (f Found[Row], ok bool, err error) {
+	rest, ok := strings.CutPrefix(e.Key, t.name+separator)
+	if !ok {
+		return f, false, nil
+	}
+	f.Key = strings.Split(rest, separator)
+	return f, true, t.decode(e.Value, &f.Row)
+}
+
 func (t Table[Row]) scanRange(s Select) (storage.Range, error) {
 	if err := t.check(append(append([]string{}, s.Prefix...), s.After...), false); err != nil {
 		return storage.Range{}, err
