@@ -16,6 +16,7 @@ import (
 // Keeper is who keeps identities and images: a running server, asked over the
 // socket, or the store itself, opened by a command while no server runs.
 type Keeper interface {
+	Copied
 	// Call answers a question about identities as JSON: see [Call].
 	Call(ctx context.Context, name string, question []byte) (answer []byte, err error)
 	// Environment is what a client on this machine needs to use the server.

@@ -46,6 +46,7 @@ func (c *Clerk) answers() answers {
 	c.answerPasswords(all)
 	c.answerDecisions(all)
 	c.answerReadOnly(all)
+	c.answerBackups(all)
 	return all
 }
 

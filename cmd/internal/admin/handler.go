@@ -10,6 +10,7 @@ import (
 	"github.com/seed-78150930/berth/auth/policy"
 	"github.com/seed-78150930/berth/registry"
 	"github.com/seed-78150930/berth/registry/events"
+	"github.com/seed-78150930/berth/storage/backup"
 )
 
 // Handler answers on the socket for a server.
@@ -29,6 +30,9 @@ func Handler(s Server) http.Handler {
 		"DELETE /events/dead/{webhook}/{sequence}": onLetter(s.Drop),
 
 		"POST /lifecycle/test": h.testLifecycle,
+
+		"GET /backup/snapshot": h.snapshot,
+		"GET /backup/records":  h.records,
 	} {
 		mux.HandleFunc(pattern, answering(fn))
 	}
@@ -49,6 +53,8 @@ func answering(fn func(http.ResponseWriter, *http.Request) error) http.HandlerFu
 
 func statusOf(err error) int {
 	switch {
+	case errors.Is(err, backup.ErrNoRecords):
+		return http.StatusGone
 	case isAny(err, accounts.ErrNoKey, accounts.ErrNoUser, accounts.ErrNoGroup, accounts.ErrNoRole, accounts.ErrNoPolicy,
 		accounts.ErrNoProvider, accounts.ErrNoRobot, events.ErrNoLetter, events.ErrNoWebhook, ErrNoCall, errNoDenial):
 		return http.StatusNotFound

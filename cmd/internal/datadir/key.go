@@ -97,7 +97,7 @@ func (d *Dir) makeKey(name string) (Key, error) {
 			name, d.Index())
 	}
 	k := NewKey()
-	return k, privatefile.WriteDurably(name, fmt.Appendln(nil, k.id, base64.StdEncoding.EncodeToString(k.secret[:])))
+	return k, privatefile.WriteDurably(name, k.text())
 }
 
 func parseKey(text string) (Key, bool) {

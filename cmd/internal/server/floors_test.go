@@ -42,6 +42,7 @@ var floors = map[string]floor{
 	"storage/gate":        {level: 2},
 	"storage/journal":     {level: 2, sideways: []string{"storage/boltindex"}}, // in tests: a backend
 	"storage/storagetest": {level: 2},
+	"storage/backup":      {level: 2, sideways: []string{"storage/journal"}},
 	"auth":                {level: 2},
 	"auth/accounts":       {level: 2, sideways: []string{"auth"}},
 	"auth/oidc":           {level: 2, sideways: []string{"registry/remote"}},
@@ -74,6 +75,10 @@ var floors = map[string]floor{
 	"cmd/internal/admin":       {level: 6},
 	"cmd/internal/volume":      {level: 6},
 	"cmd/internal/shell":       {level: 6},
+	"cmd/internal/keybox":      {level: 6},
+	"cmd/internal/backups": {level: 6, sideways: []string{
+		"cmd/internal/admin", "cmd/internal/datadir", "cmd/internal/keybox", "cmd/internal/privatefile", "cmd/internal/server",
+	}},
 	"cmd/internal/certs":       {level: 6, sideways: []string{"cmd/internal/privatefile"}},
 
 	// Of logging in.
@@ -91,7 +96,7 @@ var floors = map[string]floor{
 	"cmd/berth": {level: 6, sideways: []string{
 		"cmd/internal/config", "cmd/internal/datadir", "cmd/internal/admin", "cmd/internal/shell", "cmd/internal/certs", "cmd/internal/server",
 		"cmd/internal/dockerconfig", "cmd/internal/logins", "cmd/internal/ecrlogin", "cmd/internal/kubelet",
-		"cmd/internal/doctor",
+		"cmd/internal/doctor", "cmd/internal/backups", "cmd/internal/bucket", "cmd/internal/keybox",
 	}},
 
 	// Beside the house: what no program links.
@@ -140,6 +145,7 @@ var outsiders = map[string]users{
 	"github.com/rogpeppe/go-internal/testscript": {tests: []string{"cmd/berth"}},
 	"golang.org/x/crypto/argon2":                 {code: []string{"auth/accounts"}},
 	"golang.org/x/crypto/acme":                   {code: []string{"cmd/internal/certs"}},
+	"filippo.io/age":                             {code: []string{"cmd/internal/keybox"}},
 	"golang.org/x/term":                          {code: []string{"cmd/berth"}},
 	"golang.org/x/time/rate":                     {code: []string{"auth/throttle"}},
 	"github.com/coreos/go-oidc/v3/oidc":          {code: []string{"auth/oidc"}},
