@@ -21,6 +21,8 @@ var version string
 const (
 	exitFailed = 1
 	exitUsage  = 2
+	// exitDamaged says that a backup was made and lacks what is damaged in the store.
+	exitDamaged = 3
 )
 
 func main() {
@@ -50,6 +52,9 @@ func report(err error, program string, w io.Writer) int {
 		return exitUsage
 	}
 	complain(w, program, err)
+	if errors.As(err, new(damagedError)) {
+		return exitDamaged
+	}
 	return exitFailed
 }
 
@@ -79,6 +84,7 @@ func newRoot() *cobra.Command {
 		newServe(), newEnv(), newLogin(), newLogout(),
 		newUser(), newGroup(), newRole(), newPolicy(), newProvider(), newKey(), newRobot(), newToken(), newExplain(),
 		newCA(), newStatus(), newReload(), newReadOnly(), newHealthcheck(), newEvents(), newAudit(), newLifecycle(), newDoctor(), newRebuild(), newVersion(),
+		newBackup(), newRestore(),
 	)
 	return root
 }

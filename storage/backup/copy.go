@@ -92,13 +92,16 @@ func (c *copying) one(ctx context.Context, content Content) error {
 		return err
 	default:
 		b.SHA256 = hex.EncodeToString(sum)
+		c.note(b, sum)
 	}
 	return c.enter(b, copied)
 }
 
 // there says whether the target has a blob already, and with which checksum.
 func (c *copying) there(ctx context.Context, content Content) (sum []byte, ok bool, err error) {
+	c.mu.Lock()
 	k, ok := c.have.blobs[content.Blob]
+	c.mu.Unlock()
 	if !ok || k.size != content.Size {
 		return nil, false, nil
 	}
@@ -115,6 +118,13 @@ func (c *copying) there(ctx context.Context, content Content) (sum []byte, ok bo
 		return nil, false, ctx.Err() // it is brought anew
 	}
 	return check.sum.Sum(nil), true, nil
+}
+
+// note has the inventory know what the target has now.
+func (c *copying) note(b Blob, sum []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.have.blobs[b.ID] = kept{size: b.Size, sum: [sha256.Size]byte(sum), sure: true}
 }
 
 // fits says whether a checksum may be that of bytes with a digest.
@@ -227,7 +237,8 @@ func (w *work) finish(ctx context.Context, m Manifest, of int, contents iter.Seq
 		return Report{}, err
 	}
 	defer f.Close()
-	w.report = Report{}
+	w.report = Report{Copied: w.report.Copied, CopiedBytes: w.report.CopiedBytes} // with those of an earlier step
+	m.Serial = w.have.serial()
 	s, err := newSealer(f, m, w.Sign)
 	if err != nil {
 		return Report{}, err
@@ -240,7 +251,11 @@ func (w *work) finish(ctx context.Context, m Manifest, of int, contents iter.Seq
 		return Report{}, err
 	}
 	w.report.Manifest, w.report.Total = m, s.total
-	return w.report, w.publish(ctx, m, f)
+	if err := w.publish(ctx, m, f); err != nil {
+		return Report{}, err
+	}
+	w.have.manifests = append(w.have.manifests, m)
+	return w.report, nil
 }
 
 // publish puts the manifest in its place, once all that it names is safe.

@@ -50,21 +50,26 @@ func List(ctx context.Context, t Target) ([]Listed, error) {
 	if err != nil {
 		return nil, err
 	}
-	list := []Listed{}
+	list, faulty := []Listed{}, []Listed{}
 	for _, id := range ids {
 		m, total, err := readManifest(ctx, t, id, nil, func(Blob) error { return nil })
 		switch {
 		case errors.Is(err, ErrDamaged) || errors.Is(err, ErrNewer):
-			list = append(list, Listed{Manifest: Manifest{ID: id}, Fault: err.Error()})
+			faulty = append(faulty, Listed{Manifest: Manifest{ID: id}, Fault: err.Error()})
 		case err != nil:
 			return nil, err
 		default:
 			list = append(list, Listed{Manifest: m, Total: total})
 		}
 	}
-	slices.SortStableFunc(list, func(a, b Listed) int {
-		return cmp.Or(cmp.Compare(a.ID[:len("20060102T150405Z")], b.ID[:len("20060102T150405Z")]), a.Time.Compare(b.Time), cmp.Compare(a.Number, b.Number))
-	})
+	slices.SortStableFunc(list, func(a, b Listed) int { return cmp.Compare(a.Serial, b.Serial) })
+	for _, f := range faulty { // where they stood is not known but for the times in the ids
+		at := len(list)
+		for at > 0 && list[at-1].ID > f.ID {
+			at--
+		}
+		list = slices.Insert(list, at, f)
+	}
 	return list, nil
 }
 

@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -60,7 +61,7 @@ func takeInventory(ctx context.Context, t Target) (*inventory, error) {
 			return nil, err
 		}
 	}
-	slices.SortStableFunc(have.manifests, func(a, b Manifest) int { return a.Time.Compare(b.Time) })
+	slices.SortStableFunc(have.manifests, func(a, b Manifest) int { return cmp.Compare(a.Serial, b.Serial) })
 	return have, nil
 }
 
@@ -89,6 +90,14 @@ func (have *inventory) read(ctx context.Context, t Target, id string) error {
 	}
 	have.manifests = append(have.manifests, m)
 	return nil
+}
+
+// serial is that of the next backup.
+func (have *inventory) serial() int {
+	if len(have.manifests) == 0 {
+		return 1
+	}
+	return have.manifests[len(have.manifests)-1].Serial + 1
 }
 
 // newest is the last backup of a history.

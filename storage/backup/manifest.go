@@ -25,6 +25,7 @@ import (
 type Manifest struct {
 	Format int    `json:"format"`
 	ID     string `json:"id"`
+	Serial int    `json:"serial"` // counts the backups of a target, whatever its clocks say
 	// Base is the backup that this one goes on from by records alone; "" for one with a
 	// snapshot of its own.
 	Base string    `json:"base,omitempty"`
@@ -39,8 +40,8 @@ type Manifest struct {
 	Lineage string `json:"lineage,omitempty"`
 	Number  uint64 `json:"number"` // of the last update in its state
 
-	Snapshot *Part `json:"snapshot,omitempty"`
-	Records  *Part `json:"records,omitempty"` // those after First-1, up to Number
+	Snapshot *Part  `json:"snapshot,omitempty"`
+	Records  *Part  `json:"records,omitempty"` // those after First-1, up to Number
 	First    uint64 `json:"first,omitempty"`
 	Secrets  *Part  `json:"secrets,omitempty"`
 }
@@ -256,7 +257,7 @@ func (m Manifest) check() error {
 		return fmt.Errorf("%w: it has format %d, by Berth %.40s; this one knows formats up to %d", ErrNewer, m.Format, m.Berth, Format)
 	case m.Format < 1:
 		return fmt.Errorf("%w: it has no format", ErrDamaged)
-	case (m.Snapshot == nil) == (m.Base == ""), m.Base != "" && m.Records == nil, CheckID(m.ID) != nil, m.Base != "" && CheckID(m.Base) != nil:
+	case m.Serial < 1, (m.Snapshot == nil) == (m.Base == ""), m.Base != "" && m.Records == nil, CheckID(m.ID) != nil, m.Base != "" && CheckID(m.Base) != nil:
 		return fmt.Errorf("%w: it is not that of a backup", ErrDamaged)
 	}
 	for _, p := range []*Part{m.Snapshot, m.Records, m.Secrets} {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/http"
@@ -44,6 +45,23 @@ func (s *scripted) Environment(context.Context) (admin.Environment, error) {
 func (s *scripted) Call(_ context.Context, name string, question []byte) ([]byte, error) {
 	s.asked = append(s.asked, name+" "+string(question))
 	return []byte(s.answer), s.err
+}
+
+func (s *scripted) Snapshot(_ context.Context, w io.Writer) error { return s.copied(w) }
+
+func (s *scripted) Records(_ context.Context, after, upTo uint64, w io.Writer) error {
+	s.asked = append(s.asked, fmt.Sprint("records after ", after, " up to ", upTo))
+	return s.copied(w)
+}
+
+// copied writes the answer, and then fails if it is to.
+func (s *scripted) copied(w io.Writer) error {
+	if s.answer != "" {
+		if _, err := io.WriteString(w, s.answer); err != nil {
+			return err
+		}
+	}
+	return s.err
 }
 
 func (s *scripted) Events(_ context.Context, after uint64, wait bool) (admin.EventPage, error) {

@@ -79,7 +79,7 @@ var floors = map[string]floor{
 	"cmd/internal/backups": {level: 6, sideways: []string{
 		"cmd/internal/admin", "cmd/internal/datadir", "cmd/internal/keybox", "cmd/internal/privatefile", "cmd/internal/server",
 	}},
-	"cmd/internal/certs":       {level: 6, sideways: []string{"cmd/internal/privatefile"}},
+	"cmd/internal/certs": {level: 6, sideways: []string{"cmd/internal/privatefile"}},
 
 	// Of logging in.
 	"cmd/internal/dockerconfig": {level: 6, sideways: []string{"cmd/internal/privatefile"}},
