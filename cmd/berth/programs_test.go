@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"filippo.io/age"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/seed-78150930/berth/auth/sigv4/sigv4test"
@@ -117,6 +118,15 @@ func private(ts *testscript.TestScript, _ bool, args []string) {
 		}
 		return err
 	}))
+}
+
+// agekey FILE VARIABLE writes a new private key of age to a file, and sets a variable to
+// its public key.
+func agekey(ts *testscript.TestScript, _ bool, args []string) {
+	key, err := age.GenerateX25519Identity()
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(key.String()+"\n"), 0o600))
+	ts.Setenv(args[1], key.Recipient().String())
 }
 
 // page NAME LANGUAGE [FILE] runs a page's blocks of shell, or writes its one block of

@@ -41,6 +41,7 @@ func TestScripts(t *testing.T) {
 			"exits":   exits,
 			"private": private,
 			"page":    page,
+			"agekey":  agekey,
 		},
 	})
 }

@@ -96,7 +96,7 @@ func (c *Client) stream(ctx context.Context, path string, w io.Writer) error {
 	defer resp.Body.Close()
 	switch {
 	case resp.StatusCode == http.StatusGone:
-		return fmt.Errorf("%w: %w", backup.ErrNoRecords, refusal(resp))
+		return noRecords{refusal(resp)}
 	case resp.StatusCode >= http.StatusBadRequest:
 		return refusal(resp)
 	}
@@ -111,6 +111,11 @@ func (c *Client) stream(ctx context.Context, path string, w io.Writer) error {
 	}
 	return nil
 }
+
+// noRecords is a server's refusal that is backup.ErrNoRecords.
+type noRecords struct{ error }
+
+func (noRecords) Is(target error) bool { return target == backup.ErrNoRecords }
 
 func (h handler) snapshot(w http.ResponseWriter, r *http.Request) error {
 	return streaming(w, func(out io.Writer) error { return h.Snapshot(r.Context(), out) })

@@ -66,7 +66,10 @@ func (l Lock) Seal(files Files) ([]byte, error) {
 	if _, err := w.Write(text); err != nil {
 		return nil, fmt.Errorf("encrypt keys: %w", err)
 	}
-	return box.Bytes(), w.Close()
+	if err := w.Close(); err != nil {
+		return nil, fmt.Errorf("encrypt keys: %w", err)
+	}
+	return box.Bytes(), nil
 }
 
 // Opener is what a box is opened with.

@@ -145,7 +145,7 @@ var outsiders = map[string]users{
 	"github.com/rogpeppe/go-internal/testscript": {tests: []string{"cmd/berth"}},
 	"golang.org/x/crypto/argon2":                 {code: []string{"auth/accounts"}},
 	"golang.org/x/crypto/acme":                   {code: []string{"cmd/internal/certs"}},
-	"filippo.io/age":                             {code: []string{"cmd/internal/keybox"}},
+	"filippo.io/age":                             {code: []string{"cmd/internal/keybox"}, tests: []string{"cmd/berth"}},
 	"golang.org/x/term":                          {code: []string{"cmd/berth"}},
 	"golang.org/x/time/rate":                     {code: []string{"auth/throttle"}},
 	"github.com/coreos/go-oidc/v3/oidc":          {code: []string{"auth/oidc"}},
