@@ -131,7 +131,7 @@ func (o Order) write(ctx context.Context, b *backup.Backup, key datadir.Key, tls
 
 // fill writes rows and layers.
 func (o Order) fill(ctx context.Context, b *backup.Backup, dir *datadir.Dir, res *Result) (err error) {
-	r, err := server.OpenRebuilt(dir)
+	r, err := server.OpenRefilled(dir)
 	if err != nil {
 		return err
 	}

@@ -107,14 +107,14 @@ func Contents(e storage.Entry) (backup.Content, bool, error) {
 	return backup.Content(c), ok, err
 }
 
-// Rebuilt is an empty data folder that is being filled.
-type Rebuilt struct {
+// Refilled is an empty data folder that is being filled.
+type Refilled struct {
 	Index storage.Index
 	Blobs storage.Blobs
 }
 
-// OpenRebuilt opens the empty store of a data folder that datadir.Lay made.
-func OpenRebuilt(dir *datadir.Dir) (*Rebuilt, error) {
+// OpenRefilled opens the empty store of a data folder that datadir.Lay made.
+func OpenRefilled(dir *datadir.Dir) (*Refilled, error) {
 	index, err := boltindex.Open(dir.Index(), boltindex.Options{})
 	if err != nil {
 		return nil, err
@@ -123,11 +123,11 @@ func OpenRebuilt(dir *datadir.Dir) (*Rebuilt, error) {
 	if err != nil {
 		return nil, errors.Join(err, index.Close())
 	}
-	return &Rebuilt{index, blobs}, nil
+	return &Refilled{index, blobs}, nil
 }
 
 // Settle makes what was filled in one to start a server with.
-func (r *Rebuilt) Settle(ctx context.Context) error { return registry.Settle(ctx, r.Index) }
+func (r *Refilled) Settle(ctx context.Context) error { return registry.Settle(ctx, r.Index) }
 
 // Close closes the index.
-func (r *Rebuilt) Close() error { return r.Index.Close() }
+func (r *Refilled) Close() error { return r.Index.Close() }
