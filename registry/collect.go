@@ -68,7 +68,8 @@ func (c *Collected) add(d Collected) {
 // Collect goes on with the pass that was broken off, or makes a new one, and returns at
 // its end, or soon after that of ctx: then the next call goes on. Two calls run one after the other.
 func (s *Service) Collect(ctx context.Context) error {
-	_, err := s.collectFrom(ctx, func(tx storage.Tx) (collectionRow, error) {
+	rate := func() int { return s.live.Load().GCRate }
+	_, err := s.collectFrom(ctx, rate, func(tx storage.Tx) (collectionRow, error) {
 		pass, err := collections.Get(tx, passUnderWay)
 		if errors.Is(err, storage.ErrNotFound) {
 			return s.newPass(), nil
@@ -79,9 +80,10 @@ func (s *Service) Collect(ctx context.Context) error {
 }
 
 // CollectNow makes a whole pass from its beginning and says what it did: what was
-// free to go when it was called is gone when it returns.
-func (s *Service) CollectNow(ctx context.Context) (Collected, error) {
-	return s.collectFrom(ctx, func(storage.Tx) (collectionRow, error) { return s.newPass(), nil })
+// free to go when it was called is gone when it returns. It looks at rate rows and
+// blobs a second, as many as it can if that is zero.
+func (s *Service) CollectNow(ctx context.Context, rate int) (Collected, error) {
+	return s.collectFrom(ctx, func() int { return rate }, func(storage.Tx) (collectionRow, error) { return s.newPass(), nil })
 }
 
 func (s *Service) newPass() collectionRow {
@@ -89,7 +91,7 @@ func (s *Service) newPass() collectionRow {
 }
 
 // collectFrom makes a pass from where begin says.
-func (s *Service) collectFrom(ctx context.Context, begin func(storage.Tx) (collectionRow, error)) (Collected, error) {
+func (s *Service) collectFrom(ctx context.Context, rate func() int, begin func(storage.Tx) (collectionRow, error)) (Collected, error) {
 	select {
 	case s.collection.turn <- struct{}{}:
 		defer func() { <-s.collection.turn }()
@@ -97,7 +99,7 @@ func (s *Service) collectFrom(ctx context.Context, begin func(storage.Tx) (colle
 		return Collected{}, ctx.Err()
 	}
 	ctx = storage.UseReserve(ctx) // it makes room
-	p := &pass{Service: s, pace: pace{rate: func() int { return s.live.Load().GCRate }}}
+	p := &pass{Service: s, pace: pace{rate: rate}}
 	err := s.update(ctx, func(tx storage.Tx) (err error) {
 		if p.row, err = begin(tx); err != nil {
 			return err

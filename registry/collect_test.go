@@ -25,7 +25,7 @@ import (
 // collect makes a whole pass, whose counts are returned without their times.
 func collect(t testing.TB, s *registry.Service) registry.Collected {
 	t.Helper()
-	done, err := s.CollectNow(t.Context())
+	done, err := s.CollectNow(t.Context(), 0)
 	must(t, err)
 	if done.EndedAt.Before(done.StartedAt) {
 		t.Errorf("a pass from %v to %v", done.StartedAt, done.EndedAt)
@@ -199,7 +199,7 @@ func TestCollectionIsPaced(t *testing.T) {
 		n := create(t, s, "team/app")
 		addLayers(t, s, n, 1_200)
 		began := time.Now()
-		collect(t, s)
+		must(t, s.Collect(t.Context()))
 		if took := time.Since(began); took < 12*time.Second || took > 13*time.Second {
 			t.Errorf("1,200 rows at 100 a second took %v", took)
 		}
@@ -227,7 +227,7 @@ func TestPassesTakeTurns(t *testing.T) {
 		}
 		ended, cancel := context.WithCancel(t.Context())
 		cancel()
-		if _, err := s.CollectNow(ended); !errors.Is(err, context.Canceled) {
+		if _, err := s.CollectNow(ended, 0); !errors.Is(err, context.Canceled) {
 			t.Errorf("a pass that nobody waits for: %v", err)
 		}
 	})

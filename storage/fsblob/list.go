@@ -49,7 +49,11 @@ func (s *Store) openPath(id string) string { return s.path(id) + openSuffix }
 // meanwhile is shown.
 func (s *Store) List(ctx context.Context, after string) iter.Seq2[storage.BlobInfo, error] {
 	return func(yield func(storage.BlobInfo, error) bool) {
-		for n := range folders {
+		first := 0
+		if after != "" {
+			first = folderOf(after)
+		}
+		for n := first; n < folders; n++ {
 			ids, err := s.ids(ctx, n, after)
 			if err != nil {
 				yield(storage.BlobInfo{}, err)

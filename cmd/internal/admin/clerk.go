@@ -47,6 +47,7 @@ func (c *Clerk) answers() answers {
 	c.answerDecisions(all)
 	c.answerReadOnly(all)
 	c.answerBackups(all)
+	c.answerGC(all)
 	return all
 }
 

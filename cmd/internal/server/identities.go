@@ -42,10 +42,20 @@ func (k *Keeper) judge(ctx context.Context) (admin.Judge, error) {
 	return admin.Judge{Access: a, Registry: r}, err
 }
 
-func (k *Keeper) registry(ctx context.Context) (*registry.Service, error) {
-	o := registryOptions(k.config)
-	o.Index, o.Blobs = k.store.index, k.store.blobs
-	return registry.New(ctx, o)
+// registry is the registry over the store, opened for the first command that needs it:
+// what one asks of it another may ask about.
+func (k *Keeper) registry(ctx context.Context) (s *registry.Service, err error) {
+	k.opening.Lock()
+	defer k.opening.Unlock()
+	if k.domain == nil {
+		o := registryOptions(k.config)
+		o.Index, o.Blobs = k.store.index, k.store.blobs
+		if s, err = registry.New(ctx, o); err != nil {
+			return nil, err
+		}
+		k.domain = s
+	}
+	return k.domain, nil
 }
 
 // Call implements admin.Keeper. What was asked is logged by its name alone: there may

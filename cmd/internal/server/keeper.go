@@ -8,12 +8,14 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"sync"
 
 	"github.com/seed-78150930/berth/auth/accounts"
 	"github.com/seed-78150930/berth/cmd/internal/admin"
 	"github.com/seed-78150930/berth/cmd/internal/certs"
 	"github.com/seed-78150930/berth/cmd/internal/config"
 	"github.com/seed-78150930/berth/cmd/internal/datadir"
+	"github.com/seed-78150930/berth/registry"
 	"github.com/seed-78150930/berth/registry/endpoint"
 )
 
@@ -24,6 +26,9 @@ type Keeper struct {
 	store    *store
 	accounts *accounts.Store
 	ports    []config.Port // that a server of it has or would have
+
+	opening sync.Mutex
+	domain  *registry.Service // once a command has asked for it
 }
 
 // OpenKeeper opens the store of a server that does not run. The error is
@@ -61,7 +66,7 @@ func newKeeper(ctx context.Context, c *config.Config, s *store) (*Keeper, error)
 	if err != nil {
 		return nil, errors.Join(err, s.close())
 	}
-	return &Keeper{c, s, store, c.Ports()}, nil
+	return &Keeper{config: c, store: s, accounts: store, ports: c.Ports()}, nil
 }
 
 // Close lets go of the store.
