@@ -19,6 +19,24 @@ import (
 
 func TestMain(m *testing.M) { testscript.Main(m, programs) }
 
+// TestScriptsGoOn finds scripts that end at a word of testscript's own, which is a
+// success and skips the rest: halt is what stops the server.
+func TestScriptsGoOn(t *testing.T) {
+	scripts, err := filepath.Glob("testdata/script/*.txtar")
+	if err != nil || len(scripts) == 0 {
+		t.Fatalf("%d scripts, %v", len(scripts), err)
+	}
+	for _, name := range scripts {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(text), "\nstop\n") {
+			t.Errorf("%s ends at stop; halt stops the server", name)
+		}
+	}
+}
+
 // TestScripts plays the scripts in testdata/script. Beside testscript's own
 // commands they have those of running.
 func TestScripts(t *testing.T) {
@@ -35,7 +53,7 @@ func TestScripts(t *testing.T) {
 				ts.Check(of(ts).cmd.Process.Signal(signals[args[0]]))
 			},
 			"ends":    func(ts *testscript.TestScript, _ bool, args []string) { of(ts).ends(ts, args[0]) },
-			"stop":    func(ts *testscript.TestScript, _ bool, _ []string) { of(ts).stop(ts) },
+			"halt":    func(ts *testscript.TestScript, _ bool, _ []string) { of(ts).halt(ts) },
 			"hold":    func(ts *testscript.TestScript, _ bool, _ []string) { of(ts).hold(ts) },
 			"logged":  func(ts *testscript.TestScript, _ bool, args []string) { of(ts).logged(ts, args[0]) },
 			"exits":   exits,
@@ -159,8 +177,8 @@ func (r *running) end() {
 	<-r.ended
 }
 
-// stop asks the server to end, and it must end well.
-func (r *running) stop(ts *testscript.TestScript) {
+// halt asks the server to end, and it must end well.
+func (r *running) halt(ts *testscript.TestScript) {
 	ts.Check(r.cmd.Process.Signal(syscall.SIGTERM))
 	r.ends(ts, "0")
 }
