@@ -50,7 +50,7 @@ func (s *Store) openPath(id string) string { return s.path(id) + openSuffix }
 func (s *Store) List(ctx context.Context, after string) iter.Seq2[storage.BlobInfo, error] {
 	return func(yield func(storage.BlobInfo, error) bool) {
 		first := 0
-		if after != "" {
+		if storage.CheckID(after) == nil { // what is no id may stand anywhere
 			first = folderOf(after)
 		}
 		for n := first; n < folders; n++ {
