@@ -151,9 +151,19 @@ func bytesOf(n uint64) string {
 func (d *Disk) Room(more int64) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if time.Since(d.at) > measurePause {
+	fresh := time.Since(d.at) > measurePause
+	if fresh {
 		d.look()
 	}
+	err := d.room(more)
+	if err != nil && !fresh { // perhaps there is by now
+		d.look()
+		err = d.room(more)
+	}
+	return err
+}
+
+func (d *Disk) room(more int64) error {
 	if d.err != nil { // of that the gate says more
 		return nil
 	}

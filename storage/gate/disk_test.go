@@ -113,8 +113,12 @@ func TestRoom(t *testing.T) {
 			t.Errorf("room for %d: %v", n, err)
 		}
 	}
-	if v.measured != 1 {
+	if v.measured != 3 { // at the start, and before each refusal
 		t.Errorf("measured %d times at once", v.measured)
+	}
+	v.space.Free = 2000
+	if err := meter.Room(t.Context(), 801); err != nil {
+		t.Errorf("room that was made meanwhile: %v", err)
 	}
 	if g.Err() != nil {
 		t.Errorf("a large question shut the gate: %v", g.Err())

@@ -47,6 +47,9 @@ func acquire(dir string) (*os.File, error) {
 	if err == nil {
 		err = writeOwner(f)
 	}
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		err = nil // the lock holds all the same, and a full disk is no reason not to serve what is there
+	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("lock data folder %s: %w", dir, err), f.Close())
 	}
