@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/seed-78150930/berth/storage"
+	"github.com/seed-78150930/berth/storage/failpoint"
 	"github.com/seed-78150930/berth/storage/table"
 )
 
@@ -185,6 +186,7 @@ func (p *pass) layers(ctx context.Context) error {
 			if err := p.letGoOf(ctx, page.free, &d); err != nil {
 				return err
 			}
+			failpoint.Hit(failpoint.LayersLetGo)
 		}
 		if d.Contents > 0 { // so that few of them wait at a time
 			if err := p.deleteCondemned(ctx); err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/seed-78150930/berth/registry/digest"
 	"github.com/seed-78150930/berth/storage"
+	"github.com/seed-78150930/berth/storage/failpoint"
 )
 
 // purgeBatch is how many images go for good in a transaction. Each may use many
@@ -66,6 +67,7 @@ func (s *Service) purgeAll(ctx context.Context, page []trashEntry) (gone TrashSi
 		}
 		return nil
 	})
+	failpoint.Hit(failpoint.TrashPurged)
 	if err == nil || len(page) == 1 {
 		return gone, err
 	}

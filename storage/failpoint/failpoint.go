@@ -43,6 +43,8 @@ const (
 	UploadKept         Point = "registry: upload kept as content"
 	CondemnedFound     Point = "registry: about to delete condemned bytes"
 	CondemnedDeleted   Point = "registry: condemned bytes deleted"
+	LayersLetGo        Point = "registry: collection let go of layers"
+	TrashPurged        Point = "registry: trash purged"
 	DroppedFound       Point = "registry: about to clear a deleted repository"
 
 	DraftSynced  Point = "privatefile: draft synced"
@@ -56,7 +58,7 @@ func All() []Point {
 		BlobMade, BlobCut, BlobWritten, BlobSynced, BlobNamed, BlobSealed, BlobDeleted, FoldersMade, FoldersNamed,
 		IndexMade, IndexSynced, IndexRenamed, IndexNamed, IndexCommit, IndexCommitted,
 		SegmentMade, SegmentNamed, RecordsWritten, RecordsSynced, SnapshotSynced, SnapshotRenamed, SnapshotNamed, JournalTrimmed,
-		UploadAppended, UploadCheckpointed, UploadSealed, UploadKept, CondemnedFound, CondemnedDeleted, DroppedFound,
+		UploadAppended, UploadCheckpointed, UploadSealed, UploadKept, CondemnedFound, CondemnedDeleted, DroppedFound, LayersLetGo, TrashPurged,
 		DraftSynced, DraftRenamed, DraftNamed,
 	}
 }

@@ -1,8 +1,10 @@
 package life
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -57,10 +59,25 @@ func (c *client) step() {
 	case n < 77 && repo == repositories[0]:
 		defer c.beginDrop(repo)()
 		c.ask(in, drop)
-	case n < 83:
+	case n < 81:
 		c.ask(in, create)
+	case n < 84:
+		c.sweep()
 	default:
 		c.goOn()
+	}
+}
+
+// sweep has the server clean up, as it does by itself from time to time. What it lets
+// go of nobody asks for.
+func (c *client) sweep() {
+	if c.service == nil { // it is another process
+		return
+	}
+	_, err := c.service.CollectNow(context.Background())
+	err = errors.Join(err, c.service.SweepTrash(context.Background()))
+	if err != nil && !c.failing && !c.gone() {
+		c.fault(fmt.Sprintf("a collection failed: %v", err))
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sort"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -49,6 +50,7 @@ type Report struct {
 	Deaths     map[string]int
 	Hit        map[failpoint.Point]int
 	Failed     int // syncs that were made to fail
+	Refused    int // stores that were asked for a write after that, and refused it
 	Losses     []string
 }
 
@@ -59,6 +61,7 @@ func (r *Report) Add(o Report) {
 	r.Calls += o.Calls
 	r.Operations += o.Operations
 	r.Failed += o.Failed
+	r.Refused += o.Refused
 	for what, n := range o.Deaths {
 		r.Deaths[what] += n
 	}
@@ -82,6 +85,7 @@ type history struct {
 	random *rand.Rand
 	disk   *power.Disk
 	root   string
+	way    way
 
 	faults sync.Mutex
 }
@@ -94,7 +98,8 @@ func Play(o Options) (Report, error) {
 		Options: o, Report: NewReport(), u: u, ledger: newLedger(u),
 		random: rand.New(rand.NewPCG(o.Seed, 0)),
 	}
-	h.Histories = 1
+	h.Histories, h.way = 1, ways[h.random.IntN(len(ways))]
+	h.loose = h.way.loose
 	defer os.RemoveAll(filepath.Join(o.Dir, "lives"))
 	for n := range o.Lives {
 		if err := h.live(n); err != nil {
@@ -209,10 +214,10 @@ func (f *fate) hit(p failpoint.Point, off func()) {
 }
 
 // fail is asked at each sync.
-func (f *fate) fail(kind power.Sync, _ string) error {
+func (f *fate) fail(kind power.Sync, path string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if !f.armed || kind != f.fails {
+	if !f.armed || kind != f.fails || strings.Contains(path, "journal") { // which is not what is acknowledged by
 		return nil
 	}
 	if f.nth--; f.nth != 0 {
@@ -242,7 +247,7 @@ func (h *history) live(n int) error {
 	if f.early {
 		f.arm()
 	}
-	w, err := open(h.disk, h.root)
+	w, err := open(h.disk, h.root, h.way)
 	switch {
 	case err != nil && !h.disk.Gone() && f.failed == 0:
 		h.lose("life %d: the server does not start: %v", n, err)
@@ -253,6 +258,7 @@ func (h *history) live(n int) error {
 		}
 		f.arm()
 		h.clients(w, n, f)
+		h.refuses(w, f)
 	}
 	h.disk.Off()
 	if w != nil && err == nil {
@@ -261,6 +267,23 @@ func (h *history) live(n int) error {
 	h.endLife()
 	h.count(f)
 	return nil
+}
+
+// refuses looks whether a store of which a sync failed takes writes all the same.
+func (h *history) refuses(w *world, f *fate) {
+	f.mu.Lock()
+	failed := f.failed
+	f.mu.Unlock()
+	if failed == 0 || h.disk.Gone() {
+		return
+	}
+	said := w.call("CreateRepository", members{"repositoryName": "after-the-failure"}, nil)
+	if said == "" && !h.disk.Gone() {
+		h.lose("a sync of the %s failed, and the store takes writes", f.fails)
+	}
+	if !h.disk.Gone() {
+		h.Refused++
+	}
 }
 
 func (h *history) count(f *fate) {

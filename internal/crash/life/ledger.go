@@ -23,6 +23,7 @@ type ledger struct {
 	dropping map[string]int
 	bytes    map[string][]byte // of layers, by digest
 	ups      []*upload
+	loose    bool // layers that no image needs are not to be there
 }
 
 // upload is one that was begun. Several clients may go on with it.
@@ -103,7 +104,7 @@ func (l *ledger) since(repo string) int64 {
 func (l *ledger) keep(repo, digest string, since int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.drops[repo] == since {
+	if l.drops[repo] == since && !l.loose {
 		l.blobs[repo+" "+digest] = true
 	}
 }

@@ -37,6 +37,23 @@ const (
 
 var key = sigv4test.Key{ID: "AKIACRASH", Secret: "the secret of crashes", Region: region, Service: "ecr"}
 
+// way is how a store is set up in a history.
+type way struct {
+	name         string
+	trash, grace time.Duration
+	// loose says that layers are let go of, or out of sight, when no image needs them:
+	// then those of images alone are to be there.
+	loose bool
+}
+
+var ways = []way{
+	{name: "no trash", grace: time.Hour},
+	{name: "no trash", grace: time.Hour},
+	{name: "trash", trash: 7 * 24 * time.Hour, grace: time.Hour, loose: true},
+	{name: "no trash, no grace", loose: true},
+	{name: "a short trash, no grace", trash: 20 * time.Millisecond, loose: true},
+}
+
 // world is a whole server over a folder, without a network: both doors, the domain
 // and what it does by itself, the index and the blobs.
 type world struct {
@@ -51,16 +68,16 @@ type world struct {
 
 // open starts a world over the files of a disk. It is to be closed, also if the
 // power goes.
-func open(files disk.FS, root string) (*world, error) {
+func open(files disk.FS, root string, way way) (*world, error) {
 	w := &world{stop: func() {}}
-	if err := w.open(files, root); err != nil {
+	if err := w.open(files, root, way); err != nil {
 		return nil, errors.Join(err, w.close())
 	}
 	w.run()
 	return w, nil
 }
 
-func (w *world) open(files disk.FS, root string) error {
+func (w *world) open(files disk.FS, root string, way way) error {
 	index, err := boltindex.Open(filepath.Join(root, "index.db"), boltindex.Options{Disk: files})
 	if err != nil {
 		return err
@@ -81,6 +98,7 @@ func (w *world) open(files disk.FS, root string) error {
 	w.index, w.blobs = w.gate.Index(w.index), w.gate.Blobs(blobs)
 	w.service, err = registry.New(context.Background(), registry.Options{
 		Index: w.index, Blobs: w.blobs, Limits: registry.Limits{SmallestPart: 1}, PullTimeFlush: time.Second,
+		TrashWindow: way.trash, GCGrace: way.grace,
 	})
 	if err != nil {
 		return err
