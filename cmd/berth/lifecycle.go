@@ -165,6 +165,8 @@ func stay(kept string) string {
 		return "; it stays as long as an index names it"
 	case string(lifecycle.ByKeepRule):
 		return "; a keep rule names one of its tags"
+	case string(lifecycle.Protected):
+		return "; the configuration protects it from deletion"
 	}
 	return "; " + kept
 }

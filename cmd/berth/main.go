@@ -83,7 +83,7 @@ func newRoot() *cobra.Command {
 	root.AddCommand(
 		newServe(), newEnv(), newLogin(), newLogout(),
 		newUser(), newGroup(), newRole(), newPolicy(), newProvider(), newKey(), newRobot(), newToken(), newExplain(),
-		newCA(), newStatus(), newReload(), newReadOnly(), newHealthcheck(), newEvents(), newAudit(), newLifecycle(), newGC(), newDoctor(), newRebuild(), newVersion(),
+		newCA(), newStatus(), newReload(), newReadOnly(), newHealthcheck(), newEvents(), newAudit(), newLifecycle(), newTrash(), newGC(), newDoctor(), newRebuild(), newVersion(),
 		newBackup(), newRestore(),
 	)
 	return root

@@ -45,6 +45,7 @@ func (c *Clerk) answers() answers {
 	c.answerRobots(all)
 	c.answerPasswords(all)
 	c.answerDecisions(all)
+	c.answerTrash(all)
 	c.answerReadOnly(all)
 	c.answerBackups(all)
 	c.answerGC(all)

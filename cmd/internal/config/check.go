@@ -16,7 +16,7 @@ import (
 var checks = []struct {
 	key   string
 	check func(*Config) error
-}{{"listen", checkListen}, {"data", checkData}, {"account", checkAccount}, {"region", checkRegion}, {"rate-limits", checkRates}, {"metrics.listen", checkMetrics}}
+}{{"listen", checkListen}, {"data", checkData}, {"account", checkAccount}, {"region", checkRegion}, {"rate-limits", checkRates}, {"protected", checkProtected}, {"metrics.listen", checkMetrics}}
 
 // check looks at settings that a type alone does not settle.
 func (l *loader) check() {
@@ -141,6 +141,20 @@ func checkRegion(c *Config) error {
 		return nil
 	}
 	return fmt.Errorf("%.40q is none of the regions that exist here%s", c.Region, mean(nearest(c.Region, all)))
+}
+
+func checkProtected(c *Config) error {
+	for i, p := range c.Protected {
+		switch {
+		case len(p.Repositories) == 0 || slices.Contains(p.Repositories, ""):
+			return fmt.Errorf(`protected[%d]: a pattern of repositories is empty; "*" means all`, i)
+		case slices.Contains(p.Tags, ""):
+			return fmt.Errorf(`protected[%d]: a pattern of tags is empty; "*" means all`, i)
+		case p.Account != "" && !isAccount(p.Account):
+			return fmt.Errorf("protected[%d]: %.40q is not twelve digits such as 000000000000", i, p.Account)
+		}
+	}
+	return nil
 }
 
 func checkRates(c *Config) error {

@@ -73,6 +73,9 @@ type Config struct {
 	LifecycleInterval   time.Duration `key:"lifecycle-interval" default:"1h" help:"time between two runs of a repository's lifecycle policy"`
 	LifecycleExtensions bool          `key:"lifecycle-extensions" default:"false" help:"take lifecycle policies with Berth's own key, which ECR refuses"`
 
+	TrashWindow time.Duration `key:"trash-window" default:"168h" zero:"yes" help:"how long what was deleted lies in the trash, from where it can be brought back; 0s lets it go at once"`
+	Protected   []Protection  `key:"protected" help:"repositories, or tags of them, that are not to be deleted"`
+
 	GCGrace    time.Duration `key:"gc-grace" default:"1h" zero:"yes" help:"how long a layer that no image uses stays after its upload"`
 	GCInterval time.Duration `key:"gc-interval" default:"1h" zero:"yes" help:"time from the begin of one collection to that of the next; 0s leaves it to berth gc run"`
 	GCRate     int           `key:"gc-rate" default:"10000" zero:"yes" help:"rows and blobs that a collection looks at in a second; 0 means as many as it can"`
@@ -126,6 +129,14 @@ type Limits struct {
 
 	Head        Size `key:"head" default:"1MiB" restart:"yes" help:"largest head of a request"`
 	Connections int  `key:"connections" default:"10000" help:"open connections; beyond them the ones that idled longest are closed"`
+}
+
+// Protection keeps repositories, or images by their tags, from deletion.
+type Protection struct {
+	Repositories []string `key:"repositories" needed:"[team/*]" help:"patterns of repositories' names, * for any run of characters"`
+	Tags         []string `key:"tags" help:"patterns of tags; none means all that the repository has"`
+	Account      string   `key:"account" default:"" help:"account of the registry; none means all"`
+	Region       string   `key:"region" default:"" help:"region of the registry; none means all"`
 }
 
 // Timeouts bound the phases of a connection.

@@ -49,7 +49,7 @@ func TestDefaults(t *testing.T) {
 		Compat: "oci", TLS: config.TLS{Auto: "off"}, SparseIndexes: "refuse",
 		CreateOnPush: "template", RepositoryURI: "request", UploadExpiry: 24 * time.Hour, EventRetention: 7 * 24 * time.Hour,
 		RestoreTime: time.Minute, PullTimeFlush: time.Minute, LifecycleInterval: time.Hour,
-		GCGrace: time.Hour, GCInterval: time.Hour, GCRate: 10_000,
+		TrashWindow: 168 * time.Hour, GCGrace: time.Hour, GCInterval: time.Hour, GCRate: 10_000,
 		DiskLow: "5%", DiskStop: "1%", Rebuild: "off",
 		Login: config.Login{Keys: true, People: true, Robots: true},
 		Audit: config.Audit{MaxSize: 64 << 20, MaxAge: 720 * time.Hour, Keep: 16},

@@ -31,6 +31,9 @@ func (f *yamlFile) entries(s Setting, n *yaml.Node) {
 // example is the members that an entry needs.
 func example(t reflect.Type) string {
 	for _, s := range walk(t, "", nil) {
+		if s.needed != "" && s.isList() {
+			return s.Key + ": " + s.needed
+		}
 		if s.needed != "" {
 			return fmt.Sprintf("%s: %q", s.Key, s.needed)
 		}

@@ -39,6 +39,9 @@ func (s *Server) openJobs() (*jobs.Runner, error) {
 		Name: "forget registry passwords that have ended", Every: func() time.Duration { return passwordSweep }, Run: s.keeper.accounts.SweepPasswords,
 	})
 	r.Add(jobs.Job{
+		Name: "trash", Every: func() time.Duration { return jobPause }, Ready: s.registry.TrashDue, Run: s.registry.SweepTrash,
+	})
+	r.Add(jobs.Job{
 		Name: "collection", Every: func() time.Duration { return s.config.Load().GCInterval }, Run: s.registry.Collect,
 	})
 	return r, nil

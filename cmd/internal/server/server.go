@@ -268,8 +268,16 @@ func registryOptions(c *config.Config) registry.Options {
 		UploadExpiry: c.UploadExpiry, GCGrace: c.GCGrace, GCRate: c.GCRate, EventRetention: c.EventRetention, ReadEvents: c.Events.Reads,
 		RestoreTime: c.RestoreTime, PullTimeFlush: c.PullTimeFlush,
 		LifecycleInterval: c.LifecycleInterval, LifecycleExtensions: c.LifecycleExtensions,
+		TrashWindow: c.TrashWindow, Protected: protections(c.Protected),
 		Limits: limits(c.Limits), Regions: c.Regions,
 	}
+}
+
+func protections(list []config.Protection) (all []registry.Protection) {
+	for _, p := range list {
+		all = append(all, registry.Protection{Account: p.Account, Region: p.Region, Repositories: p.Repositories, Tags: p.Tags})
+	}
+	return all
 }
 
 func limits(l config.Limits) registry.Limits {
