@@ -58,7 +58,7 @@ var attacks = map[string]func(*world){
 }
 
 func TestAttacks(t *testing.T) {
-	w := newWorld(t, map[string]string{"login.bearer": "true", "hosts-strict": "true", "limits.login-failures": "100000", "pull-time-flush": "24h"})
+	w := newWorld(t, map[string]string{"login.bearer": "true", "hosts-strict": "true", "limits.login-failures": "100000", "pull-time-flush": "24h", "trash-window": "0s"})
 	for name, attack := range attacks {
 		t.Run(name, func(t *testing.T) {
 			w.TB = t

@@ -41,8 +41,8 @@ func TestLifecyclePoliciesRun(t *testing.T) {
 		return strings.Count(answer, "imageDigest") == 1 && strings.Contains(answer, "v3")
 	})
 	st, err := h.Status(t.Context())
-	if err != nil || !st.Ready || len(st.Jobs) != 3 {
-		t.Fatalf("status %+v, %v; want three jobs", st, err)
+	if err != nil || !st.Ready || len(st.Jobs) < 4 {
+		t.Fatalf("status %+v, %v; want four jobs at least", st, err)
 	}
 	for _, j := range st.Jobs {
 		if j.Error != "" || j.Started.IsZero() {
