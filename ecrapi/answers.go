@@ -43,6 +43,8 @@ var exceptions = map[registry.Code]shape.Exception{
 	registry.ExclusionNotFound:        shape.ExclusionNotFoundException,
 	registry.ExclusionExists:          shape.ExclusionAlreadyExistsException,
 	registry.TooManyExclusions:        shape.LimitExceededException,
+	registry.LayerDamaged:             shape.ServerException,
+	registry.ImageDamaged:             shape.ServerException,
 	registry.LayerArchived:            shape.LayerInaccessibleException,
 	registry.StorageClassUnchangeable: shape.ImageStorageClassUpdateNotSupportedException,
 	registry.ImageNotFound:            shape.ImageNotFoundException,

@@ -61,6 +61,9 @@ func (a *API) checkLayer(ctx context.Context, c *call, s string, d digest.Digest
 	if registry.CodeOf(err) == registry.LayerNotFound {
 		return absent, nil
 	}
+	if err == nil && layer.Damaged { // who sends it again heals it
+		return absent, nil
+	}
 	there := shape.LayerAvailabilityAvailable
 	if layer.Archived {
 		there = shape.LayerAvailabilityArchived
@@ -149,11 +152,11 @@ func (a *API) completeLayerUpload(ctx context.Context, c *call, in *shape.Comple
 // for success.
 func (a *API) completedBefore(ctx context.Context, c *call, digests []digest.Digest, gone error) error {
 	for _, d := range digests {
-		_, err := a.registry.Layer(ctx, c.repo, d)
-		if err == nil {
+		layer, err := a.registry.Layer(ctx, c.repo, d)
+		if err == nil && !layer.Damaged {
 			return layerExists(c, d)
 		}
-		if registry.CodeOf(err) != registry.LayerNotFound {
+		if err != nil && registry.CodeOf(err) != registry.LayerNotFound {
 			return err
 		}
 	}

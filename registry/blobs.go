@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,13 +17,16 @@ type Layer struct {
 	Digest digest.Digest
 	Size   int64
 	// MediaType is what an image that uses the layer calls it; "" if none does.
-	// OpenLayer and FinishUpload leave it, Referenced and Archived out.
+	// OpenLayer and FinishUpload leave it, Referenced, Archived and Damaged out.
 	MediaType string
 	// Referenced says that a stored image uses the layer.
 	Referenced bool
 	// Archived says that all images that use the layer are archived or on their
 	// way back.
 	Archived bool
+	// Damaged says that the bytes are known to be damaged or lost. Nobody gets them,
+	// and whoever sends them again heals the layer.
+	Damaged bool
 	// Existed says, of a finished upload, that the repository held it before.
 	Existed bool
 }
@@ -64,7 +68,10 @@ func usedLayer(rd storage.Reader, name Name, d digest.Digest) (repo repository, 
 	if l, err = repo.layer(rd, d); err != nil {
 		return repo, Layer{}, err
 	}
-	l.MediaType, l.Referenced, l.Archived, err = repo.use(rd, d)
+	if l.MediaType, l.Referenced, l.Archived, err = repo.use(rd, d); err != nil {
+		return repo, Layer{}, err
+	}
+	l.Damaged, err = damages.Has(rd, d.String())
 	return repo, l, err
 }
 
@@ -86,41 +93,67 @@ func layerArchived(name Name, d digest.Digest) *Error {
 	return e
 }
 
-// ReadableLayer is Layer, but refuses with LayerArchived what cannot be read. A
-// client that is to push such a layer again sees that it is not there, and sends
-// it.
+// ReadableLayer is Layer, but refuses with LayerArchived or LayerDamaged what cannot
+// be read.
 func (s *Service) ReadableLayer(ctx context.Context, name Name, d digest.Digest) (Layer, error) {
 	l, err := s.Layer(ctx, name, d)
-	if err == nil && l.Archived {
-		return Layer{}, layerArchived(name, d)
+	switch {
+	case err == nil && l.Archived:
+		err = layerArchived(name, d)
+	case err == nil && l.Damaged:
+		err = layerDamaged(name, d)
+	}
+	if err != nil {
+		return Layer{}, err
+	}
+	return l, nil
+}
+
+// PresentLayer is ReadableLayer for those who ask whether a layer is there, but
+// refuses with LayerNotFound what is damaged too. A client that is to push such a layer
+// sees that it is not there, and sends it, which heals it: with any other answer clients
+// give up (containerd's pusher takes 200 and 404 alone).
+func (s *Service) PresentLayer(ctx context.Context, name Name, d digest.Digest) (Layer, error) {
+	l, err := s.ReadableLayer(ctx, name, d)
+	if CodeOf(err) == LayerDamaged {
+		err = layerNotFound(name, d)
 	}
 	return l, err
 }
 
-// OpenLayer finds a layer and opens its bytes, which the caller closes. Over
+// OpenLayer finds a layer and opens its bytes, which the caller closes. They are those
+// of the digest as far as Options.Verify has them looked at. Over
 // files on disk the reader is an *os.File, so that copies of it go by
 // sendfile. Refusals as for ReadableLayer.
 func (s *Service) OpenLayer(ctx context.Context, name Name, d digest.Digest) (l Layer, r io.ReadSeekCloser, err error) {
 	for tried := ""; ; {
-		l, blob, err := s.locate(ctx, name, d)
+		l, row, err := s.locate(ctx, name, d)
 		if err != nil {
 			return Layer{}, nil, err
 		}
-		r, err := s.openContent(ctx, blob)
+		r, err := s.openProven(ctx, d, row)
 		if err == nil {
 			return l, r, nil
 		}
-		// If it was deleted between the two steps it is gone, or has come back
-		// as another blob; else its bytes are lost.
-		if !errors.Is(err, storage.ErrNotFound) || blob == tried {
+		// If it was deleted or healed between the two steps it is gone, or has come
+		// back as another blob; else its bytes are lost.
+		gone := errors.Is(err, storage.ErrNotFound)
+		if gone && row.Blob == tried {
+			err = s.noteLost(ctx, d, row)
+		}
+		damaged := errors.Is(err, errDamaged)
+		if damaged && row.Blob == tried { // which could not be noted, or it would be known
+			return Layer{}, nil, layerDamaged(name, d)
+		}
+		if !gone && !damaged {
 			return Layer{}, nil, fmt.Errorf("open layer %s: %w", d, err)
 		}
-		tried = blob
+		tried = row.Blob
 	}
 }
 
-// locate finds a layer and the blob that has its bytes.
-func (s *Service) locate(ctx context.Context, name Name, d digest.Digest) (l Layer, blob string, err error) {
+// locate finds a layer and the content that has its bytes.
+func (s *Service) locate(ctx context.Context, name Name, d digest.Digest) (l Layer, row contentRow, err error) {
 	err = s.view(ctx, func(r storage.Reader) error {
 		repo, err := find(r, name)
 		if err != nil {
@@ -132,11 +165,13 @@ func (s *Service) locate(ctx context.Context, name Name, d digest.Digest) (l Lay
 		if err := repo.checkReadable(r, d); err != nil {
 			return err
 		}
-		row, err := contents.Get(r, d.String())
-		blob = row.Blob
+		if damaged, err := damages.Has(r, d.String()); err != nil || damaged {
+			return cmp.Or(err, error(layerDamaged(name, d)))
+		}
+		row, err = contents.Get(r, d.String())
 		return err
 	})
-	return l, blob, err
+	return l, row, err
 }
 
 // openContent is OpenContent with the service's own blobs.
@@ -247,7 +282,7 @@ func (s *Service) letGo(tx storage.Tx, repo []string, d string) error {
 	if content.Holders > 0 {
 		return contents.Put(tx, content, d)
 	}
-	if err := contents.Delete(tx, d); err != nil {
+	if err := errors.Join(contents.Delete(tx, d), damages.Delete(tx, d)); err != nil {
 		return err
 	}
 	if err := resizeStore(tx, storeSizeRow{Contents: -content.Size}); err != nil {
@@ -287,7 +322,7 @@ type Mount struct {
 
 // takes says whether a layer of a repository may be mounted in another one.
 func (m Mount) takes(rd storage.Reader, l Layer, from, to repository) (bool, error) {
-	if l.Archived { // nobody may read it there
+	if l.Archived || l.Damaged { // nobody may read it there
 		return false, nil
 	}
 	if !m.AsECR {
@@ -349,7 +384,7 @@ func (s *Service) Mount(ctx context.Context, name Name, d digest.Digest, m Mount
 // caller may read.
 func (s *Service) source(ctx context.Context, name Name, d digest.Digest, m Mount) (Name, error) {
 	if !m.From.IsZero() {
-		_, err := s.ReadableLayer(ctx, m.From, d)
+		_, err := s.PresentLayer(ctx, m.From, d)
 		if err != nil && CodeOf(err) == "" {
 			return Name{}, err
 		}
@@ -378,6 +413,9 @@ func (s *Service) source(ctx context.Context, name Name, d digest.Digest, m Moun
 func (s *Service) holdersOf(ctx context.Context, id ID, d digest.Digest) (list []Name, err error) {
 	err = s.view(ctx, func(r storage.Reader) error {
 		list = nil
+		if damaged, err := damages.Has(r, d.String()); err != nil || damaged {
+			return err
+		}
 		for f, err := range holders.Scan(r, table.Select{Prefix: []string{id.Account, id.Region, d.String()}, Limit: maxSources}) {
 			if err != nil {
 				return err

@@ -277,22 +277,6 @@ func TestMountPassesOverDeletedHolders(t *testing.T) {
 	}
 }
 
-func TestLostBytesAreAFault(t *testing.T) {
-	blobs := memory.NewBlobs()
-	s, err := registry.New(t.Context(), registry.Options{Index: memory.NewIndex(), Blobs: blobs})
-	must(t, err)
-	n := create(t, s, "team/app")
-	addLayer(t, s, n, "one")
-	for info, err := range blobs.List(t.Context(), "") {
-		must(t, err)
-		must(t, blobs.Delete(t.Context(), info.ID))
-	}
-	_, _, err = s.OpenLayer(alice(t), n, sha256Of([]byte("one")))
-	if err == nil || registry.CodeOf(err) != "" {
-		t.Errorf("open: %v, want a fault of the server", err)
-	}
-}
-
 func TestLayerThatChangesWhileItIsOpened(t *testing.T) {
 	tests := []struct {
 		what  string

@@ -24,6 +24,7 @@ const (
 	FaultSize        FaultKind = "size"        // a layer with too few bytes or too many
 	FaultDigest      FaultKind = "digest"      // bytes with another digest
 	FaultStray       FaultKind = "stray"       // bytes that no row owns
+	FaultDamage      FaultKind = "damage"      // what is known to be damaged, and kept from readers
 	FaultImage       FaultKind = "image"       // an image and what belongs to it
 	FaultTag         FaultKind = "tag"         // a tag and its image
 	FaultReference   FaultKind = "reference"   // what an image needs
@@ -39,7 +40,7 @@ const (
 // FaultKinds are all kinds of fault.
 func FaultKinds() []FaultKind {
 	return []FaultKind{
-		FaultRow, FaultOwner, FaultHolders, FaultMissing, FaultSize, FaultDigest, FaultStray, FaultImage, FaultTag, FaultReference,
+		FaultRow, FaultOwner, FaultHolders, FaultMissing, FaultSize, FaultDigest, FaultStray, FaultDamage, FaultImage, FaultTag, FaultReference,
 		FaultCount, FaultArchive, FaultReplication, FaultSetting, FaultLifecycle, FaultEvent, FaultTrash,
 	}
 }
@@ -104,7 +105,7 @@ type audit struct {
 // ways, so that one row at a time is in memory.
 func (a *audit) rows() {
 	for _, look := range []func(){
-		a.repositories, a.blobOwners, a.contents, a.heldRows, a.images, a.tags, a.references, a.events, a.replicas, a.archive,
+		a.repositories, a.blobOwners, a.contents, a.damaged, a.heldRows, a.images, a.tags, a.references, a.events, a.replicas, a.archive,
 		a.sizes, a.configurations, a.policies, a.lifecycles, a.previews, a.plans, a.trash,
 	} {
 		if a.err == nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"time"
 
 	"github.com/seed-78150930/berth/registry/digest"
 	"github.com/seed-78150930/berth/storage"
@@ -99,6 +100,23 @@ func (a *audit) holdingRegistries() (ids []ID) {
 		}
 		ids = append(ids, id)
 		sel.After = []string{id.Account, id.Region, "\xff"} // digests come before
+	}
+}
+
+// damaged: what is known to be damaged is there, and known of the bytes that it has.
+func (a *audit) damaged() {
+	for f := range rowsOf(a, damages) {
+		content, ok := get(a, contents, f.Key[0])
+		if !ok || content.Blob != f.Row.Blob {
+			a.fault(FaultDamage, "damage "+f.Key[0], "it is of blob %s, the content has %s", f.Row.Blob, content.Blob)
+		}
+		a.fault(FaultDamage, "content "+f.Key[0], "it has been damaged since %s: %s", f.Row.At.Format(time.RFC3339), f.Row.Found)
+	}
+	for f := range rowsOf(a, manifestDamages) {
+		if !has(a, trash, f.Key...) {
+			a.ofImage(FaultDamage, "manifestdamage "+join(f.Key), f.Key[:3], f.Key[3])
+		}
+		a.fault(FaultDamage, "image "+join(f.Key), "its manifest has been damaged since %s: %s", f.Row.At.Format(time.RFC3339), f.Row.Found)
 	}
 }
 

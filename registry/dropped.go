@@ -78,6 +78,7 @@ func (s *Service) clearSteps() []clearStep {
 	return []clearStep{
 		clearTable(images, deleteRow(images)),
 		clearTable(manifests, deleteRow(manifests)),
+		clearTable(manifestDamages, deleteRow(manifestDamages)),
 		clearTable(tags, deleteRow(tags)),
 		clearTable(imageTags, deleteRow(imageTags)),
 		clearTable(layerUses, deleteRow(layerUses)),

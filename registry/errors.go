@@ -61,6 +61,8 @@ const (
 	QuotaExceeded        Code = "quota exceeded"               // Limit; Field: repository or registry, which would be too large
 	TooManyInRegistry    Code = "registry has too many images" // Limit; the registry is that of Name
 	Protected            Code = "protected from deletion"      // Ref: the image, and the tag that protects it; zero where all of a repository is
+	LayerDamaged         Code = "layer damaged"                // Digests: the one
+	ImageDamaged         Code = "image damaged"                // Ref.Digest
 )
 
 // Refusals of calls that set, read or plan something, which only ECR's API has.
@@ -124,7 +126,7 @@ func TrafficCodes() []Code {
 		TooManyTags, TooManyImages, LayerNotFound, LayerReferenced, LayerDigestMismatch, LayerTooLarge,
 		UploadNotFound, UploadOffset, UploadEmpty, UploadPartTooSmall, TooManyParts, TooManyUploads,
 		PageInvalid, StoreFull, TooManyRepositories, TooManyLayers, UploadPartTooLarge, StoreReadOnly, StoreFailed, ImageArchived, LayerArchived,
-		QuotaExceeded, TooManyInRegistry, Protected,
+		QuotaExceeded, TooManyInRegistry, Protected, LayerDamaged, ImageDamaged,
 	}
 }
 

@@ -40,6 +40,12 @@ const (
 	LifecycleRun        EventKind = "lifecycle-run"         // what a lifecycle policy did to some images; Detail: LifecycleDetail
 	LifecyclePreviewed  EventKind = "lifecycle-previewed"   // what it would do; Detail: LifecycleDetail
 
+	// ContentDamaged tells of bytes whose digest is wrong: of a layer, for the whole
+	// server and in no registry, or of the manifest of an image. ContentHealed tells
+	// that they are right again. Detail: DamageDetail.
+	ContentDamaged EventKind = "content-damaged"
+	ContentHealed  EventKind = "content-healed"
+
 	// What only a scanner and a pull-through cache bring about, which this version
 	// does not have.
 	ImageScanned  EventKind = "image-scanned"  // Detail: ScanDetail
@@ -61,7 +67,7 @@ func EventKinds() []EventKind {
 		RepositoryCreated, RepositoryDeleted, RepositoryChanged, ImagePushed, ImageDeleted, TagRemoved, LayerDeleted,
 		RepositoryRestored, ImageRestored,
 		StorageClassChanged, ImageReplicated, ReplicationFailed, ImagePulled, AccessDenied, RegistryChanged, ScanningChanged,
-		LifecycleRun, LifecyclePreviewed, ImageScanned, UpstreamAsked,
+		LifecycleRun, LifecyclePreviewed, ContentDamaged, ContentHealed, ImageScanned, UpstreamAsked,
 	}
 }
 

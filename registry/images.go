@@ -186,15 +186,23 @@ func (s *Service) onImage(ctx context.Context, name Name, ref Ref, fn func(stora
 // Image finds an image that can be pulled, without its tags. It is what HEAD of a
 // manifest asks, and counts as a pull like Manifest, but is no event: clients that
 // have an image look in this way whether it is still the one, and ECR takes both for
-// BatchGetImage (ECR reference, registry-http.md section 5, as likely).
+// BatchGetImage (ECR reference, registry-http.md section 5, as likely). An image whose
+// manifest is known to be damaged is not found: see PresentLayer.
 // Refusals: RepositoryNotFound, ImageNotFound, ImageArchived; TagMismatch if tag and
 // digest are both given and disagree.
 func (s *Service) Image(ctx context.Context, name Name, ref Ref) (img Image, err error) {
 	var of repository
-	err = s.onImage(ctx, name, ref, func(_ storage.Reader, repo repository, found stored) error {
+	err = s.onImage(ctx, name, ref, func(r storage.Reader, repo repository, found stored) error {
 		img = found.row.public(name, found.digest)
 		of = repo
-		return repo.checkActive(found)
+		if err := repo.checkActive(found); err != nil {
+			return err
+		}
+		damaged, err := manifestDamages.Has(r, repo.key(found.digest.String())...)
+		if err == nil && damaged { // as for PresentLayer
+			err = repo.imageNotFound(ref)
+		}
+		return err
 	})
 	if err == nil {
 		s.notePull(ctx, of, img.Digest)
@@ -215,7 +223,7 @@ func (s *Service) DescribeImage(ctx context.Context, name Name, ref Ref) (img Im
 
 // Manifest finds an image and its manifest's bytes, which have been held
 // against the digest. It is a pull, whose time is noted: see Options.PullTimeFlush.
-// Refusals as for Image.
+// Refusals as for Image, and ImageDamaged.
 func (s *Service) Manifest(ctx context.Context, name Name, ref Ref) (img Image, body []byte, err error) {
 	var of repository
 	err = s.onImage(ctx, name, ref, func(r storage.Reader, repo repository, found stored) (err error) {
@@ -227,6 +235,7 @@ func (s *Service) Manifest(ctx context.Context, name Name, ref Ref) (img Image, 
 		body, err = repo.manifest(r, found)
 		return err
 	})
+	err = s.noteManifest(ctx, err)
 	if err == nil {
 		s.notePull(ctx, of, img.Digest)
 		s.notePullEvent(ctx, of, img, ref.Tag)
@@ -242,7 +251,7 @@ func (r repository) manifest(rd storage.Reader, img stored) ([]byte, error) {
 	}
 	digested, err := manifest.Digested(img.row.MediaType, body)
 	if err != nil || !img.digest.Matches(digested) {
-		return nil, fmt.Errorf("manifest %s of %s is damaged: its bytes have another digest", img.digest, r.name)
+		return nil, &manifestDamaged{r, img, foundInstead(digest.FromBytes(img.digest.Algorithm(), digested), err)}
 	}
 	return body, nil
 }

@@ -89,6 +89,7 @@ func (s *Service) wakeJanitor() {
 // when no request is under way any more; Index and Blobs stay open. A store that takes
 // no writes keeps neither, and that is no error.
 func (s *Service) Close(ctx context.Context) error {
+	s.proofs.stop()
 	ctx = storage.UseReserve(ctx)
 	err := errors.Join(s.checkpointAll(ctx, s.now()), s.FlushPulls(ctx))
 	if storage.Refuses(err) {

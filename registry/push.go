@@ -145,6 +145,11 @@ func (s *Service) put(ctx context.Context, tx storage.Tx, p pushing) (Pushed, er
 	if err != nil {
 		return Pushed{}, err
 	}
+	if there {
+		if err := s.healManifest(ctx, tx, p.repo, img, p.Body, "the manifest was pushed again"); err != nil {
+			return Pushed{}, err
+		}
+	}
 	back, err := s.unarchive(ctx, tx, &p.repo, &img, there, s.bringBack)
 	if err != nil {
 		return Pushed{}, err
@@ -284,6 +289,14 @@ func (p *pushing) useLayers(tx storage.Tx) (all used, err error) {
 			return used{}, err
 		case row.Size != b.Size && !b.Optional && !b.Unsized:
 			return used{}, p.wrongSize(b, row.Size)
+		}
+		damaged, err := damages.Has(tx, b.Digest.String())
+		if err != nil {
+			return used{}, err
+		}
+		if damaged && !b.Optional { // who sends it again heals it
+			missing = append(missing, b.Digest)
+			continue
 		}
 		all.size += row.Size
 		if err := layerUses.Put(tx, layerUseRow{b.MediaType}, p.repo.key(b.Digest.String(), p.digest.String())...); err != nil {

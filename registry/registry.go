@@ -75,6 +75,9 @@ type Options struct {
 	// LifecycleInterval is how long the images of a repository are left alone
 	// between two runs of its lifecycle policy; zero means an hour.
 	LifecycleInterval time.Duration
+	// Verify says when a layer's bytes are hashed before they go out; "" is
+	// VerifyChanged.
+	Verify VerifyMode
 	// LifecycleExtensions takes lifecycle policies with Berth's own key, which
 	// ECR refuses; see package lifecycle.
 	LifecycleExtensions bool
@@ -186,7 +189,12 @@ type Service struct {
 	compiled       compiled
 	collection     collecting
 	asked          asked
-	resources      *storage.Memo[string, auth.Resource] // by ARN
+	stamper        storage.Stamper // nil if the blobs have no stamps
+	proofs         *proofs
+	// damageFound has a value when damage was found.
+	damageFound chan struct{}
+	integrity   integrityCounts
+	resources   *storage.Memo[string, auth.Resource] // by ARN
 }
 
 // New opens the domain over an index and a store of blobs.
@@ -203,6 +211,8 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		sessions: newSessions(), wake: make(chan struct{}, 1), previewsWanted: make(chan struct{}, 1), manySeen: make(chan struct{}, 1),
 		compiled: newCompiled(), collection: newCollecting(), asked: newAsked(), resources: storage.NewMemo[string, auth.Resource](o.Index, maxCompiledRows),
 	}
+	s.stamper, _ = storage.As[storage.Stamper](o.Blobs)
+	s.proofs, s.damageFound = newProofs(), make(chan struct{}, 1)
 	s.Configure(o)
 	if err := s.countUploads(ctx); err != nil {
 		return nil, fmt.Errorf("count open uploads: %w", err)
@@ -214,6 +224,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 // are not looked at.
 func (s *Service) Configure(o Options) {
 	setDefault(&o.CreateOnPush, CreateNever)
+	setDefault(&o.Verify, VerifyChanged)
 	setDefault(&o.UploadExpiry, 24*time.Hour)
 	setDefault(&o.EventRetention, 7*24*time.Hour)
 	setDefault(&o.PullTimeFlush, time.Minute)

@@ -204,5 +204,5 @@ func (r repository) deleteManifest(tx storage.Tx, img stored) error {
 			return err
 		}
 	}
-	return nil
+	return manifestDamages.Delete(tx, r.key(img.digest.String())...)
 }

@@ -42,6 +42,8 @@ var (
 	uploads   = table.New[uploadRow]("upload", 4)       // upload id
 	dropped   = table.New[droppedRow]("dropped", 3)     // (repository id is last)
 
+	manifestDamages = table.New[damageRow]("manifestdamage", 4) // digest
+
 	// …, digest, account and region of the destination
 	replications = table.New[replicationRow]("replication", 6)
 
@@ -69,6 +71,7 @@ var (
 	contents  = table.New[contentRow]("content", 1)     // digest
 	owners    = table.New[ownerRow]("owner", 1)         // blob id
 	condemned = table.New[condemnedRow]("condemned", 1) // blob id
+	damages   = table.New[damageRow]("damage", 1)       // digest of a content
 	holds     = table.New[holdRow]("hold", 1)           // id
 	events    = table.New[eventRow]("event", 1)         // sequence number
 	restores  = table.New[restoreRow]("restore", 5)     // due time, account, region, repository id, digest
@@ -222,6 +225,22 @@ type contentRow struct {
 	Holders int // held rows, of all registries
 	// By is who holds it.
 	By holdersXOR `json:",omitempty"`
+	// Stamp is what the store of blobs gave when the bytes were last known to be
+	// right; "" if that was before there were stamps.
+	Stamp string `json:",omitempty"`
+}
+
+// damageRow says that bytes are not what their digest says.
+type damageRow struct {
+	Blob       string    `json:",omitempty"` // of a content
+	Repository string    `json:",omitempty"` // of a manifest: its name
+	Size       int64     // that it should have
+	At         time.Time // when it was found
+	Found      string    // what was, in words
+	Stamp      string    `json:",omitempty"` // of the blob then
+	// TriedAt is when it was last tried to heal it, and Tried why that failed.
+	TriedAt time.Time `json:",omitzero"`
+	Tried   string    `json:",omitempty"`
 }
 
 // ownerRow says which row owns a blob, unless that is a condemned row.

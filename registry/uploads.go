@@ -361,7 +361,11 @@ func (s *Service) FinishUpload(ctx context.Context, name Name, id string, f Fini
 	if d.IsZero() {
 		return Layer{}, s.mismatch(ctx, u)
 	}
-	l, err := s.keep(ctx, u, d)
+	as, err := s.stampSealed(ctx, u, d)
+	if err != nil {
+		return Layer{}, fmt.Errorf("finish upload %s: %w", id, err)
+	}
+	l, err := s.keep(ctx, u, d, as)
 	if CodeOf(err) == QuotaExceeded {
 		err = errors.Join(err, s.discard(ctx, u))
 	}
@@ -459,9 +463,23 @@ func (s *Service) mismatch(ctx context.Context, u *session) error {
 	return e
 }
 
+// sealed is what is known of an upload's bytes before they are kept.
+type sealed struct {
+	stamp  string // of the blob
+	spoilt string // the blob of a content with the same digest, if that may have been touched
+}
+
+func (s *Service) stampSealed(ctx context.Context, u *session, d digest.Digest) (as sealed, err error) {
+	if as.stamp, err = s.stampOf(ctx, u.blob); err != nil {
+		return as, err
+	}
+	as.spoilt, err = s.spoiltBlob(ctx, d)
+	return as, err
+}
+
 // keep makes the upload's blob the content of d, or condemns it if there is
 // that content already, and gives the repository the right to it.
-func (s *Service) keep(ctx context.Context, u *session, d digest.Digest) (l Layer, err error) {
+func (s *Service) keep(ctx context.Context, u *session, d digest.Digest, as sealed) (l Layer, err error) {
 	err = s.update(ctx, func(tx storage.Tx) error {
 		l = Layer{Digest: d, Size: u.row.Offset}
 		repo, err := find(tx, u.name)
@@ -480,11 +498,17 @@ func (s *Service) keep(ctx context.Context, u *session, d digest.Digest) (l Laye
 		if err := resizeStore(tx, storeSizeRow{Uploads: -u.savedBytes()}); err != nil {
 			return err
 		}
-		content, err := s.keepContent(tx, u, d)
+		damaged, err := damages.Has(tx, d.String())
 		if err != nil {
 			return err
 		}
-		if l.Existed, err = s.admit(tx, repo, d, content); err != nil || l.Existed {
+		content, err := s.keepContent(ctx, tx, u, d, as, damaged)
+		if err != nil {
+			return err
+		}
+		existed, err := s.admit(tx, repo, d, content)
+		l.Existed = existed && !damaged
+		if err != nil || existed {
 			return err
 		}
 		return s.checkQuota(tx, repo, u.counted)
@@ -492,18 +516,20 @@ func (s *Service) keep(ctx context.Context, u *session, d digest.Digest) (l Laye
 	return l, err
 }
 
-func (s *Service) keepContent(tx storage.Tx, u *session, d digest.Digest) (contentRow, error) {
+// keepContent is the content of d, with the upload's blob if it had none before, or
+// one that is damaged or may be.
+func (s *Service) keepContent(ctx context.Context, tx storage.Tx, u *session, d digest.Digest, as sealed, damaged bool) (contentRow, error) {
 	content, err := contents.Get(tx, d.String())
-	if err == nil {
-		return content, s.condemn(tx, u.blob, u.row.Offset)
-	}
-	if !errors.Is(err, storage.ErrNotFound) {
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+		content = contentRow{Blob: u.blob, Size: u.row.Offset, Stamp: as.stamp}
+		return content, errors.Join(owners.Put(tx, ownerRow{Content: d}, u.blob), resizeStore(tx, storeSizeRow{Contents: content.Size}))
+	case err != nil:
 		return contentRow{}, err
+	case damaged || content.Blob == as.spoilt:
+		return s.replaceContent(ctx, tx, d, content, u.blob, as.stamp, "the layer was pushed again")
 	}
-	if err := resizeStore(tx, storeSizeRow{Contents: u.row.Offset}); err != nil {
-		return contentRow{}, err
-	}
-	return contentRow{Blob: u.blob, Size: u.row.Offset}, owners.Put(tx, ownerRow{Content: d}, u.blob)
+	return content, s.condemn(tx, u.blob, u.row.Offset)
 }
 
 // CancelUpload drops an upload. Refusals: RepositoryNotFound, UploadNotFound,

@@ -167,3 +167,13 @@ type Linker interface {
 	// Link returns an address that gives the sealed blob id for ttl.
 	Link(ctx context.Context, id string, ttl time.Duration) (url string, err error)
 }
+
+// Stamper is a Blobs that can tell whether the bytes of a sealed blob may have been
+// touched by others since it was looked at.
+type Stamper interface {
+	// Stamp is of a blob that Open gave: short, and another one once anything wrote to
+	// the bytes that it reads, or put others in their place. That it is another one
+	// says nothing of the bytes: restoring a backup changes it. Nor is it changed by a
+	// medium that decays.
+	Stamp(r io.ReadSeekCloser) (string, error)
+}

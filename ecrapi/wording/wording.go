@@ -74,6 +74,12 @@ var words = map[registry.Code]func(*registry.Error) string{
 	registry.LayerArchived: func(e *registry.Error) string {
 		return fmt.Sprintf("The layer with digest '%s' in the %s in the registry with id '%s' is archived", e.Digests[0], named(e), e.Name.ID().Account)
 	},
+	registry.LayerDamaged: func(e *registry.Error) string {
+		return fmt.Sprintf("The layer with digest '%s' in the %s in the registry with id '%s' is damaged on the server", e.Digests[0], named(e), e.Name.ID().Account)
+	},
+	registry.ImageDamaged: func(e *registry.Error) string {
+		return fmt.Sprintf("The image with digest '%s' in the %s in the registry with id '%s' is damaged on the server", e.Ref.Digest, named(e), e.Name.ID().Account)
+	},
 	registry.StorageClassUnchangeable: func(e *registry.Error) string {
 		return fmt.Sprintf("The storage class of the image with digest '%s' in the %s in the registry with id '%s' cannot be updated: %s",
 			e.Ref.Digest, named(e), e.Name.ID().Account, e.Field)

@@ -88,6 +88,22 @@ func layer(env *Envelope, e registry.Event) error {
 	return nil
 }
 
+// damage has the repository among the resources if it is of a manifest, which lies in
+// one.
+func damage(env *Envelope, e registry.Event) error {
+	var d registry.DamageDetail
+	if err := json.Unmarshal(e.Detail, &d); err != nil {
+		return err
+	}
+	env.Detail.Reason = d.Reason
+	if d.What != "manifest" {
+		return layer(env, e)
+	}
+	env.Resources = append(env.Resources, e.Repository.ARN())
+	env.Detail.ManifestMediaType = e.MediaType
+	return image(env, e)
+}
+
 func denial(env *Envelope, e registry.Event) error {
 	var d registry.DenialDetail
 	err := json.Unmarshal(e.Detail, &d)

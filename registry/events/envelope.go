@@ -110,6 +110,8 @@ const (
 	AccessDenied       = "Berth Access Denied"
 	LifecycleRun       = "Berth Lifecycle Policy Execution"
 	LifecyclePreview   = "Berth Lifecycle Policy Dry Run"
+	ContentDamaged     = "Berth Content Damaged"
+	ContentHealed      = "Berth Content Healed"
 )
 
 // DetailTypes are all detail-types that there are.
@@ -117,7 +119,7 @@ func DetailTypes() []string {
 	return []string{
 		ImageAction, ReferrerAction, ReplicationAction, ScanResourceChange, ImageScan, PullThroughAction, RepositoryCreated, RepositoryDeleted, RepositoryChanged,
 		RegistryChanged, TagRemoved, LayerDeleted, ImagePulled, AccessDenied, LifecycleRun, LifecyclePreview,
-		RepositoryRestored, ImageRestored,
+		RepositoryRestored, ImageRestored, ContentDamaged, ContentHealed,
 	}
 }
 
@@ -151,6 +153,8 @@ var kinds = map[registry.EventKind]kind{
 	registry.AccessDenied:       {AccessDenied, ownSource, false, denial},
 	registry.LifecycleRun:       {LifecycleRun, ownSource, true, lifecycleRecord},
 	registry.LifecyclePreviewed: {LifecyclePreview, ownSource, true, lifecycleRecord},
+	registry.ContentDamaged:     {ContentDamaged, ownSource, false, damage},
+	registry.ContentHealed:      {ContentHealed, ownSource, false, damage},
 }
 
 // Tell makes the envelope of an event.

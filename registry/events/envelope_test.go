@@ -91,6 +91,13 @@ func samples(t testing.TB) map[string]registry.Event {
 	is(registry.LifecyclePreviewed, ran, ofRepository)
 	is(registry.RepositoryRestored, nil, ofRepository)
 	is(registry.ImageRestored, nil, nil)
+	ofServer := func(e *registry.Event) {
+		e.Tag, e.Repository, e.RepositoryID, e.Actor = registry.Tag{}, registry.Name{}, "", ""
+	}
+	ofManifest := func(e *registry.Event) { e.Tag = registry.Tag{} }
+	is(registry.ContentDamaged, registry.DamageDetail{What: "layer", Size: 1, Reason: "the bytes are not there", Blob: "ef4fccdb"}, ofServer)
+	add("content-damaged-manifest", registry.ContentDamaged, registry.DamageDetail{What: "manifest", Size: 1, Reason: "the bytes cannot be read"}, ofManifest)
+	is(registry.ContentHealed, registry.DamageDetail{What: "layer", Size: 1, Reason: "the layer was pushed again"}, ofServer)
 	return all
 }
 

@@ -29,7 +29,7 @@ func (s *Server) headBlob(w http.ResponseWriter, r *http.Request, to target) err
 	if err != nil {
 		return err
 	}
-	l, err := s.registry.ReadableLayer(r.Context(), to.name, d)
+	l, err := s.registry.PresentLayer(r.Context(), to.name, d)
 	if err != nil {
 		return err
 	}

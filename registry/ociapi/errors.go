@@ -73,6 +73,8 @@ var answers = map[registry.Code]answer{
 	registry.StoreFull:            {http.StatusInsufficientStorage, errcode.ErrorCodeUnavailable},
 	registry.StoreReadOnly:        {http.StatusMethodNotAllowed, errcode.ErrorCodeUnsupported}, // as distribution answers; 503 would have docker try for minutes
 	registry.StoreFailed:          {http.StatusServiceUnavailable, errcode.ErrorCodeUnavailable},
+	registry.LayerDamaged:         {http.StatusInternalServerError, errcode.ErrorCodeUnavailable},
+	registry.ImageDamaged:         {http.StatusInternalServerError, errcode.ErrorCodeUnavailable},
 	registry.ImageArchived:        {http.StatusNotFound, errcode.ErrorCodeManifestUnknown}, // ECR reference, policies.md section 11
 }
 

@@ -240,6 +240,8 @@ func TestECRAnswers(t *testing.T) {
 		registry.ChildrenMissing:     "404 MANIFEST_BLOB_UNKNOWN",
 		registry.LayerNotFound:       "404 BLOB_UNKNOWN",
 		registry.LayerArchived:       "404 BLOB_UNKNOWN",
+		registry.LayerDamaged:        "500 UNAVAILABLE",
+		registry.ImageDamaged:        "500 UNAVAILABLE",
 		registry.LayerDigestMismatch: "400 DIGEST_INVALID",
 		registry.UploadNotFound:      "404 BLOB_UPLOAD_UNKNOWN",
 		registry.UploadOffset:        "416 BLOB_UPLOAD_INVALID",

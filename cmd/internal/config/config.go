@@ -80,6 +80,8 @@ type Config struct {
 	GCInterval time.Duration `key:"gc-interval" default:"1h" zero:"yes" help:"time from the begin of one collection to that of the next; 0s leaves it to berth gc run"`
 	GCRate     int           `key:"gc-rate" default:"10000" zero:"yes" help:"rows and blobs that a collection looks at in a second; 0 means as many as it can"`
 
+	Verify string `key:"verify" default:"changed" oneof:"changed,always" help:"layers whose bytes are hashed before they go out: changed (those whose files were touched) or always"`
+
 	EventRetention time.Duration `key:"event-retention" default:"168h" help:"how long events are kept"`
 	Events         Events        `key:"events"`
 	Egress         Egress        `key:"egress"`

@@ -46,7 +46,7 @@ var same = []cmp.Option{
 func TestDefaults(t *testing.T) {
 	want := &config.Config{
 		Listen: "127.0.0.1:5000", Data: "./data", Account: "000000000000", Region: "us-east-1",
-		Compat: "oci", TLS: config.TLS{Auto: "off"}, SparseIndexes: "refuse",
+		Compat: "oci", TLS: config.TLS{Auto: "off"}, SparseIndexes: "refuse", Verify: "changed",
 		CreateOnPush: "template", RepositoryURI: "request", UploadExpiry: 24 * time.Hour, EventRetention: 7 * 24 * time.Hour,
 		RestoreTime: time.Minute, PullTimeFlush: time.Minute, LifecycleInterval: time.Hour,
 		TrashWindow: 168 * time.Hour, GCGrace: time.Hour, GCInterval: time.Hour, GCRate: 10_000,
@@ -109,7 +109,7 @@ func TestThreeSpellings(t *testing.T) {
 	values := map[string]string{
 		"listen": "127.0.0.1:1234", "data": "/other", "account": "123456789012", "region": "eu-west-1", "dev": "true",
 		"create-on-push": "always", "repository-uri": "path", "external": "https://berth.example", "hosts-strict": "true",
-		"log-format": "json", "log-level": "warn", "compat": "ecr", "insecure": "true", "sparse-indexes": "accept",
+		"log-format": "json", "log-level": "warn", "compat": "ecr", "insecure": "true", "sparse-indexes": "accept", "verify": "always",
 		"tls.auto": "local", "tls.acme-email": "me@example.com", "tls.acme-directory": "https://acme.example/directory",
 		"lifecycle-extensions": "true", "events.reads": "true", "events.file": "/events.jsonl",
 		"identities": "/identities.yml", "login.keys": "false", "login.people": "false", "login.robots": "false", "login.bearer": "true",
