@@ -28,7 +28,7 @@ light_clients = oras regctl notation pebble docker-credential-ecr-login ecr-cred
 # Folders of this module's packages that have a test of some kind.
 packages_with = $(shell grep -rlE --include='*_test.go' --exclude-dir=interop '^func $(1)' . | xargs -r -n1 dirname | sort -u)
 
-.PHONY: help build test lint generate conformance clients light-clients e2e e2e-all bench fuzz soak histories serve
+.PHONY: help build test lint generate conformance clients light-clients e2e e2e-all bench fuzz soak histories serve format
 
 help: ## list what make can do
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -56,6 +56,9 @@ lint: $(tools) ## check format, vet, staticcheck, govulncheck, modules and gener
 	@.ci/vulnerabilities $(tools)/govulncheck
 	@.ci/drift ecrapi $(MAKE) --no-print-directory generate
 	@.ci/drift docs/ecr-parity.md $(MAKE) --no-print-directory generate
+
+format: build ## write the folder of FORMAT (a number) that tests open for ever; see docs/upgrade.md
+	$(GO) run ./cmd/internal/server/testdata/formats/make.go -berth bin/berth -format $(FORMAT)
 
 generate: ## write ecrapi/shape and docs/ecr-parity.md again; says what a new API model changes
 	$(GO) generate ./ecrapi/...

@@ -85,6 +85,7 @@ func newRoot() *cobra.Command {
 		newUser(), newGroup(), newRole(), newPolicy(), newProvider(), newKey(), newRobot(), newToken(), newExplain(),
 		newCA(), newStatus(), newReload(), newReadOnly(), newHealthcheck(), newEvents(), newAudit(), newLifecycle(), newTrash(), newGC(), newDoctor(), newRebuild(), newVersion(),
 		newBackup(), newRestore(),
+		newDu(),
 	)
 	return root
 }

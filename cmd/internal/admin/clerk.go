@@ -43,6 +43,7 @@ func (c *Clerk) answers() answers {
 	c.answerProviders(all)
 	c.answerKeys(all)
 	c.answerRobots(all)
+	c.answerSizes(all)
 	c.answerPasswords(all)
 	c.answerDecisions(all)
 	c.answerTrash(all)

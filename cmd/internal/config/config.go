@@ -111,6 +111,9 @@ type Limits struct {
 	Tags              int  `key:"tags" default:"1000" help:"tags of an image"`
 	Images            int  `key:"images" default:"100000" help:"images of a repository"`
 	Repositories      int  `key:"repositories" default:"100000" help:"repositories of a registry"`
+	RepositoryBytes   Size `key:"repository-bytes" default:"0" zero:"yes" help:"bytes of a repository's images, and of what is uploaded to it; 0 for no bound"`
+	RegistryBytes     Size `key:"registry-bytes" default:"0" zero:"yes" help:"bytes of a registry's images, and of what is uploaded to it; 0 for no bound"`
+	RegistryImages    int  `key:"registry-images" default:"0" zero:"yes" help:"images of a registry; 0 for no bound"`
 	ResourceTags      int  `key:"resource-tags" default:"50" help:"resource tags of a repository"`
 	Uploads           int  `key:"uploads" default:"10000" help:"open uploads of an identity"`
 	RepositoryUploads int  `key:"repository-uploads" default:"10000" help:"open uploads in a repository"`

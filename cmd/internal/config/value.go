@@ -62,6 +62,9 @@ func (s Setting) parse(text string) (any, error) {
 	case "duration":
 		return parseDuration(text, s.zero)
 	case "size":
+		if s.zero && text == "0" {
+			return Size(0), nil
+		}
 		return parseSize(text)
 	case "amount":
 		return parseAmount(text)

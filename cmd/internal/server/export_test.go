@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"io"
@@ -11,6 +12,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/seed-78150930/berth/registry"
 )
 
 // OpenDoor has a handler answer in place of all doors.
@@ -125,4 +128,15 @@ func Framed(l net.Listener) net.Listener { return framedListener{l} }
 func Secured(l net.Listener, conf *tls.Config) net.Listener {
 	bound := newConnections(func() int { return 10 }, 1<<20)
 	return newSecureListener(bound.listener(l), bound, conf, tlsLimits{time.Minute, slog.New(slog.DiscardHandler)})
+}
+
+// Faults are what is wrong with the rows and bytes of the store.
+func (s *Server) Faults(ctx context.Context) (list []string, err error) {
+	for f, err := range s.registry.Check(ctx, registry.Check{Hash: true}) {
+		if err != nil {
+			return list, err
+		}
+		list = append(list, f.String())
+	}
+	return list, nil
 }

@@ -20,6 +20,18 @@ func (s *Server) tellers() []prometheus.Collector {
 		told(s, func(context.Context) (int, error) { return s.registry.OpenUploads(), nil },
 			gauge("berth_uploads_open", "Uploads that are open, at rest or under way.", func(n int) float64 { return float64(n) }),
 		),
+		told(s, s.storeFigures,
+			labelled("berth_store_bytes", "Bytes in the store, by what they are of.", "of", func(f storeFigures) map[string]float64 {
+				return map[string]float64{
+					"layers": float64(f.store.Contents), "manifests": float64(f.store.Manifests),
+					"uploads": float64(f.store.Uploads), "condemned": float64(f.store.Condemned),
+				}
+			}),
+			gauge("berth_images", "Images in sight, of all registries.", func(f storeFigures) float64 { return float64(f.all.Images) }),
+			gauge("berth_images_bytes", "Bytes of those images, a layer counted for each that uses it.", func(f storeFigures) float64 { return float64(f.all.Logical) }),
+			gauge("berth_trash_images", "Images in the trash, of all registries.", func(f storeFigures) float64 { return float64(f.all.TrashImages) }),
+			gauge("berth_trash_bytes", "Bytes of those images, likewise.", func(f storeFigures) float64 { return float64(f.all.Trash) }),
+		),
 		told(s, s.registry.CollectionFigures,
 			labelledCounter("berth_gc_runs_total", "Collections that ended, by how.", "result", func(f registry.CollectionFigures) map[string]float64 {
 				return map[string]float64{"done": float64(f.Runs), "failed": float64(f.Failures)}
@@ -54,6 +66,24 @@ func (s *Server) tellers() []prometheus.Collector {
 			gauge("berth_connections_open", "Connections of clients that are open.", func(f serverFigures) float64 { return f.connections }),
 		),
 	}
+}
+
+// storeFigures are what the registry counts of what it keeps.
+type storeFigures struct {
+	store registry.StoreSizes
+	all   registry.Sizes // of all registries
+}
+
+func (s *Server) storeFigures(ctx context.Context) (f storeFigures, err error) {
+	store, list, err := s.registry.StoreSizes(ctx)
+	f.store = store
+	for _, r := range list {
+		f.all.Images += r.Images
+		f.all.Logical += r.Logical
+		f.all.TrashImages += r.TrashImages
+		f.all.Trash += r.Trash
+	}
+	return f, err
 }
 
 // lastEnd and lastTook are of a collection that may not have been.

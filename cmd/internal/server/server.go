@@ -285,6 +285,7 @@ func limits(l config.Limits) registry.Limits {
 		Manifest: int64(l.Manifest), Layer: int64(l.Layer), Layers: l.Layers,
 		Parts: l.Parts, SmallestPart: int64(l.SmallestPart), LargestPart: int64(l.LargestPart),
 		Tags: l.Tags, Images: l.Images, Repositories: l.Repositories, ResourceTags: l.ResourceTags,
+		RepositoryBytes: int64(l.RepositoryBytes), RegistryBytes: int64(l.RegistryBytes), RegistryImages: l.RegistryImages,
 		Uploads: l.Uploads, RepositoryUploads: l.RepositoryUploads,
 		LifecycleText: l.LifecycleText, LifecycleRules: l.LifecycleRules, PullThroughRules: l.PullThroughRules,
 		Templates: l.Templates, PullTimeExclusions: l.PullTimeExclusions,
