@@ -1,7 +1,6 @@
 package journal
 
 import (
-	"bytes"
 	"context"
 	"maps"
 	"slices"
@@ -13,8 +12,9 @@ import (
 // before the end, which "" makes that of all keys.
 type overlay struct {
 	end  string
-	rows map[string]Change
+	rows map[string]*Change
 	keys []string // of rows, in order
+	used int      // bytes of memory, roughly
 }
 
 // What an entry of an overlay costs beside its key and value, roughly.
@@ -23,27 +23,21 @@ const overlayRow = 160
 // readOverlay reads the records of a state for the keys from start on, for as
 // many as fit in memory.
 func (s *State) readOverlay(ctx context.Context, start string) (*overlay, error) {
-	o := &overlay{rows: map[string]Change{}}
-	used := 0
+	o := &overlay{rows: map[string]*Change{}}
 	for r, err := range s.Records(ctx, s.begin) {
 		if err != nil {
 			return nil, err
 		}
-		for c, err := range r.Changes() {
-			if err != nil {
+		for b := r.body; len(b) > 0; {
+			var c rawChange
+			if c, b, err = readRaw(b); err != nil {
 				return nil, err
 			}
-			if c.Key < start || o.end != "" && c.Key >= o.end {
+			if string(c.key) < start || o.end != "" && string(c.key) >= o.end {
 				continue
 			}
-			if old, ok := o.rows[c.Key]; ok {
-				used -= overlayRow + len(c.Key) + len(old.Value)
-			}
-			c.Value = bytes.Clone(c.Value)
-			o.rows[c.Key] = c
-			used += overlayRow + len(c.Key) + len(c.Value)
-			if used > s.memory && len(o.rows) > 1 {
-				used = o.halve()
+			if o.set(c); o.used > s.memory && len(o.rows) > 1 {
+				o.halve()
 			}
 		}
 	}
@@ -51,19 +45,29 @@ func (s *State) readOverlay(ctx context.Context, start string) (*overlay, error)
 	return o, nil
 }
 
+// set notes a change, in the memory of an earlier one of the key if there was one.
+func (o *overlay) set(c rawChange) {
+	row := o.rows[string(c.key)]
+	if row == nil {
+		row = &Change{Key: string(c.key)}
+		o.rows[row.Key] = row
+		o.used += overlayRow + len(row.Key)
+	}
+	before := cap(row.Value)
+	row.Value, row.Deleted = append(row.Value[:0], c.value...), c.deleted
+	o.used += cap(row.Value) - before
+}
+
 // halve drops the upper half of the keys, which are left for another walk over
-// the records. It returns how much memory the rest takes.
-func (o *overlay) halve() (used int) {
+// the records.
+func (o *overlay) halve() {
 	keys := slices.Sorted(maps.Keys(o.rows))
 	half := len(keys) / 2
 	o.end = keys[half]
 	for _, key := range keys[half:] {
+		o.used -= overlayRow + len(key) + cap(o.rows[key].Value)
 		delete(o.rows, key)
 	}
-	for _, key := range keys[:half] {
-		used += overlayRow + len(key) + len(o.rows[key].Value)
-	}
-	return used
 }
 
 // first is the change of the least key that is left.
@@ -71,7 +75,7 @@ func (o *overlay) first() (c Change, ok bool) {
 	if len(o.keys) == 0 {
 		return c, false
 	}
-	return o.rows[o.keys[0]], true
+	return *o.rows[o.keys[0]], true
 }
 
 // merge puts records over the rows of a snapshot.

@@ -54,20 +54,31 @@ func appendDelete(b []byte, key string) []byte {
 }
 
 func readChange(b []byte) (c Change, rest []byte, err error) {
+	raw, rest, err := readRaw(b)
+	return Change{Key: string(raw.key), Value: raw.value, Deleted: raw.deleted}, rest, err
+}
+
+// rawChange is a Change that lies in a frame.
+type rawChange struct {
+	key, value []byte
+	deleted    bool
+}
+
+func readRaw(b []byte) (c rawChange, rest []byte, err error) {
 	length, b, err := readLength(b, 1)
 	if err != nil {
 		return c, nil, err
 	}
-	c.Key, c.Deleted = string(b[:length>>1]), length&1 == 1
+	c.key, c.deleted = b[:length>>1], length&1 == 1
 	b = b[length>>1:]
-	if c.Deleted {
+	if c.deleted {
 		return c, b, nil
 	}
 	length, b, err = readLength(b, 0)
 	if err != nil {
 		return c, nil, err
 	}
-	c.Value = b[:length:length]
+	c.value = b[:length:length]
 	return c, b[length:], nil
 }
 
