@@ -125,6 +125,15 @@ func putAside(path string, now time.Time) (string, error) {
 	return aside, err
 }
 
+// canRebuild says why a journal cannot give an index back, nil if it can.
+func canRebuild(dir *datadir.Dir) error {
+	s, err := journal.Open(dir.Journal(), journal.At{})
+	if err != nil {
+		return err
+	}
+	return s.Close()
+}
+
 // openOrRebuild opens the index of a folder, and a bad one after it was rebuilt, if
 // the setting says so.
 func openOrRebuild(ctx context.Context, dir *datadir.Dir, setting string, log *slog.Logger) (kept, *Rebuilt, error) {
@@ -132,6 +141,9 @@ func openOrRebuild(ctx context.Context, dir *datadir.Dir, setting string, log *s
 	var bad *BadIndexError
 	if !errors.As(err, &bad) {
 		return x, nil, err
+	}
+	if err := canRebuild(dir); err != nil {
+		return x, nil, fmt.Errorf("%w\nit cannot be made anew, put a backup in its place: %w", bad, err)
 	}
 	if setting != config.RebuildAuto {
 		return x, nil, fmt.Errorf("%w\nmake it anew from its journal by: berth rebuild --data %s\nor have each start do so by the setting rebuild: auto", err, dir.Path())
