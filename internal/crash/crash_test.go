@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,10 +14,12 @@ import (
 
 	"github.com/seed-78150930/berth/internal/crash/instrument"
 	"github.com/seed-78150930/berth/internal/crash/life"
+	"github.com/seed-78150930/berth/storage/failpoint"
 )
 
 var (
 	cycles = flag.Int("cycles", 50, "how often the power goes")
+	kills  = flag.Int("kills", 10, "how often the real program is killed")
 	seed   = flag.Uint64("seed", 0, "of the first history; 0 makes one up")
 )
 
@@ -99,5 +102,28 @@ func TestMissingSyncsAreSeen(t *testing.T) {
 			}
 			t.Logf("seed %d: seen in cycle %d: %.300s", r.Seed, r.Report.Cycles, r.Report.Losses[0])
 		})
+	}
+}
+
+// TestNothingIsLostByKills has the real program die at the points by kill -9.
+func TestNothingIsLostByKills(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "berth")
+	build := exec.Command("go", "build", "-trimpath", "-tags", "failpoints", "-o", program, "./cmd/berth")
+	build.Dir = "../.."
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	seed := *seed
+	if seed == 0 {
+		seed = rand.Uint64N(1 << 40)
+	}
+	first := int(seed % uint64(len(failpoint.All())))
+	r, err := life.Kill(life.KillOptions{Seed: seed, Dir: memory(t), Program: program, Cycles: *kills, First: first})
+	t.Logf("seed %d: %+v", seed, r)
+	if err != nil || len(r.Losses) > 0 {
+		t.Errorf("%v; losses: %s", err, strings.Join(r.Losses, "\n"))
+	}
+	if r.Cycles != *kills || len(r.Hit) == 0 {
+		t.Errorf("%d cycles, died at %d points", r.Cycles, len(r.Hit))
 	}
 }

@@ -74,7 +74,7 @@ func (c *client) sweep() {
 	if c.service == nil { // it is another process
 		return
 	}
-	_, err := c.service.CollectNow(context.Background())
+	_, err := c.service.CollectNow(context.Background(), 0)
 	err = errors.Join(err, c.service.SweepTrash(context.Background()))
 	if err != nil && !c.failing && !c.gone() {
 		c.fault(fmt.Sprintf("a collection failed: %v", err))

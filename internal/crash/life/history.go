@@ -86,6 +86,7 @@ type history struct {
 	disk   *power.Disk
 	root   string
 	way    way
+	gone   func() bool // whether the power has gone
 
 	faults sync.Mutex
 }
@@ -241,6 +242,7 @@ func (h *history) live(n int) error {
 	if err := h.next(n, o); err != nil {
 		return err
 	}
+	h.gone = h.disk.Gone
 	h.Recorded(h.disk)
 	failpoint.Watch(func(p failpoint.Point) { f.hit(p, h.disk.Off) })
 	defer failpoint.Watch(nil)
@@ -331,7 +333,7 @@ func (h *history) clients(w *world, n int, f *fate) {
 
 func (h *history) client(w *world, number int) *client {
 	return &client{
-		world: w, ledger: h.ledger, u: h.u, number: number, gone: h.disk.Gone,
+		world: w, ledger: h.ledger, u: h.u, number: number, gone: h.gone,
 		random: h.random, fault: func(text string) { h.lose("%s", text) },
 	}
 }
@@ -357,9 +359,12 @@ func (h *history) look(w *world, n int) {
 // checks has the domain hold its rows and bytes against each other. Bytes without an
 // owner are what a death may leave.
 func (h *history) checks(w *world, n int) bool {
+	if w.service == nil { // another process has it
+		return true
+	}
 	for fault, err := range w.service.Check(context.Background(), registry.Check{Hash: true}) {
 		switch {
-		case h.disk.Gone():
+		case h.gone():
 			return false
 		case err != nil:
 			h.lose("life %d: check: %v", n, err)
