@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/seed-78150930/berth/internal/crash/instrument"
 	"github.com/seed-78150930/berth/internal/crash/life"
@@ -41,7 +42,14 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	return m.Run()
+	if code := m.Run(); code != 0 {
+		return code
+	}
+	if err := all.write(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
 }
 
 // told is what the kit says of its run.
@@ -80,7 +88,9 @@ func memory(t *testing.T) string {
 }
 
 func TestNothingIsLost(t *testing.T) {
+	start := time.Now()
 	r, ok := play(t, fmt.Sprintf("-cycles=%d", *cycles), fmt.Sprintf("-seed=%d", *seed))
+	all.note(func() { all.power, all.took["power"], all.seeds["power"] = r.Report, time.Since(start), r.Seed })
 	t.Logf("seed %d: %+v", r.Seed, r.Report)
 	if !ok || len(r.Report.Losses) > 0 {
 		t.Errorf("something was lost: %s", strings.Join(r.Report.Losses, "\n"))
@@ -100,6 +110,7 @@ func TestMissingSyncsAreSeen(t *testing.T) {
 			if ok || len(r.Report.Losses) == 0 {
 				t.Fatalf("seed %d: nothing was lost in %d cycles without syncs of the %s", r.Seed, r.Report.Cycles, sync)
 			}
+			all.note(func() { all.missing[sync] = r.Report.Cycles })
 			t.Logf("seed %d: seen in cycle %d: %.300s", r.Seed, r.Report.Cycles, r.Report.Losses[0])
 		})
 	}
@@ -118,12 +129,17 @@ func TestNothingIsLostByKills(t *testing.T) {
 		seed = rand.Uint64N(1 << 40)
 	}
 	first := int(seed % uint64(len(failpoint.All())))
+	start := time.Now()
 	r, err := life.Kill(life.KillOptions{Seed: seed, Dir: memory(t), Program: program, Cycles: *kills, First: first})
+	all.note(func() { all.kills, all.took["kills"], all.seeds["kills"] = r, time.Since(start), seed })
 	t.Logf("seed %d: %+v", seed, r)
 	if err != nil || len(r.Losses) > 0 {
 		t.Errorf("%v; losses: %s", err, strings.Join(r.Losses, "\n"))
 	}
-	if r.Cycles != *kills || len(r.Hit) == 0 {
+	if r.Cycles < *kills || len(r.Hit) == 0 {
 		t.Errorf("%d cycles, died at %d points", r.Cycles, len(r.Hit))
+	}
+	if list := missed(all.power.Hit, r.Hit); *kills >= 200 && len(list) > 0 {
+		t.Errorf("no process came to %q", list)
 	}
 }

@@ -71,7 +71,8 @@ func (c *client) step() {
 // sweep has the server clean up, as it does by itself from time to time. What it lets
 // go of nobody asks for.
 func (c *client) sweep() {
-	if c.service == nil { // it is another process
+	if c.clean != nil {
+		c.clean()
 		return
 	}
 	_, err := c.service.CollectNow(context.Background(), 0)

@@ -90,7 +90,26 @@ func (h *history) process(o KillOptions, n int) error {
 		}
 		return h.startsAgain(o, data)
 	}
-	return h.dies(o, data, at, 1+h.random.IntN(3))
+	if at != failpoint.BlobCut {
+		return h.dies(o, data, at, times(h.random, at))
+	}
+	// An upload is cut to where it stood if a process died while it went on.
+	for range 6 {
+		err := errors.Join(h.dies(o, data, failpoint.UploadAppended, times(h.random, at)), h.dies(o, data, at, 1))
+		if err != nil || len(h.Losses) > 0 || h.Hit[at] > 0 {
+			return err
+		}
+	}
+	return nil
+}
+
+// times is how often a process passes a point before it dies there; some it passes
+// once.
+func times(random *rand.Rand, at failpoint.Point) int {
+	if strings.HasPrefix(string(at), "fsblob: folders") || strings.HasPrefix(string(at), "journal: ") {
+		return 1
+	}
+	return 1 + random.IntN(3)
 }
 
 // startsAgain starts a process on what a death at the making of a folder left.
@@ -118,7 +137,7 @@ func (h *history) dies(o KillOptions, data string, at failpoint.Point, times int
 		h.lose("the server does not start: %v: %s", err, p.said.Bytes())
 	}
 	if err == nil && data == h.root && !p.ended() {
-		h.serve(p)
+		h.serve(p, at)
 	}
 	how := "kill -9 at a random time"
 	if p.byItself() {
@@ -133,7 +152,7 @@ func (h *history) dies(o KillOptions, data string, at failpoint.Point, times int
 }
 
 // serve has clients at a process until it dies, or for some time.
-func (h *history) serve(p *process) {
+func (h *history) serve(p *process, at failpoint.Point) {
 	w, err := p.world()
 	if err != nil {
 		if !p.ended() {
@@ -144,7 +163,29 @@ func (h *history) serve(p *process) {
 	if h.look(w, 0); p.ended() || len(h.Losses) > 0 {
 		return
 	}
+	if at == failpoint.TrashPurged || at == failpoint.DroppedFound {
+		h.deletes(w)
+	}
 	h.clients(w, 0, &fate{death: death{fails: "nothing"}})
+}
+
+// deletes has a repository deleted and then let go of for good, which clients seldom do.
+func (h *history) deletes(w *world) {
+	c := h.client(w, 0)
+	c.failing = true
+	repo := call{key: repositories[0], tag: none}
+	c.ask(repo, create)
+	c.push(repo.key, repo)
+	defer c.beginDrop(repo.key)()
+	c.ask(repo, drop)
+	c.sweep()
+}
+
+// clean has a process collect and empty its trash, as people do it by hand.
+func (p *process) clean() {
+	for _, command := range [][]string{{"trash", "empty", "--everywhere"}, {"gc", "run"}} {
+		_ = exec.Command(p.cmd.Path, append(command, "--data", p.data)...).Run() // which may end with the server
+	}
 }
 
 // after looks at what the last death left.
@@ -171,6 +212,7 @@ func (h *history) after(o KillOptions) error {
 type process struct {
 	cmd     *exec.Cmd
 	address string
+	data    string
 	said    bytes.Buffer // to be read when it has ended
 	done    chan struct{}
 	broken  atomic.Bool // a connection broke: it has died, or is about to
@@ -182,11 +224,11 @@ func start(program, data, point string) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &process{address: l.Addr().String(), done: make(chan struct{})}
+	p := &process{address: l.Addr().String(), data: data, done: make(chan struct{})}
 	if err := l.Close(); err != nil {
 		return nil, err
 	}
-	p.cmd = exec.Command(program, "serve", "--listen", p.address, "--data", data)
+	p.cmd = exec.Command(program, "serve", "--listen", p.address, "--data", data, "--gc-grace", "0s")
 	p.cmd.Env = []string{
 		"BERTH_ROOT_ACCESS_KEY_ID=" + key.ID, "BERTH_ROOT_SECRET_ACCESS_KEY=" + key.Secret,
 		"BERTH_ACCOUNT=" + account, "BERTH_REGION=" + region, "HOME=" + data, variable + "=" + point,
@@ -265,7 +307,7 @@ func (p *process) ready() error {
 
 // world is the process as clients see it.
 func (p *process) world() (*world, error) {
-	w := &world{oci: p, api: p}
+	w := &world{oci: p, api: p, clean: p.clean}
 	var out struct {
 		AuthorizationData []struct{ AuthorizationToken string }
 	}

@@ -64,6 +64,7 @@ type world struct {
 	oci, api http.Handler
 	password string
 	stop     func()
+	clean    func() // collects in another process; nil if the world is of this one
 }
 
 // open starts a world over the files of a disk. It is to be closed, also if the
