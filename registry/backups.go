@@ -54,6 +54,12 @@ func Settle(ctx context.Context, index storage.Index) error {
 	if err != nil {
 		return err
 	}
+	return NewLineage(ctx, index)
+}
+
+// NewLineage begins another history, in which the numbers of updates may be those of others
+// in the one before. Backups of the two are not mixed.
+func NewLineage(ctx context.Context, index storage.Index) error {
 	return index.Update(ctx, func(tx storage.Tx) error { return lineages.Put(tx, lineageRow{newID()}, "") })
 }
 

@@ -52,19 +52,12 @@ func (k *Keeper) Snapshot(ctx context.Context, w io.Writer) error {
 	})
 }
 
-// journaled is an index that keeps its changes.
-type journaled interface {
-	// State is all that was acknowledged before the call.
-	State(ctx context.Context) (*journal.State, error)
-}
-
 // Records implements admin.Copied.
 func (k *Keeper) Records(ctx context.Context, after, upTo uint64, w io.Writer) (err error) {
-	j, ok := k.store.index.(journaled)
-	if !ok {
+	if k.store.kept.Index == nil {
 		return fmt.Errorf("%w: the store has no journal", backup.ErrNoRecords)
 	}
-	state, err := j.State(ctx)
+	state, err := k.store.kept.State(ctx) // all that was acknowledged before
 	if errors.Is(err, journal.ErrNothing) {
 		return fmt.Errorf("%w: %w", backup.ErrNoRecords, err)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/seed-78150930/berth/cmd/internal/config"
 	"github.com/seed-78150930/berth/cmd/internal/datadir"
+	"github.com/seed-78150930/berth/registry"
 	"github.com/seed-78150930/berth/storage/boltindex"
 	"github.com/seed-78150930/berth/storage/disk"
 	"github.com/seed-78150930/berth/storage/journal"
@@ -112,6 +113,9 @@ func fillDraft(ctx context.Context, dir *datadir.Dir, draft string) (journal.Rep
 		return journal.Report{}, err
 	}
 	report, err := journal.Replay(ctx, dir.Journal(), journal.At{}, x)
+	if err == nil { // updates that were lost leave their numbers to others
+		err = registry.NewLineage(ctx, x)
+	}
 	return report, errors.Join(err, x.Close())
 }
 
