@@ -63,7 +63,7 @@ damaged in the store and lack in it, which are named; 1 if there is no backup.`,
 	c.Flags().BoolVar(&f.rehash, "verify", false, "read what the target has of earlier backups, and copy anew what is damaged")
 	c.Flags().StringVar(&f.scratch, "scratch", "", "folder for what is on its way (default: DIR, or that for temporary files)")
 	c.Flags().BoolVar(&f.json, "json", false, "print JSON")
-	f.at = addPlaceOfBackups(c)
+	f.at = addReach(c)
 	f.src = addPlace(c)
 	c.RunE = func(c *cobra.Command, args []string) error { return f.run(c, args[0]) }
 	c.AddCommand(newBackupList(), newBackupVerify(), newBackupPrune())
@@ -162,7 +162,7 @@ func newBackupList() *cobra.Command {
 	var asJSON bool
 	c := leaf(1, "list DIR|s3://BUCKET/PREFIX", "List the backups in a target, oldest first", "berth backup list /mnt/backup/berth")
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	at := addPlaceOfBackups(c)
+	at := addReach(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		target, err := at.open(c.Context(), args[0], false)
 		if err != nil {
@@ -206,7 +206,7 @@ func newBackupVerify() *cobra.Command {
 	var id string
 	c := leaf(1, "verify DIR|s3://BUCKET/PREFIX", "Read a backup whole and hold all of it against its checksums", "berth backup verify /mnt/backup/berth")
 	c.Flags().StringVar(&id, "backup", "", "id of the backup (default: the last one)")
-	at := addPlaceOfBackups(c)
+	at := addReach(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		ctx, stop := interruptible(c)
 		defer stop()
@@ -235,7 +235,7 @@ func newBackupPrune() *cobra.Command {
 	var keep int
 	c := leaf(1, "prune DIR|s3://BUCKET/PREFIX", "Remove all but the newest backups, and the layers that none of them has", "berth backup prune /mnt/backup/berth --keep 14")
 	c.Flags().IntVar(&keep, "keep", 0, "how many backups stay, with the changes since each")
-	at := addPlaceOfBackups(c)
+	at := addReach(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if keep < 1 {
 			return usageError{errors.New("--keep: how many backups stay? 1 at least")}

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/seed-78150930/berth/auth/accounts"
+	"github.com/seed-78150930/berth/cmd/internal/bucket"
 	"github.com/seed-78150930/berth/cmd/internal/keybox"
 	"github.com/seed-78150930/berth/storage/backup"
 )
@@ -21,8 +22,12 @@ import (
 // reach says how targets are reached that are no folders.
 type reach struct{ endpoint, region string }
 
-func addPlaceOfBackups(c *cobra.Command) *reach {
-	return &reach{}
+// addReach gives a command the flags by which buckets are reached.
+func addReach(c *cobra.Command) *reach {
+	r := &reach{}
+	c.Flags().StringVar(&r.endpoint, "s3-endpoint", "", "address of a service that speaks S3's protocol (default: Amazon's)")
+	c.Flags().StringVar(&r.region, "s3-region", "", "region of the bucket (default: that of AWS's configuration)")
+	return r
 }
 
 // opened is a target, and what belongs to it.
@@ -34,6 +39,13 @@ type opened struct {
 
 // open opens a target, and makes a folder that is absent if that is wanted.
 func (p *reach) open(ctx context.Context, name string, create bool) (*opened, error) {
+	if bucket.Is(name) {
+		t, err := bucket.Open(ctx, bucket.Options{URL: name, Endpoint: p.endpoint, Region: p.region})
+		if err != nil {
+			return nil, usageError{err}
+		}
+		return &opened{t, t, ""}, nil
+	}
 	open := backup.OpenFolder
 	if create {
 		open = backup.MakeFolder

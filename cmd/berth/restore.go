@@ -42,7 +42,7 @@ revoked or deleted after the state that is restored is as it was before.`
 	c.Flags().StringVar(&box.identityFile, "identity", "", "file with a private key of age, for a backup that has the keys")
 	c.Flags().BoolVar(&o.Lacking, "lacking", false, "restore a backup that lacks damaged layers: what needs them cannot be pulled")
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	from := addPlaceOfBackups(c)
+	from := addReach(c)
 	c.RunE = func(c *cobra.Command, args []string) (err error) {
 		ctx, stop := interruptible(c)
 		defer stop()

@@ -65,13 +65,16 @@ func List(ctx context.Context, t Target) ([]Listed, error) {
 	slices.SortStableFunc(list, func(a, b Listed) int { return cmp.Compare(a.Serial, b.Serial) })
 	for _, f := range faulty { // where they stood is not known but for the times in the ids
 		at := len(list)
-		for at > 0 && list[at-1].ID > f.ID {
+		for at > 0 && madeAt(list[at-1].ID) > madeAt(f.ID) {
 			at--
 		}
 		list = slices.Insert(list, at, f)
 	}
 	return list, nil
 }
+
+// madeAt is the part of an id that tells when the backup was made, to the second.
+func madeAt(id string) string { return id[:len("20060102T150405Z")] }
 
 // Find finds a state and reads what belongs to it. With a key, that of Options.Sign, it
 // checks that the store's own program wrote it; without one, only that it is undamaged.

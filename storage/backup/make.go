@@ -123,7 +123,12 @@ func (o Options) locked(ctx context.Context, fn func(context.Context, *work) (Re
 	if err != nil {
 		return Report{}, err
 	}
-	defer func() { err = errors.Join(err, unlock()) }()
+	defer func() {
+		if cause := context.Cause(held); err != nil && cause != nil && ctx.Err() == nil {
+			err = cause // the lock was lost
+		}
+		err = errors.Join(err, unlock())
+	}()
 	o.Progress(Progress{Doing: "look what the target has"})
 	if err := o.Target.Tidy(held); err != nil {
 		return Report{}, err

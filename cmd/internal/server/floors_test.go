@@ -75,6 +75,7 @@ var floors = map[string]floor{
 	"cmd/internal/admin":       {level: 6},
 	"cmd/internal/volume":      {level: 6},
 	"cmd/internal/shell":       {level: 6},
+	"cmd/internal/bucket":      {level: 6},
 	"cmd/internal/keybox":      {level: 6},
 	"cmd/internal/backups": {level: 6, sideways: []string{
 		"cmd/internal/admin", "cmd/internal/datadir", "cmd/internal/keybox", "cmd/internal/privatefile", "cmd/internal/server",
@@ -153,7 +154,7 @@ var outsiders = map[string]users{
 	"github.com/prometheus/client_golang":        {code: []string{"cmd/internal/server"}},
 	"golang.org/x/sys":                           {code: []string{"storage/fsblob", "storage/boltindex", "cmd/internal/datadir"}},
 
-	"github.com/aws/aws-sdk-go-v2":                            {code: []string{"cmd/internal/ecrlogin"}},
+	"github.com/aws/aws-sdk-go-v2":                            {code: []string{"cmd/internal/ecrlogin", "cmd/internal/bucket"}},
 	"github.com/docker/docker-credential-helpers/credentials": {code: []string{"cmd/berth"}},
 }
 
