@@ -204,12 +204,9 @@ func TestForeignTargets(t *testing.T) {
 func TestFilesThatAreNone(t *testing.T) {
 	original, copyOf := target(t)
 	secret := filepath.Join(t.TempDir(), "secret")
-	last := ""
-	for name := range original {
-		if dir, id := filepath.Split(name); dir == "records/" {
-			last = max(last, id)
-		}
-	}
+	list, err := backup.List(t.Context(), copyOf(t))
+	must(t, err)
+	last := list[len(list)-1].ID
 	for name, content := range original {
 		if !strings.HasPrefix(name, "blobs/") && name != "berth-backup" && !strings.HasSuffix(name, last) {
 			continue
