@@ -468,9 +468,16 @@ func TestEveryFaultIsAFault(t *testing.T) {
 	}
 }
 
-func TestNewReadsTheIndex(t *testing.T) {
-	index := &brokenIndex{Index: memory.NewIndex(), left: 1}
-	if _, err := registry.New(t.Context(), registry.Options{Index: index, Blobs: memory.NewBlobs()}); !errors.Is(err, errBroken) {
-		t.Errorf("New on a broken index: %v", err)
+// Nobody opens an upload while those that there are cannot be counted.
+func TestUploadsThatCannotBeCounted(t *testing.T) {
+	index := &brokenIndex{Index: memory.NewIndex(), left: 1 << 30}
+	o := registry.Options{Index: index, Blobs: memory.NewBlobs()}
+	n := create(t, open(t, o), "team/app")
+	s := open(t, o)
+	index.left = 1 // the repository is found
+	if _, err := s.StartUpload(alice(t), n, registry.NewUpload{}); !errors.Is(err, errBroken) {
+		t.Errorf("StartUpload: %v", err)
 	}
+	index.left = 1 << 30
+	start(t, s, n)
 }

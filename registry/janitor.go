@@ -26,6 +26,7 @@ const (
 // ctx ends; what fails is logged and tried again.
 func (s *Service) Run(ctx context.Context) error {
 	var done sync.WaitGroup
+	done.Go(func() { s.try(ctx, "count open uploads", s.knowUploads) })                  // before somebody waits for it
 	done.Go(func() { s.every(ctx, idleTime/4, "checkpoint uploads", s.checkpointIdle) }) // beside the rest, which may take long
 	done.Go(func() { s.every(ctx, restorePause, "bring images back from the archive", s.finishRestores) })
 	done.Go(func() { s.runPulls(ctx) })
@@ -208,6 +209,9 @@ type droppedUploads struct{ n, bytes int64 }
 // dropUploads removes the uploads at rest that gone says yes to, a run of rows in a
 // transaction.
 func (s *Service) dropUploads(ctx context.Context, sel table.Select, gone func(uploadRow) bool) (all droppedUploads, err error) {
+	if err := s.knowUploads(ctx); err != nil {
+		return all, err
+	}
 	for sel.Limit = batch; ; {
 		var found []table.Found[uploadRow]
 		var last []string

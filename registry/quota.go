@@ -21,6 +21,9 @@ func (s *Service) checkQuota(rd storage.Reader, repo repository, ended int64) er
 	if !limits.quotas() {
 		return nil
 	}
+	if err := s.countUploads(rd); err != nil {
+		return err
+	}
 	open := s.sessions.openIn(repo.row.ID, repo.name.id)
 	open.repository -= ended
 	open.registry -= ended

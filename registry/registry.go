@@ -25,7 +25,6 @@ package registry
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -179,7 +178,7 @@ type Service struct {
 	now      func() time.Time
 	log      *slog.Logger
 	live     atomic.Pointer[Options] // in force, defaults filled in
-	sessions sessions
+	sessions *sessions
 	wake     chan struct{} // something was condemned
 	// previewsWanted has a value when a preview was started.
 	previewsWanted chan struct{}
@@ -214,9 +213,6 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	s.stamper, _ = storage.As[storage.Stamper](o.Blobs)
 	s.proofs, s.damageFound = newProofs(), make(chan struct{}, 1)
 	s.Configure(o)
-	if err := s.countUploads(ctx); err != nil {
-		return nil, fmt.Errorf("count open uploads: %w", err)
-	}
 	return s, nil
 }
 

@@ -28,10 +28,12 @@ type sessions struct {
 	// Their bytes, by the repository's id and by registry.
 	inRepoBytes     map[string]int64
 	inRegistryBytes map[ID]int64
+
+	known atomic.Bool // those of rows are counted: see Service.knowUploads
 }
 
-func newSessions() sessions {
-	return sessions{
+func newSessions() *sessions {
+	return &sessions{
 		byID: map[string]*session{}, owned: map[string]int{}, inRepo: map[string]int{},
 		inRepoBytes: map[string]int64{}, inRegistryBytes: map[ID]int64{},
 	}
@@ -225,6 +227,9 @@ func (s *Service) acquire(ctx context.Context, name Name, id string) (*session, 
 
 // look is acquire for a moment: others wait for the end of the claim.
 func (s *Service) look(ctx context.Context, name Name, id string) (*session, error) {
+	if err := s.knowUploads(ctx); err != nil {
+		return nil, err
+	}
 	for {
 		u, other := s.sessions.take(id)
 		switch {
@@ -382,7 +387,8 @@ func (u *session) state() ([]byte, error) {
 	return state, nil
 }
 
-// OpenUploads is how many uploads are open, at rest or under way.
+// OpenUploads is how many uploads are open, at rest or under way: 0 in the first moments
+// after a start, before they are counted.
 func (s *Service) OpenUploads() (n int) {
 	s.sessions.mu.Lock()
 	defer s.sessions.mu.Unlock()
@@ -392,17 +398,36 @@ func (s *Service) OpenUploads() (n int) {
 	return n
 }
 
-// countUploads counts the open uploads when the service starts.
-func (s *Service) countUploads(ctx context.Context) error {
-	return s.view(ctx, func(r storage.Reader) error {
-		for f, err := range uploads.Scan(r, table.Select{}) {
-			if err != nil {
-				return err
-			}
-			s.sessions.owned[f.Row.Owner]++
-			s.sessions.inRepo[f.Key[2]]++
-			s.sessions.addBytes(f.Key[2], ID{f.Key[0], f.Key[1]}, f.Row.Offset)
-		}
+// knowUploads counts the open uploads, unless that has been done since the start: a
+// start takes no longer for having many of them. Whatever opens, changes or ends an
+// upload, or asks how many there are, comes here first; so nothing changes meanwhile.
+func (s *Service) knowUploads(ctx context.Context) error {
+	if s.sessions.known.Load() {
 		return nil
-	})
+	}
+	return s.view(ctx, s.countUploads)
+}
+
+// countUploads is knowUploads for who reads already.
+func (s *Service) countUploads(r storage.Reader) error {
+	if s.sessions.known.Load() {
+		return nil
+	}
+	found := newSessions()
+	for f, err := range uploads.Scan(r, table.Select{}) {
+		if err != nil {
+			return fmt.Errorf("count open uploads: %w", err)
+		}
+		found.owned[f.Row.Owner]++
+		found.inRepo[f.Key[2]]++
+		found.addBytes(f.Key[2], ID{f.Key[0], f.Key[1]}, f.Row.Offset)
+	}
+	l := s.sessions
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.known.Load() { // nor has another been faster
+		l.owned, l.inRepo, l.inRepoBytes, l.inRegistryBytes = found.owned, found.inRepo, found.inRepoBytes, found.inRegistryBytes
+		l.known.Store(true)
+	}
+	return nil
 }

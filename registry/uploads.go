@@ -52,6 +52,9 @@ func (s *Service) StartUpload(ctx context.Context, name Name, n NewUpload) (Uplo
 	if err := s.checkBegin(ctx, repo); err != nil {
 		return Upload{}, err
 	}
+	if err := s.knowUploads(ctx); err != nil {
+		return Upload{}, err
+	}
 	setDefault(&n.Algorithm, digest.SHA256)
 	u := newSession(repo, uploader(ctx), n.Algorithm)
 	if err := s.sessions.add(u, s.Limits()); err != nil {
