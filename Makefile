@@ -28,7 +28,7 @@ light_clients = oras regctl notation pebble docker-credential-ecr-login ecr-cred
 # Folders of this module's packages that have a test of some kind.
 packages_with = $(shell grep -rlE --include='*_test.go' --exclude-dir=interop '^func $(1)' . | xargs -r -n1 dirname | sort -u)
 
-.PHONY: help build test lint generate conformance clients light-clients e2e e2e-all bench fuzz soak histories serve format
+.PHONY: help build test lint generate conformance clients light-clients e2e e2e-all bench fuzz figures soak histories serve format
 
 help: ## list what make can do
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -95,6 +95,9 @@ fuzz: ## run each fuzz target for FUZZTIME (10s), one by one
 			echo "fuzz $$p $$f" && $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p || exit 1; \
 		done; \
 	done
+
+figures: build ## build a store of 1,000,000 images, measure start, memory and collection, and write docs/figures.md
+	$(GO) run ./internal/figures -berth '$(CURDIR)/bin/berth' -page '$(CURDIR)/docs/figures.md' $(FIGURES)
 
 soak: build ## have 32 clients, deletes, lifecycle, collection, scrub and backups at one store for SOAK (10m), and write docs/soak.md
 	cd internal/interop && BERTH_BIN='$(CURDIR)/bin/berth' $(GO) test -count=1 -timeout 0 -v ./soak -args -duration=$(SOAK) -page='$(CURDIR)/docs/soak.md'

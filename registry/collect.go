@@ -13,7 +13,8 @@ import (
 
 // A collection is a pass over what the store holds. Layers that no image uses are let
 // go of when their grace is over, and with the last repository that holds them their
-// bytes are condemned and deleted; so are uploads that have expired, what deleted
+// bytes are condemned and deleted; before that goes what has lain in the trash for its
+// window, and so do uploads that have expired, what deleted
 // repositories held, and blobs that no row owns.
 //
 // It runs beside pushes without a lock. A page of rows is looked at in a view, and what
@@ -126,6 +127,9 @@ func (p *pass) run(ctx context.Context) error {
 	began := p.now()
 	if err := p.clearDropped(ctx); err != nil {
 		return fmt.Errorf("clear deleted repositories: %w", err)
+	}
+	if err := p.SweepTrash(ctx); err != nil {
+		return fmt.Errorf("let go of what is in the trash: %w", err)
 	}
 	if err := p.uploads(ctx); err != nil {
 		return fmt.Errorf("expire uploads: %w", err)

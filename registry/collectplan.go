@@ -18,6 +18,7 @@ type DoomedKind string
 // The kinds.
 const (
 	DoomedLayer     DoomedKind = "layer"     // no image uses it, or its repository was deleted
+	DoomedTrash     DoomedKind = "trash"     // an image or repository that has lain there for its window
 	DoomedUpload    DoomedKind = "upload"    // it has expired
 	DoomedCondemned DoomedKind = "condemned" // given up, and not deleted yet
 	DoomedOrphan    DoomedKind = "orphan"    // no row owns it
@@ -26,12 +27,14 @@ const (
 // Doomed is something that a collection would take if it came by now.
 type Doomed struct {
 	Kind DoomedKind
-	// Repository holds the layer; zero of anything else.
+	// Repository holds the layer, or held the image or is itself in the trash; zero of
+	// anything else.
 	Repository Name
-	Digest     digest.Digest // of a layer
+	Digest     digest.Digest // of a layer or image
 	ID         string        // of an upload, or of a blob
 	// Bytes are those of the layer or blob. Those of a layer are deleted when none of
-	// its Holders has it any more, each of which is listed by itself if it lets go.
+	// its Holders has it any more, each of which is listed by itself if it lets go. Those
+	// of an image in the trash may be other images' too.
 	Bytes   int64
 	Holders int
 	// Since is when the layer was uploaded, the upload last touched, the blob
@@ -47,7 +50,7 @@ type PlanPlace struct {
 }
 
 // planPages is how many short views a part of a plan takes at most.
-const planPages = 10
+const planPages = 4
 
 // PlanCollection lists a part of what a collection would take, the one behind a place,
 // and says where the next part begins. Parts are bounded, and may be empty; more is
@@ -71,7 +74,7 @@ func (s *Service) PlanCollection(ctx context.Context, from PlanPlace) (list []Do
 }
 
 // planStages are the stages of a plan, in order.
-var planStages = []string{"layers", "uploads", "blobs"}
+var planStages = []string{"layers", "trash", "uploads", "blobs"}
 
 // following is the beginning of the next stage, the zero place behind the last.
 func (p PlanPlace) following() PlanPlace {
@@ -95,6 +98,8 @@ func (s *Service) planPage(ctx context.Context, from PlanPlace) (planPage, error
 	switch from.Stage {
 	case "", "layers":
 		return s.planLayers(ctx, from.After)
+	case "trash":
+		return s.planTrash(ctx, from.After)
 	case "uploads":
 		return s.planUploads(ctx, from.After)
 	case "blobs":
@@ -151,6 +156,24 @@ func (s *Service) doomedLayer(r storage.Reader, f table.Found[heldRow]) (d Doome
 	holder, err := holders.Get(r, f.Key[0], f.Key[1], f.Key[3], f.Key[2])
 	d.Repository = Name{ID{f.Key[0], f.Key[1]}, holder.Repository}
 	return d, err
+}
+
+func (s *Service) planTrash(ctx context.Context, after []string) (page planPage, err error) {
+	from := ""
+	if len(after) > 0 {
+		from = after[0]
+	}
+	list, next, err := s.Trash(ctx, TrashFilter{Before: s.trashLimit()}, from, batch)
+	if err != nil {
+		return page, err
+	}
+	for _, t := range list {
+		page.list = append(page.list, Doomed{
+			Kind: DoomedTrash, Repository: t.Repository, Digest: t.Digest, Bytes: t.Bytes, Since: t.At, Why: "it has lain in the trash for its time",
+		})
+	}
+	page.last, page.end = []string{next}, next == ""
+	return page, nil
 }
 
 func (s *Service) planUploads(ctx context.Context, after []string) (page planPage, err error) {

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-78150930/berth/cmd/internal/admin"
+	"github.com/seed-78150930/berth/registry"
 )
 
 func newGC() *cobra.Command {
@@ -79,7 +80,7 @@ type gcKind struct {
 func (t *gcTotal) add(d admin.GCDoomed) {
 	kind := t.Kinds[d.Kind]
 	kind.Count++
-	if t.last(d) {
+	if d.Kind != string(registry.DoomedTrash) && t.last(d) { // an image's layers are told of by themselves when they are free
 		kind.Bytes += d.Bytes
 		t.Bytes += d.Bytes
 	}
@@ -117,8 +118,11 @@ func (p *doomedLines) one(d admin.GCDoomed) error {
 		}
 	}
 	which := d.ID
-	if d.Digest != "" {
+	switch {
+	case d.Digest != "":
 		which = d.Repository + "@" + d.Digest
+	case d.Repository != "":
+		which = d.Repository
 	}
 	_, err := fmt.Fprintf(p.w, "%-10s %15d  %-20s  %s: %s\n", d.Kind, d.Bytes, when(d.Since, "-"), which, d.Why)
 	return err
@@ -129,8 +133,8 @@ func (p *doomedLines) end(t gcTotal) error {
 		_, err := fmt.Fprintln(p.w, "nothing would go")
 		return err
 	}
-	_, err := fmt.Fprintf(p.w, "\n%s, %s, %s and %s would go, and with them %d bytes\n",
-		counted(int(t.Kinds["layer"].Count), "layer"), counted(int(t.Kinds["upload"].Count), "upload"),
+	_, err := fmt.Fprintf(p.w, "\n%s, %s in the trash, %s, %s and %s would go, and with them %d bytes\n",
+		counted(int(t.Kinds["layer"].Count), "layer"), counted(int(t.Kinds["trash"].Count), "image"), counted(int(t.Kinds["upload"].Count), "upload"),
 		counted(int(t.Kinds["condemned"].Count), "condemned blob"), counted(int(t.Kinds["orphan"].Count), "blob")+" without an owner", t.Bytes)
 	return err
 }

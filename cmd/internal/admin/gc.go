@@ -32,7 +32,7 @@ type GCPlan struct {
 // GCDoomed is something that a collection would take. Its JSON form is what
 // `gc plan --json` prints.
 type GCDoomed struct {
-	Kind       string    `json:"kind"` // "layer", "upload", "condemned" or "orphan"
+	Kind       string    `json:"kind"` // "layer", "trash", "upload", "condemned" or "orphan"
 	Account    string    `json:"account,omitempty"`
 	Region     string    `json:"region,omitempty"`
 	Repository string    `json:"repository,omitempty"`
