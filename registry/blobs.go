@@ -375,7 +375,7 @@ func (s *Service) Mount(ctx context.Context, name Name, d digest.Digest, m Mount
 		if l.Existed, err = s.admit(tx, repo, d, content); err != nil || l.Existed {
 			return err
 		}
-		return s.checkQuota(tx, repo, 0)
+		return s.checkQuota(tx, repo)
 	})
 	return l, err
 }

@@ -14,13 +14,23 @@ import (
 func (row sizeRow) used() int64 { return row.Logical + row.Fresh }
 
 // checkQuota refuses what has made a repository or its registry larger than it may be,
-// in the transaction that does; open uploads count, but for one of so many bytes that
-// has just ended.
-func (s *Service) checkQuota(rd storage.Reader, repo repository, ended int64) error {
+// in the transaction that does. Open uploads count.
+func (s *Service) checkQuota(rd storage.Reader, repo repository) error {
+	return s.checkOpen(rd, repo, s.sessions.openIn(repo.row.ID, repo.name.id))
+}
+
+// checkKept is checkQuota for an upload that becomes a layer. It was let in when it was
+// an open one, so it goes before those that are open now.
+func (s *Service) checkKept(rd storage.Reader, repo repository) error {
+	return s.checkOpen(rd, repo, openBytes{})
+}
+
+func (s *Service) checkOpen(rd storage.Reader, repo repository, open openBytes) error {
 	limits := s.Limits()
 	if !limits.quotas() {
 		return nil
 	}
+<<<<<<< HEAD
 	if err := s.countUploads(rd); err != nil {
 		return err
 	}
@@ -28,19 +38,18 @@ func (s *Service) checkQuota(rd storage.Reader, repo repository, ended int64) er
 	open.repository -= ended
 	open.registry -= ended
 	return limits.check(rd, repo.name, repo.row.ID, open)
+=======
+	of, err := sizesOf(rd, repo.name, repo.row.ID)
+	if err != nil {
+		return err
+	}
+	return limits.over(repo.name, of, open)
+>>>>>>> 013d5c3 (registry: quotas are kept by what comes back from the trash too; docs: sizes, quotas and upgrades)
 }
 
 // quotas says whether any on bytes is set.
 func (l Limits) quotas() bool {
 	return l.RepositoryBytes > 0 || l.RegistryBytes > 0
-}
-
-func (l Limits) check(rd storage.Reader, name Name, id string, open openBytes) error {
-	of, err := sizesOf(rd, name, id)
-	if err != nil {
-		return err
-	}
-	return l.over(name, of, open)
 }
 
 // checkImages refuses an image that makes them too many for a registry.
@@ -100,20 +109,44 @@ func (s *Service) checkBegin(ctx context.Context, repo repository) error {
 	if !s.Limits().quotas() {
 		return nil
 	}
-	return s.view(ctx, func(r storage.Reader) error { return s.checkQuota(r, repo, -1) })
+	open := s.sessions.openIn(repo.row.ID, repo.name.id)
+	open.repository++
+	open.registry++
+	return s.view(ctx, func(r storage.Reader) error { return s.checkOpen(r, repo, open) })
 }
+
+// reserveTries is how often room is asked for: what another request has reserved and is
+// about to give back, or has just become a layer, may have been in the way.
+const reserveTries = 3
 
 // reserve counts bytes that an upload is about to get: all of them or, if part says so,
 // as many as there is room for, and at least one. They are counted before the rows
 // are read, and what a finished upload was is counted in a row before it is no open
 // one any more: so of requests at the same time none sees too little, and two that do
 // not fit together are not both let in.
-func (s *Service) reserve(ctx context.Context, u *session, want int64, part bool) error {
+func (s *Service) reserve(ctx context.Context, u *session, want int64, part bool) (err error) {
 	had := u.counted
-	open := s.sessions.count(u, u.row.Offset+want)
+	for range reserveTries {
+		open := s.sessions.count(u, u.row.Offset+want)
+		fits, refused := s.fits(ctx, u, want, part, open)
+		if refused == nil {
+			s.sessions.count(u, u.row.Offset+fits)
+			return nil
+		}
+		s.sessions.count(u, had)
+		if err = refused; CodeOf(err) != QuotaExceeded {
+			return err
+		}
+	}
+	return err
+}
+
+// fits is how many of the bytes that an upload wants have room, open being all that
+// are counted with them.
+func (s *Service) fits(ctx context.Context, u *session, want int64, part bool, open openBytes) (int64, error) {
 	limits := s.Limits()
 	if !limits.quotas() {
-		return nil
+		return want, nil
 	}
 	err := s.view(ctx, func(r storage.Reader) error {
 		of, err := sizesOf(r, u.name, u.repo)
@@ -126,12 +159,7 @@ func (s *Service) reserve(ctx context.Context, u *session, want int64, part bool
 		}
 		return limits.over(u.name, of, open)
 	})
-	if err != nil {
-		s.sessions.count(u, had)
-		return err
-	}
-	s.sessions.count(u, u.row.Offset+want)
-	return nil
+	return want, err
 }
 
 // reserved is how many bytes more the upload may get without another question.

@@ -350,7 +350,7 @@ func (s *Service) countImage(tx storage.Tx, repo repository, row imageRow, fresh
 	if err := s.checkImages(tx, repo.name); err != nil {
 		return err
 	}
-	return s.checkQuota(tx, repo, 0)
+	return s.checkQuota(tx, repo)
 }
 
 // resizeHolder counts a content's holder that comes, ahead of its row, or that went,

@@ -93,7 +93,8 @@ func (s *Service) clearTrashedUploads(ctx context.Context) error {
 // RestoreRepository brings back the repository of a name that was deleted last, with
 // all that it held, under the same name or, if it is not zero, another one of the
 // same registry. Its lifecycle policy runs an interval later, and what was to be
-// replicated is. Refusals: NotInTrash, RepositoryExists, TooManyRepositories.
+// replicated is. Refusals: NotInTrash, RepositoryExists, TooManyRepositories,
+// TooManyInRegistry, QuotaExceeded.
 func (s *Service) RestoreRepository(ctx context.Context, name, as Name) (Repository, error) {
 	if as.IsZero() {
 		as = Name{name.id, name.path}
@@ -185,6 +186,9 @@ func (s *Service) bringRepositoryBack(ctx context.Context, tx storage.Tx, old re
 		repo.put(tx), trashedRepositories.Delete(tx, old.trashKey()...), trashedUploads.Delete(tx, old.key()...),
 		trashDue.Delete(tx, trashDueKey(row.At, old.key(), wholeRepository)...), trashSizes(tx, repo, false),
 	)
+	if err == nil {
+		err = errors.Join(s.checkImages(tx, as), s.checkQuota(tx, repo))
+	}
 	if err != nil {
 		return repo, err
 	}

@@ -23,7 +23,7 @@ type RestoredImage struct {
 // free, and with it the images of an index that are in the trash too; they stand
 // before it. It comes back as old as it went, and in the same storage class. A tag
 // names the image that had it and was deleted last. Refusals: RepositoryNotFound,
-// NotInTrash, TooManyImages, TooManyTags; ChildrenMissing where an index names what is
+// NotInTrash, TooManyImages, TooManyInRegistry, QuotaExceeded, TooManyTags; ChildrenMissing where an index names what is
 // gone for good.
 func (s *Service) RestoreImage(ctx context.Context, name Name, ref Ref) (list []RestoredImage, err error) {
 	err = s.update(ctx, func(tx storage.Tx) error {

@@ -514,7 +514,7 @@ func (s *Service) keep(ctx context.Context, u *session, d digest.Digest, as seal
 		if err != nil || existed {
 			return err
 		}
-		return s.checkQuota(tx, repo, u.counted)
+		return s.checkKept(tx, repo)
 	})
 	return l, err
 }
