@@ -11,6 +11,10 @@ BENCH    ?= .
 STEPS    ?= 1000000
 SOAK     ?= 10m
 
+# `make crash CYCLES=1000 CRASH_KILLS=40`
+CYCLES      ?= 10000
+CRASH_KILLS ?= 200
+
 # What `make e2e` drives in CI, and what `make e2e-all` does.
 LAYER     = 268435456
 LAYER_ALL = 2147483648
@@ -28,7 +32,7 @@ light_clients = oras regctl notation pebble docker-credential-ecr-login ecr-cred
 # Folders of this module's packages that have a test of some kind.
 packages_with = $(shell grep -rlE --include='*_test.go' --exclude-dir=interop '^func $(1)' . | xargs -r -n1 dirname | sort -u)
 
-.PHONY: help build test lint generate conformance clients light-clients e2e e2e-all bench fuzz figures soak histories serve format
+.PHONY: help build test lint generate conformance clients light-clients e2e e2e-all bench fuzz figures soak crash histories serve format
 
 help: ## list what make can do
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -101,6 +105,9 @@ figures: build ## build a store of 1,000,000 images, measure start, memory and c
 
 soak: build ## have 32 clients, deletes, lifecycle, collection, scrub and backups at one store for SOAK (10m), and write docs/soak.md
 	cd internal/interop && BERTH_BIN='$(CURDIR)/bin/berth' $(GO) test -count=1 -timeout 0 -v ./soak -args -duration=$(SOAK) -page='$(CURDIR)/docs/soak.md'
+
+crash: ## have the power go CYCLES (10000) times and kill berth CRASH_KILLS (200) times, and write docs/durability.md
+	cd internal/crash && $(GO) test -count=1 -timeout 0 -v . -args -cycles=$(CYCLES) -kills=$(CRASH_KILLS) -page='$(CURDIR)/docs/durability.md'
 
 histories: ## play random histories of STEPS (1000000) steps against the model
 	BERTH_HISTORY_STEPS=$(STEPS) $(GO) test -count=1 -timeout 0 -run '^TestHistories$$' ./internal/history
