@@ -24,6 +24,7 @@ const (
 	FaultSize        FaultKind = "size"        // a layer with too few bytes or too many
 	FaultDigest      FaultKind = "digest"      // bytes with another digest
 	FaultStray       FaultKind = "stray"       // bytes that no row owns
+	FaultJournal     FaultKind = "journal"     // the index and its journal, which who has both compares
 	FaultDamage      FaultKind = "damage"      // what is known to be damaged, and kept from readers
 	FaultImage       FaultKind = "image"       // an image and what belongs to it
 	FaultTag         FaultKind = "tag"         // a tag and its image
@@ -40,7 +41,7 @@ const (
 // FaultKinds are all kinds of fault.
 func FaultKinds() []FaultKind {
 	return []FaultKind{
-		FaultRow, FaultOwner, FaultHolders, FaultMissing, FaultSize, FaultDigest, FaultStray, FaultDamage, FaultImage, FaultTag, FaultReference,
+		FaultRow, FaultOwner, FaultHolders, FaultMissing, FaultSize, FaultDigest, FaultStray, FaultDamage, FaultJournal, FaultImage, FaultTag, FaultReference,
 		FaultCount, FaultArchive, FaultReplication, FaultSetting, FaultLifecycle, FaultEvent, FaultTrash,
 	}
 }

@@ -74,6 +74,11 @@ type Options struct {
 	// LifecycleInterval is how long the images of a repository are left alone
 	// between two runs of its lifecycle policy; zero means an hour.
 	LifecycleInterval time.Duration
+	// ScrubInterval is how long after the begin of a scrub the next one begins; zero
+	// means that none begins by itself. ScrubRate is how many bytes it reads in a
+	// second; zero means as many as it can.
+	ScrubInterval time.Duration
+	ScrubRate     int64
 	// Verify says when a layer's bytes are hashed before they go out; "" is
 	// VerifyChanged.
 	Verify VerifyMode
@@ -193,6 +198,7 @@ type Service struct {
 	// damageFound has a value when damage was found.
 	damageFound chan struct{}
 	integrity   integrityCounts
+	scrubbing   atomic.Int32                         // how many scrubs are under way
 	resources   *storage.Memo[string, auth.Resource] // by ARN
 }
 

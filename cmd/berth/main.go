@@ -21,7 +21,8 @@ var version string
 const (
 	exitFailed = 1
 	exitUsage  = 2
-	// exitDamaged says that a backup was made and lacks what is damaged in the store.
+	// exitDamaged says that a backup was made and lacks what is damaged in the store, or
+	// that a scrub was and something is.
 	exitDamaged = 3
 )
 
@@ -83,7 +84,7 @@ func newRoot() *cobra.Command {
 	root.AddCommand(
 		newServe(), newEnv(), newLogin(), newLogout(),
 		newUser(), newGroup(), newRole(), newPolicy(), newProvider(), newKey(), newRobot(), newToken(), newExplain(),
-		newCA(), newStatus(), newReload(), newReadOnly(), newHealthcheck(), newEvents(), newAudit(), newLifecycle(), newTrash(), newGC(), newDoctor(), newRebuild(), newVersion(),
+		newCA(), newStatus(), newReload(), newReadOnly(), newHealthcheck(), newEvents(), newAudit(), newLifecycle(), newTrash(), newGC(), newScrub(), newFsck(), newDoctor(), newRebuild(), newVersion(),
 		newBackup(), newRestore(),
 		newDu(),
 	)

@@ -24,6 +24,9 @@ type Clerk struct {
 	Registry func(context.Context) (*registry.Service, error)
 	// Writes is the server itself, nil if none runs.
 	Writes Writes
+	// Compare holds the index against its journal and tells the first differences; nil
+	// if there is no journal.
+	Compare func(ctx context.Context, most int) ([]registry.Fault, error)
 	// Judge is asked for when a decision is to be explained.
 	Judge func(context.Context) (Judge, error)
 }
@@ -50,6 +53,7 @@ func (c *Clerk) answers() answers {
 	c.answerReadOnly(all)
 	c.answerBackups(all)
 	c.answerGC(all)
+	c.answerIntegrity(all)
 	return all
 }
 

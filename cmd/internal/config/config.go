@@ -82,6 +82,9 @@ type Config struct {
 
 	Verify string `key:"verify" default:"changed" oneof:"changed,always" help:"layers whose bytes are hashed before they go out: changed (those whose files were touched) or always"`
 
+	ScrubInterval time.Duration `key:"scrub-interval" default:"720h" zero:"yes" help:"time from the begin of one scrub, which hashes all that is stored, to that of the next; 0s leaves it to berth scrub run"`
+	ScrubRate     Size          `key:"scrub-rate" default:"20MiB" help:"bytes that a scrub reads in a second"`
+
 	EventRetention time.Duration `key:"event-retention" default:"168h" help:"how long events are kept"`
 	Events         Events        `key:"events"`
 	Egress         Egress        `key:"egress"`

@@ -46,7 +46,7 @@ var same = []cmp.Option{
 func TestDefaults(t *testing.T) {
 	want := &config.Config{
 		Listen: "127.0.0.1:5000", Data: "./data", Account: "000000000000", Region: "us-east-1",
-		Compat: "oci", TLS: config.TLS{Auto: "off"}, SparseIndexes: "refuse", Verify: "changed",
+		Compat: "oci", TLS: config.TLS{Auto: "off"}, SparseIndexes: "refuse", Verify: "changed", ScrubInterval: 720 * time.Hour, ScrubRate: 20 << 20,
 		CreateOnPush: "template", RepositoryURI: "request", UploadExpiry: 24 * time.Hour, EventRetention: 7 * 24 * time.Hour,
 		RestoreTime: time.Minute, PullTimeFlush: time.Minute, LifecycleInterval: time.Hour,
 		TrashWindow: 168 * time.Hour, GCGrace: time.Hour, GCInterval: time.Hour, GCRate: 10_000,

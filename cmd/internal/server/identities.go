@@ -14,7 +14,11 @@ import (
 // clerk answers what commands ask about identities, but for what takes more than the
 // store of them.
 func (k *Keeper) clerk(c *config.Config) *admin.Clerk {
-	return &admin.Clerk{Accounts: k.accounts, Account: c.Account, Region: c.Region, AnonymousPull: c.AnonymousPull}
+	clerk := &admin.Clerk{Accounts: k.accounts, Account: c.Account, Region: c.Region, AnonymousPull: c.AnonymousPull}
+	if k.store.kept.Index != nil {
+		clerk.Compare = k.compare
+	}
+	return clerk
 }
 
 // Call implements admin.Keeper.

@@ -44,6 +44,9 @@ func (s *Server) openJobs() (*jobs.Runner, error) {
 	r.Add(jobs.Job{
 		Name: "collection", Every: func() time.Duration { return s.config.Load().GCInterval }, Run: s.registry.Collect,
 	})
+	r.Add(jobs.Job{
+		Name: "scrub", Every: func() time.Duration { return jobPause }, Ready: s.registry.ScrubDue, Run: s.registry.RunScrub,
+	})
 	return r, nil
 }
 

@@ -267,6 +267,7 @@ func registryOptions(c *config.Config) registry.Options {
 		CreateOnPush: registry.CreationMode(c.CreationMode()), SparseIndexes: c.SparseIndexes == "accept",
 		UploadExpiry: c.UploadExpiry, GCGrace: c.GCGrace, GCRate: c.GCRate, EventRetention: c.EventRetention, ReadEvents: c.Events.Reads,
 		RestoreTime: c.RestoreTime, PullTimeFlush: c.PullTimeFlush,
+		ScrubInterval: c.ScrubInterval, ScrubRate: int64(c.ScrubRate),
 		Verify: registry.VerifyMode(c.Verify), LifecycleInterval: c.LifecycleInterval, LifecycleExtensions: c.LifecycleExtensions,
 		TrashWindow: c.TrashWindow, Protected: protections(c.Protected),
 		Limits: limits(c.Limits), Regions: c.Regions,
