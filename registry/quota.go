@@ -16,6 +16,12 @@ func (row sizeRow) used() int64 { return row.Logical + row.Fresh }
 // checkQuota refuses what has made a repository or its registry larger than it may be,
 // in the transaction that does. Open uploads count.
 func (s *Service) checkQuota(rd storage.Reader, repo repository) error {
+	if !s.Limits().quotas() {
+		return nil
+	}
+	if err := s.countUploads(rd); err != nil {
+		return err
+	}
 	return s.checkOpen(rd, repo, s.sessions.openIn(repo.row.ID, repo.name.id))
 }
 
@@ -30,21 +36,11 @@ func (s *Service) checkOpen(rd storage.Reader, repo repository, open openBytes) 
 	if !limits.quotas() {
 		return nil
 	}
-<<<<<<< HEAD
-	if err := s.countUploads(rd); err != nil {
-		return err
-	}
-	open := s.sessions.openIn(repo.row.ID, repo.name.id)
-	open.repository -= ended
-	open.registry -= ended
-	return limits.check(rd, repo.name, repo.row.ID, open)
-=======
 	of, err := sizesOf(rd, repo.name, repo.row.ID)
 	if err != nil {
 		return err
 	}
 	return limits.over(repo.name, of, open)
->>>>>>> 013d5c3 (registry: quotas are kept by what comes back from the trash too; docs: sizes, quotas and upgrades)
 }
 
 // quotas says whether any on bytes is set.
@@ -108,6 +104,9 @@ func (l Limits) over(name Name, of quotaSizes, open openBytes) error {
 func (s *Service) checkBegin(ctx context.Context, repo repository) error {
 	if !s.Limits().quotas() {
 		return nil
+	}
+	if err := s.knowUploads(ctx); err != nil {
+		return err
 	}
 	open := s.sessions.openIn(repo.row.ID, repo.name.id)
 	open.repository++
