@@ -47,8 +47,13 @@ func lineage(tx storage.Tx) (string, error) {
 // updates will be those of others in the history that it comes from.
 func Settle(ctx context.Context, index storage.Index) error {
 	err := errors.Join(
-		drain(ctx, index, uploads, func(tx storage.Tx, f table.Found[uploadRow]) error { return owners.Delete(tx, f.Row.Blob) }),
-		drain(ctx, index, condemned, nil),
+		drain(ctx, index, uploads, func(tx storage.Tx, f table.Found[uploadRow]) error {
+			if err := owners.Delete(tx, f.Row.Blob); err != nil {
+				return err
+			}
+			return resizeStore(tx, storeSizeRow{Uploads: -f.Row.Offset})
+		}),
+		drain(ctx, index, condemned, func(tx storage.Tx, f table.Found[condemnedRow]) error { return forgetCondemned(tx, f.Key) }),
 		drain(ctx, index, holds, nil),
 	)
 	if err != nil {
