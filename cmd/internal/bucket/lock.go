@@ -31,7 +31,7 @@ func (t *Target) Lock(ctx context.Context) (context.Context, func() error, error
 		tag, err = t.takeOver(ctx)
 	}
 	if err != nil {
-		return nil, nil, t.wrap("lock", lockName, err)
+		return nil, nil, fmt.Errorf("lock %s: %w", t, err)
 	}
 	held, cancel := context.WithCancelCause(ctx)
 	ended := make(chan struct{})
