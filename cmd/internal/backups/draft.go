@@ -115,7 +115,8 @@ func (d *draft) publish() error {
 
 func (d *draft) move() error {
 	if !d.inside {
-		return os.Rename(d.path, d.final) // takes the place of an empty folder, not of another
+		// It takes the place of an empty folder, not of another. os.Rename refuses both.
+		return os.NewSyscallError("rename", syscall.Rename(d.path, d.final))
 	}
 	entries, err := os.ReadDir(d.path)
 	if err != nil {
