@@ -41,6 +41,9 @@ type Options struct {
 	Blobs storage.Blobs // required
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
+	// Held says why ages are not to be believed for now: then nothing is removed for its
+	// own. Nil means that they always are.
+	Held func() error
 	// Log takes what happens in the background; nil means nowhere.
 	Log *slog.Logger
 	// CreateOnPush makes a repository that is missing with the first push to
@@ -181,6 +184,7 @@ type Service struct {
 	index    storage.Index
 	blobs    storage.Blobs
 	now      func() time.Time
+	held     func() error
 	log      *slog.Logger
 	live     atomic.Pointer[Options] // in force, defaults filled in
 	sessions *sessions
@@ -211,7 +215,11 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.Held == nil {
+		o.Held = func() error { return nil }
+	}
 	s := &Service{
+		held:  o.Held,
 		index: o.Index, blobs: o.Blobs, now: o.Now, log: o.Log,
 		sessions: newSessions(), wake: make(chan struct{}, 1), previewsWanted: make(chan struct{}, 1), manySeen: make(chan struct{}, 1),
 		compiled: newCompiled(), collection: newCollecting(), asked: newAsked(), resources: storage.NewMemo[string, auth.Resource](o.Index, maxCompiledRows),

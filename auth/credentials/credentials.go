@@ -29,6 +29,9 @@ type Options struct {
 	// were used before.
 	TokenKeys [][]byte
 	Now       func() time.Time // nil means time.Now
+	// Clients is the clock that requests' signatures are held against, which others made
+	// by theirs; nil means Now.
+	Clients func() time.Time
 	// SpoolDir is a folder of the Verifier's own for the bodies that it does
 	// not hold in memory, made if need be. With "" it holds them all there.
 	SpoolDir string
@@ -55,6 +58,7 @@ type Verifier struct {
 	accounts  *accounts.Store
 	tokens    *token.Ring
 	now       func() time.Time
+	clients   func() time.Time
 	hasRegion func(string) bool
 	spool     *spool
 	home      string
@@ -72,6 +76,9 @@ func New(o Options) (*Verifier, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.Clients == nil {
+		o.Clients = o.Now
+	}
 	if o.NoteDenial == nil {
 		o.NoteDenial = func(context.Context, *auth.Denied, string) string { return "" }
 	}
@@ -87,7 +94,7 @@ func New(o Options) (*Verifier, error) {
 		return nil, err
 	}
 	v := &Verifier{
-		accounts: o.Accounts, tokens: tokens, now: o.Now, hasRegion: o.HasRegion, spool: spool,
+		accounts: o.Accounts, tokens: tokens, now: o.Now, clients: o.Clients, hasRegion: o.HasRegion, spool: spool,
 		webIdentities: o.WebIdentities, noteDenial: o.NoteDenial,
 		home: o.Home, people: newPeople(), guard: o.Guard,
 	}

@@ -56,7 +56,7 @@ func (v *Verifier) claim(r *http.Request, service string) (*sigv4.Signature, sig
 	if err := claim.CheckScope(service, v.hasRegion); err != nil {
 		return nil, signer{}, refuseSignature(err)
 	}
-	if err := claim.CheckTime(v.now()); err != nil {
+	if err := claim.CheckTime(v.clients()); err != nil {
 		return nil, signer{}, refuseSignature(err)
 	}
 	return claim, by, nil

@@ -79,6 +79,9 @@ func printStatus(w io.Writer, st admin.Status) error {
 	for _, r := range st.Refused {
 		line("  no writes", "since %s (%s): %s", r.Since.Format(time.RFC3339), r.Reason, r.Why)
 	}
+	if st.Clock != "" {
+		line("clock", "%s", st.Clock)
+	}
 	if d := st.Disk; d != nil {
 		line("disk", "%s", diskWords(*d))
 	}

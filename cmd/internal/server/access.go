@@ -16,7 +16,7 @@ const heldDenials = 1000
 // openAccess makes what decides who may do what.
 func (s *Server) openAccess() (err error) {
 	s.denials = access.NewDenials(heldDenials)
-	s.access, err = access.New(access.Options{Identities: s.keeper.accounts, Resources: s.registry, Denials: s.denials})
+	s.access, err = access.New(access.Options{Now: s.keeper.clock.Now, Identities: s.keeper.accounts, Resources: s.registry, Denials: s.denials})
 	return err
 }
 

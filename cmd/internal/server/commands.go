@@ -24,6 +24,9 @@ func (s *Server) Status(ctx context.Context) (admin.Status, error) {
 		RepositoryURI: c.RepositoryURI, External: c.External,
 		Ready: true, Config: *s.shown.Load(),
 	}
+	if err := s.keeper.clock.Held(); err != nil {
+		st.Clock = err.Error()
+	}
 	st.Refused, st.Disk = s.writeState().Refused, s.diskState()
 	st.Index = s.keeper.store.indexState()
 	err := s.ready(ctx)

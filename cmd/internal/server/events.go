@@ -20,7 +20,7 @@ func (s *Server) openEvents(ctx context.Context) (*events.Follower, error) {
 	if err != nil {
 		return nil, fmt.Errorf("egress: %w", err)
 	}
-	o := events.Options{Registry: s.registry, Index: s.keeper.store.index, Client: client, File: c.Events.File, Log: s.log}
+	o := events.Options{Now: s.keeper.clock.Now, Registry: s.registry, Index: s.keeper.store.index, Client: client, File: c.Events.File, Log: s.log}
 	for _, w := range c.Events.Webhooks {
 		hook, err := webhook(w)
 		if err != nil {

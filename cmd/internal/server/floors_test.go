@@ -40,6 +40,7 @@ var floors = map[string]floor{
 	"storage/fsblob":      {level: 2},
 	"storage/memory":      {level: 2},
 	"storage/gate":        {level: 2},
+	"storage/clock":       {level: 2},
 	"storage/journal":     {level: 2, sideways: []string{"storage/boltindex"}}, // in tests: a backend
 	"storage/storagetest": {level: 2},
 	"storage/backup":      {level: 2, sideways: []string{"storage/journal"}},

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"time"
 
 	"github.com/seed-78150930/berth/auth/access"
 	"github.com/seed-78150930/berth/auth/credentials"
@@ -31,6 +32,7 @@ func (k *Keeper) Call(ctx context.Context, name string, question []byte) ([]byte
 // credentials makes registry passwords as the server of the store does.
 func (k *Keeper) credentials() (*credentials.Verifier, error) {
 	return credentials.New(credentials.Options{
+		Now: k.clock.Now, Clients: time.Now,
 		Accounts: k.accounts, TokenKeys: [][]byte{k.store.key.Derive("tokens")}, Home: k.config.Account,
 	})
 }
@@ -42,7 +44,7 @@ func (k *Keeper) judge(ctx context.Context) (admin.Judge, error) {
 	if err != nil {
 		return admin.Judge{}, err
 	}
-	a, err := access.New(access.Options{Identities: k.accounts, Resources: r})
+	a, err := access.New(access.Options{Now: k.clock.Now, Identities: k.accounts, Resources: r})
 	return admin.Judge{Access: a, Registry: r}, err
 }
 
@@ -54,6 +56,7 @@ func (k *Keeper) registry(ctx context.Context) (s *registry.Service, err error) 
 	if k.domain == nil {
 		o := registryOptions(k.config)
 		o.Index, o.Blobs = k.store.index, k.store.blobs
+		o.Now, o.Held = k.clock.Now, k.clock.Held
 		if s, err = registry.New(ctx, o); err != nil {
 			return nil, err
 		}

@@ -21,14 +21,14 @@ const (
 
 // openJobs makes the runner of what is to be done again and again by one process.
 func (s *Server) openJobs() (*jobs.Runner, error) {
-	r, err := jobs.New(jobs.Options{Index: s.keeper.store.index, Log: s.log, Lease: jobLease})
+	r, err := jobs.New(jobs.Options{Now: s.keeper.clock.Now, Index: s.keeper.store.index, Log: s.log, Lease: jobLease})
 	if err != nil {
 		return nil, err
 	}
 	r.Add(jobs.Job{
 		Name:  "lifecycle policies",
 		Every: func() time.Duration { return min(s.config.Load().LifecycleInterval, jobPause) },
-		Ready: s.registry.LifecycleDue, Run: s.registry.RunLifecycle,
+		Ready: s.unlessHeld(s.registry.LifecycleDue), Run: s.registry.RunLifecycle,
 	})
 	r.Add(jobs.Job{
 		Name:  "lifecycle policy previews",
@@ -36,18 +36,32 @@ func (s *Server) openJobs() (*jobs.Runner, error) {
 		Ready: s.registry.PreviewsDue, Wake: s.registry.PreviewsWanted(), Run: s.registry.RunPreviews,
 	})
 	r.Add(jobs.Job{
-		Name: "forget registry passwords that have ended", Every: func() time.Duration { return passwordSweep }, Run: s.keeper.accounts.SweepPasswords,
+		Name: "forget registry passwords that have ended", Every: func() time.Duration { return passwordSweep }, Ready: s.unlessHeld(always), Run: s.keeper.accounts.SweepPasswords,
 	})
 	r.Add(jobs.Job{
-		Name: "trash", Every: func() time.Duration { return jobPause }, Ready: s.registry.TrashDue, Run: s.registry.SweepTrash,
+		Name: "trash", Every: func() time.Duration { return jobPause }, Ready: s.unlessHeld(s.registry.TrashDue), Run: s.registry.SweepTrash,
 	})
 	r.Add(jobs.Job{
-		Name: "collection", Every: func() time.Duration { return s.config.Load().GCInterval }, Run: s.registry.Collect,
+		Name: "collection", Every: func() time.Duration { return s.config.Load().GCInterval }, Ready: s.unlessHeld(always), Run: s.registry.Collect,
 	})
 	r.Add(jobs.Job{
 		Name: "scrub", Every: func() time.Duration { return jobPause }, Ready: s.registry.ScrubDue, Run: s.registry.RunScrub,
 	})
 	return r, nil
+}
+
+// always is for work of which there is always some.
+func always(context.Context) (bool, error) { return true, nil }
+
+// unlessHeld keeps work that removes things by their age from being begun while the
+// clock is not to be trusted.
+func (s *Server) unlessHeld(ready func(context.Context) (bool, error)) func(context.Context) (bool, error) {
+	return func(ctx context.Context) (bool, error) {
+		if s.keeper.clock.Held() != nil { // of which the log and the status tell
+			return false, nil
+		}
+		return ready(ctx)
+	}
 }
 
 // jobStates are the jobs as status shows them.

@@ -17,6 +17,7 @@ import (
 	"github.com/seed-78150930/berth/cmd/internal/datadir"
 	"github.com/seed-78150930/berth/registry"
 	"github.com/seed-78150930/berth/registry/endpoint"
+	"github.com/seed-78150930/berth/storage/clock"
 )
 
 // Keeper is an opened store with its access keys: all that commands need of a
@@ -24,6 +25,7 @@ import (
 type Keeper struct {
 	config   *config.Config
 	store    *store
+	clock    *clock.Clock
 	accounts *accounts.Store
 	ports    []config.Port // that a server of it has or would have
 
@@ -51,7 +53,11 @@ func OpenKeeper(ctx context.Context, c *config.Config) (*Keeper, error) {
 
 // newKeeper takes a store over.
 func newKeeper(ctx context.Context, c *config.Config, s *store) (*Keeper, error) {
-	o := accounts.Options{Index: s.index, SealingKey: s.key.Derive("access keys"), Partition: endpoint.Partition(c.Region), Dev: c.Dev}
+	now, err := clock.Open(ctx, clock.Options{Index: s.index, Log: s.log})
+	if err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	o := accounts.Options{Now: now.Now, Index: s.index, SealingKey: s.key.Derive("access keys"), Partition: endpoint.Partition(c.Region), Dev: c.Dev}
 	if !c.Root.IsZero() {
 		o.Static = []accounts.Static{c.Root}
 	}
@@ -66,7 +72,7 @@ func newKeeper(ctx context.Context, c *config.Config, s *store) (*Keeper, error)
 	if err != nil {
 		return nil, errors.Join(err, s.close())
 	}
-	return &Keeper{config: c, store: s, accounts: store, ports: c.Ports()}, nil
+	return &Keeper{config: c, store: s, clock: now, accounts: store, ports: c.Ports()}, nil
 }
 
 // Close lets go of the store.

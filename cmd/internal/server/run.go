@@ -28,7 +28,7 @@ func (s *Server) Run(ctx context.Context) error {
 	requests, cutRequests := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cutRequests(nil)
 	var workers sync.WaitGroup
-	failed := make(chan error, 7+len(s.ports))
+	failed := make(chan error, 9+len(s.ports))
 	start := func(what string, run func() error) {
 		workers.Go(func() {
 			if err := run(); err != nil && !errors.Is(err, http.ErrServerClosed) {
@@ -38,6 +38,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	public, private, watched := s.publicServers(requests, s.connections), s.adminServer(), s.metricsServer()
 	start("work in the background", func() error { return s.registry.Run(work) })
+	start("keep the time", func() error { return s.keeper.clock.Run(work) })
 	start("watch the disk", func() error { return s.runDisk(work) })
 	start("replicate images", func() error { return s.replicate.Run(work) })
 	start("note the use of keys", func() error { return s.noteUses(work) })

@@ -117,10 +117,11 @@ func newLog(w io.Writer, format string, level slog.Leveler) *slog.Logger {
 func (s *Server) open(ctx context.Context) (err error) {
 	o := registryOptions(s.options.Config)
 	o.Index, o.Blobs, o.Log = s.keeper.store.index, s.keeper.store.blobs, s.log
+	o.Now, o.Held = s.keeper.clock.Now, s.keeper.clock.Held
 	if s.registry, err = registry.New(ctx, o); err != nil {
 		return err
 	}
-	if s.replicate, err = replicate.New(replicate.Options{Registry: s.registry, Log: s.log}); err != nil {
+	if s.replicate, err = replicate.New(replicate.Options{Now: s.keeper.clock.Now, Registry: s.registry, Log: s.log}); err != nil {
 		return err
 	}
 	if s.events, err = s.openEvents(ctx); err != nil {
@@ -145,6 +146,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 	s.guard = throttle.NewGuard(s.options.Config.Limits.LoginFailures, nil)
 	s.reads = throttle.NewAddresses("anonymous read", s.options.Config.Limits.AnonymousReads, nil)
 	s.credentials, err = credentials.New(credentials.Options{
+		Now: s.keeper.clock.Now, Clients: time.Now,
 		Accounts: s.keeper.accounts, TokenKeys: [][]byte{s.keeper.store.key.Derive("tokens")},
 		SpoolDir: s.keeper.store.spool, Home: s.options.Config.Account, WebIdentities: web, Guard: s.guard, NoteDenial: s.noteDenial,
 		HasRegion: func(region string) bool { return s.ports[0].doors.Load().names.HasRegion(region) },

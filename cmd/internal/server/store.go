@@ -24,6 +24,7 @@ type store struct {
 	// was sound.
 	rebuilt *Rebuilt
 	key     datadir.Key
+	log     *slog.Logger
 	spool   string // folder for request bodies, "" in memory
 }
 
@@ -59,7 +60,7 @@ func openFolder(dir *datadir.Dir, setting string, log *slog.Logger) (*store, err
 
 // guarded is the store behind a gate.
 func (s *store) guarded(log *slog.Logger) *store {
-	s.gate = gate.New(log)
+	s.log, s.gate = log, gate.New(log)
 	s.index, s.blobs = s.gate.Index(s.index), s.gate.Blobs(s.blobs)
 	return s
 }
