@@ -209,8 +209,8 @@ func shown(e registry.Event) event {
 	return out
 }
 
-// end waits for the end of all uploads, and then there are no more blobs than
-// repositories hold; and none when they are gone.
+// end waits for the end of all uploads and has the trash emptied, and then there are
+// no more blobs than repositories hold; and none when they are gone.
 func (g *game) end() error {
 	wait := func() {
 		time.Sleep(uploadExpiry + 2*time.Minute)
@@ -218,6 +218,9 @@ func (g *game) end() error {
 		g.model.advance(int((uploadExpiry + 2*time.Minute) / time.Second))
 	}
 	wait()
+	if err := g.emptyTrash(); err != nil {
+		return err
+	}
 	if err := errors.Join(g.checkEvents(), g.checkAll(), g.checkBlobs()); err != nil {
 		return fmt.Errorf("in the end: %w", err)
 	}
@@ -228,7 +231,18 @@ func (g *game) end() error {
 		}
 	}
 	wait()
-	return g.checkBlobs()
+	return errors.Join(g.emptyTrash(), g.checkBlobs())
+}
+
+// emptyTrash lets go what is in the trash: of the layers that repositories show it has
+// none.
+func (g *game) emptyTrash() error {
+	_, err := g.world.service.EmptyTrash(context.Background(), registry.TrashFilter{})
+	for _, r := range g.model.repos {
+		clear(r.trashed)
+	}
+	synctest.Wait()
+	return err
 }
 
 // checkBlobs counts what lies in the store, once no upload is open.

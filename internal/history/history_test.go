@@ -56,7 +56,7 @@ func TestHistories(t *testing.T) {
 // historyOf is the history of a seed.
 func historyOf(seed uint64) (config, []step) {
 	r := rand.New(rand.NewPCG(seed, 0))
-	c := config{Compat: ociapi.OCI, Create: r.IntN(3) == 0, Reads: r.IntN(3) == 0}
+	c := config{Compat: ociapi.OCI, Create: r.IntN(3) == 0, Reads: r.IntN(3) == 0, Trash: seed%2 == 1}
 	if r.IntN(2) == 0 {
 		c.Compat = ociapi.ECR
 	}

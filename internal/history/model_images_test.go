@@ -91,6 +91,9 @@ func (m *model) newImage(r *repository, doc *document) (*stored, outcome) {
 	missing := false
 	for _, n := range doc.needs {
 		size, held := r.layers[n.digest]
+		if !held {
+			size, held = r.trashed[n.digest]
+		}
 		switch {
 		case !held:
 			missing = missing || !n.far
@@ -113,6 +116,11 @@ func (m *model) newImage(r *repository, doc *document) (*stored, outcome) {
 		largest = max(largest, child.size)
 	}
 	img.size += largest
+	for d := range img.uses {
+		if size, there := r.trashed[d]; there {
+			r.layers[d] = size
+		}
+	}
 	return img, ""
 }
 
@@ -167,7 +175,23 @@ func (m *model) remove(repo string, img *stored) outcome {
 		delete(r.tags, tag)
 		m.record("image-deleted", repo, img, tag)
 	}
+	if m.Trash {
+		r.trash(img)
+	}
 	return accepted
+}
+
+// trash takes the layers out of sight that an image in the trash alone uses. They stay
+// there for good: a push of the image has them used again.
+func (r *repository) trash(img *stored) {
+	for d := range img.uses {
+		if size, there := r.layers[d]; there {
+			r.trashed[d] = size
+		}
+		if len(r.users(d)) == 0 {
+			delete(r.layers, d)
+		}
+	}
 }
 
 // identifier is one of a batch.

@@ -41,6 +41,7 @@ type repository struct {
 	policy  bool
 	keeps   *step // its lifecycle policy, nil if it has none
 	layers  map[string]int64
+	trashed map[string]int64 // layers that images in the trash use
 	images  map[string]*stored
 	tags    map[string]string
 }
@@ -224,7 +225,7 @@ func (m *model) create(name, rule string) *repository {
 	m.created++
 	m.repos[name] = &repository{
 		number: m.created, created: m.now, rule: rule,
-		layers: map[string]int64{}, images: map[string]*stored{}, tags: map[string]string{},
+		layers: map[string]int64{}, trashed: map[string]int64{}, images: map[string]*stored{}, tags: map[string]string{},
 	}
 	m.record("repository-created", name, nil, "")
 	return m.repos[name]
@@ -360,6 +361,7 @@ func (m *model) clone() *model {
 	for name, r := range m.repos {
 		copied := *r
 		copied.layers, copied.tags, copied.images = maps.Clone(r.layers), maps.Clone(r.tags), map[string]*stored{}
+		copied.trashed = maps.Clone(r.trashed)
 		for d, img := range r.images {
 			copied.images[d] = new(*img)
 		}

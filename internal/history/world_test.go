@@ -35,12 +35,13 @@ type config struct {
 	Compat ociapi.Compat
 	Create bool // a push makes repositories that are missing
 	Reads  bool // pulls are events
+	Trash  bool // what is deleted lies in the trash
 }
 
 func (c config) asECR() bool { return c.Compat == ociapi.ECR }
 
 func (c config) String() string {
-	return fmt.Sprintf("compat %s, create on push: %t, pulls are events: %t", c.Compat, c.Create, c.Reads)
+	return fmt.Sprintf("compat %s, create on push: %t, pulls are events: %t, a trash: %t", c.Compat, c.Create, c.Reads, c.Trash)
 }
 
 // world is a registry in memory with both doors, and the one who calls.
@@ -71,6 +72,9 @@ func open(c config, change ...func(*registry.Options)) (*world, error) {
 	}
 	if c.Create {
 		w.options.CreateOnPush = registry.CreateAlways
+	}
+	if c.Trash {
+		w.options.TrashWindow = 1000 * time.Hour
 	}
 	for _, fn := range change {
 		fn(&w.options)
