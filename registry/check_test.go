@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -56,8 +57,13 @@ func faultsOf(t testing.TB, s *registry.Service, c registry.Check) (kinds []regi
 // checked is a store with some of all that refers to each other.
 func checked(t testing.TB) (*registry.Service, storage.Index, storage.Blobs) {
 	index, blobs := memory.NewIndex(), memory.NewBlobs()
-	s := open(t, registry.Options{Index: index, Blobs: blobs})
+	s := open(t, registry.Options{Index: index, Blobs: blobs, TrashWindow: time.Hour})
 	n := create(t, s, "team/app")
+	addImage(t, s, create(t, s, "team/gone"), "1", "gone")
+	_, err := s.DeleteRepository(alice(t), name(t, "team/gone"), true)
+	must(t, err)
+	_, err = s.DeleteImage(alice(t), n, registry.Ref{Digest: addImage(t, s, n, "trash", "trash").Digest}, nil)
+	must(t, err)
 	one, two := addImage(t, s, n, "1", "one"), addImage(t, s, n, "2", "two")
 	put(t, s, n, "list", indexOf(t, one, two))
 	old := addImage(t, s, n, "old", "old")
@@ -77,7 +83,7 @@ func ignoreLifecycle(_ registry.LifecyclePolicy, err error) error { return err }
 // where nothing else in the store speaks of the row.
 func TestCheckMissesNoRow(t *testing.T) {
 	s, index, _ := checked(t)
-	alone := map[string]bool{"event": true, "sequence": true, "condemned": true}
+	alone := map[string]bool{"event": true, "sequence": true, "condemned": true, "trashupload": true}
 	looked := map[string]bool{}
 	for key, value := range rowsOf(t, index) {
 		table, _, _ := strings.Cut(key, "\x00")
@@ -97,6 +103,7 @@ func TestCheckMissesNoRow(t *testing.T) {
 	for _, table := range []string{
 		"repository", "registry", "image", "manifest", "tag", "imagetag", "layeruse", "idleuse", "child", "referrer", "held", "holder",
 		"upload", "content", "owner", "event", "lifecycle", "lifecycledue", "reposize", "registrysize", "storesize",
+		"trash", "trashuse", "trashdue", "trashrepository", "trashupload",
 	} {
 		if !looked[table] {
 			t.Errorf("the store has no row of table %q", table)

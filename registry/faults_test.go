@@ -7,6 +7,7 @@ import (
 	"iter"
 	"slices"
 	"testing"
+	"time"
 
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -91,6 +92,7 @@ type operation struct {
 // subjects are what operations work on.
 type subjects struct {
 	name, other registry.Name
+	back        registry.Name // what other comes back from the trash as
 	layer       digest.Digest // of the bytes "one"
 	image       []byte        // its manifest
 	index       []byte        // one of that image
@@ -112,7 +114,7 @@ func newSubjects(t *testing.T) *subjects {
 	doc, signed := schema1("1.0", "alice", "one")
 	return &subjects{
 		schema1: doc, signed1: signed,
-		name: name(t, "team/app"), other: name(t, "team/other"), latest: tag(t, "latest"),
+		name: name(t, "team/app"), other: name(t, "team/other"), back: name(t, "team/back"), latest: tag(t, "latest"),
 		fallback: tag(t, "sha256-"+layer.Digest.Encoded()),
 		layer:    sha256Of([]byte("one")), image: body, index: index, outer: indexOf(t, img, inner),
 	}
@@ -404,6 +406,15 @@ func (x *subjects) removing() []operation {
 			return err
 		}},
 		{"DeleteImage", remove(x.image)},
+		{"Trash", func(ctx context.Context, s *registry.Service) error {
+			_, _, err := s.Trash(ctx, registry.TrashFilter{}, "", 10)
+			return err
+		}},
+		{"RestoreImage", func(ctx context.Context, s *registry.Service) error {
+			_, err := s.RestoreImage(ctx, x.name, registry.Ref{Digest: sha256Of(x.image)})
+			return err
+		}},
+		{"DeleteImage, again", remove(x.image)},
 		{"DeleteImage, schema 1", remove(x.schema1)},
 		{"DeleteLayer", func(ctx context.Context, s *registry.Service) error { return s.DeleteLayer(ctx, x.name, x.layer) }},
 		{"DeleteRepositoryPolicy", func(ctx context.Context, s *registry.Service) error {
@@ -427,6 +438,18 @@ func (x *subjects) removing() []operation {
 			_, err := s.DeleteRepository(ctx, x.other, true)
 			return err
 		}},
+		{"RestoreRepository", func(ctx context.Context, s *registry.Service) error {
+			_, err := s.RestoreRepository(ctx, x.other, x.back)
+			return err
+		}},
+		{"DeleteRepository, again", func(ctx context.Context, s *registry.Service) error {
+			_, err := s.DeleteRepository(ctx, x.back, true)
+			return err
+		}},
+		{"EmptyTrash", func(ctx context.Context, s *registry.Service) error {
+			_, err := s.EmptyTrash(ctx, registry.TrashFilter{})
+			return err
+		}},
 		{"clear away", registry.Tidy},
 	}
 }
@@ -446,7 +469,7 @@ func unless(right registry.Code, err error) error {
 
 func TestEveryFaultIsAFault(t *testing.T) {
 	index := &brokenIndex{Index: memory.NewIndex(), left: -1}
-	s := open(t, registry.Options{Index: index, CreateOnPush: registry.CreateAlways, LifecycleInterval: 1, RestoreTime: 1})
+	s := open(t, registry.Options{Index: index, CreateOnPush: registry.CreateAlways, LifecycleInterval: 1, RestoreTime: 1, TrashWindow: time.Hour})
 	x := newSubjects(t)
 	for _, op := range slices.Concat(x.building(), replicating(west, 9), replicating(abroad, 4), x.pushingAgain(), x.reading(), x.removing()) {
 		for n := 1; ; n++ {

@@ -165,7 +165,11 @@ func (r repository) forgetTrashed(tx storage.Tx, d digest.Digest) (used []digest
 // usedInTrash lists the layers that an image in the trash uses. One whose manifest
 // cannot be read any more is found by looking at all uses.
 func (r repository) usedInTrash(tx storage.Tx, img stored) (list []digest.Digest, err error) {
-	if m, err := r.parsed(tx, img); err == nil {
+	m, err := r.parsed(tx, img)
+	if err != nil && !errors.As(err, new(*manifestDamaged)) {
+		return nil, err
+	}
+	if err == nil {
 		for _, b := range blobsOf(m) {
 			there, err := trashUses.Has(tx, r.key(b.Digest.String(), img.digest.String())...)
 			if err != nil {

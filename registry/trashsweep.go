@@ -52,8 +52,8 @@ func (s *Service) EmptyTrash(ctx context.Context, filter TrashFilter) (gone Tras
 	return gone, errors.Join(append(failed, ctx.Err())...)
 }
 
-// purgeAll lets entries go for good, in one transaction or, where one cannot go, each
-// in its own.
+// purgeAll lets entries go for good, in one transaction or, where that fails, each in
+// its own, so that one which cannot go keeps no other.
 func (s *Service) purgeAll(ctx context.Context, page []trashEntry) (gone TrashSize, err error) {
 	if len(page) == 0 {
 		return gone, nil
@@ -71,7 +71,7 @@ func (s *Service) purgeAll(ctx context.Context, page []trashEntry) (gone TrashSi
 	if err == nil || len(page) == 1 {
 		return gone, err
 	}
-	var failed []error
+	failed := []error{err}
 	gone = TrashSize{}
 	for i := range page {
 		n, err := s.purgeAll(ctx, page[i:i+1])
