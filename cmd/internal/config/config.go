@@ -84,6 +84,7 @@ type Config struct {
 
 	ScrubInterval time.Duration `key:"scrub-interval" default:"720h" zero:"yes" help:"time from the begin of one scrub, which hashes all that is stored, to that of the next; 0s leaves it to berth scrub run"`
 	ScrubRate     Size          `key:"scrub-rate" default:"20MiB" help:"bytes that a scrub reads in a second"`
+	HealFrom      []HealFrom    `key:"heal-from" restart:"yes" help:"registries with the same repositories, from which what is damaged is brought back by digest"`
 
 	EventRetention time.Duration `key:"event-retention" default:"168h" help:"how long events are kept"`
 	Events         Events        `key:"events"`

@@ -25,3 +25,9 @@ type Egress struct {
 	Allow     []string `key:"allow" restart:"yes" help:"hosts, host:port pairs, addresses and networks that are reached though they are loopback, private or link-local"`
 	PlainHTTP []string `key:"plain-http" restart:"yes" help:"hosts or host:port pairs that are reached without TLS"`
 }
+
+// HealFrom is a registry that holds the same repositories.
+type HealFrom struct {
+	URL             string `key:"url" needed:"https://replica.example" help:"address of the registry, reached as egress allows"`
+	CredentialsFile string `key:"credentials-file" default:"" help:"file with user:password for it; none asks without"`
+}

@@ -63,6 +63,7 @@ var floors = map[string]floor{
 	// Workers.
 	"registry/jobs":      {level: 4},
 	"registry/replicate": {level: 4},
+	"registry/heal":      {level: 4},
 
 	// Doors.
 	"registry/ociapi": {level: 5},

@@ -21,6 +21,9 @@ const (
 
 // openJobs makes the runner of what is to be done again and again by one process.
 func (s *Server) openJobs() (*jobs.Runner, error) {
+	if err := s.openHealing(); err != nil {
+		return nil, err
+	}
 	r, err := jobs.New(jobs.Options{Now: s.keeper.clock.Now, Index: s.keeper.store.index, Log: s.log, Lease: jobLease})
 	if err != nil {
 		return nil, err
@@ -44,6 +47,11 @@ func (s *Server) openJobs() (*jobs.Runner, error) {
 	r.Add(jobs.Job{
 		Name: "collection", Every: func() time.Duration { return s.config.Load().GCInterval }, Ready: s.unlessHeld(always), Run: s.registry.Collect,
 	})
+	if s.healer != nil {
+		r.Add(jobs.Job{
+			Name: "heal", Every: func() time.Duration { return jobPause }, Wake: s.registry.DamageFound(), Run: s.healer,
+		})
+	}
 	r.Add(jobs.Job{
 		Name: "scrub", Every: func() time.Duration { return jobPause }, Ready: s.registry.ScrubDue, Run: s.registry.RunScrub,
 	})

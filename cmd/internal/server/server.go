@@ -60,6 +60,7 @@ type Server struct {
 	replicate   *replicate.Worker
 	events      *events.Follower
 	jobs        *jobs.Runner
+	healer      func(context.Context) error // nil if nothing heals by itself
 	credentials *credentials.Verifier
 	access      *access.Authorizer
 	denials     *access.Denials
