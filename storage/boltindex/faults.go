@@ -3,6 +3,7 @@ package boltindex
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"runtime/debug"
 	"strings"
 	"syscall"
@@ -58,4 +59,17 @@ func mapFull(err error) error {
 		return err
 	}
 	return fmt.Errorf("%w: %w", storage.ErrFull, err)
+}
+
+// mapCommit is mapFull for a commit: a sync that failed is never one that merely found
+// no room, whatever the system says. bbolt returns the bare number of fdatasync's error,
+// and that of the sync after the file has grown as text; writes fail with a path.
+func mapCommit(err error) error {
+	var no syscall.Errno
+	var path *fs.PathError
+	bare := errors.As(err, &no) && !errors.As(err, &path)
+	if err != nil && (bare || strings.Contains(err.Error(), "file sync error")) {
+		return fmt.Errorf("%w: %w", storage.ErrSync, err)
+	}
+	return mapFull(err)
 }

@@ -253,7 +253,7 @@ func (g *group) commit() error {
 			err = errors.Join(err, errStuck)
 		}
 	}
-	return mapFull(err)
+	return mapCommit(err)
 }
 
 // attempt calls f, which is bbolt's, with panics and faults made errors.
