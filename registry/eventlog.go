@@ -46,6 +46,11 @@ const (
 	ContentDamaged EventKind = "content-damaged"
 	ContentHealed  EventKind = "content-healed"
 
+	// IndexRebuilt tells that the facts of the whole server were lost and made anew
+	// from their journal at its start, so that the last of them may be missing. It is
+	// in no registry. Detail: IndexRebuiltDetail.
+	IndexRebuilt EventKind = "index-rebuilt"
+
 	// What only a scanner and a pull-through cache bring about, which this version
 	// does not have.
 	ImageScanned  EventKind = "image-scanned"  // Detail: ScanDetail
@@ -67,13 +72,26 @@ func EventKinds() []EventKind {
 		RepositoryCreated, RepositoryDeleted, RepositoryChanged, ImagePushed, ImageDeleted, TagRemoved, LayerDeleted,
 		RepositoryRestored, ImageRestored,
 		StorageClassChanged, ImageReplicated, ReplicationFailed, ImagePulled, AccessDenied, RegistryChanged, ScanningChanged,
-		LifecycleRun, LifecyclePreviewed, ContentDamaged, ContentHealed, ImageScanned, UpstreamAsked,
+		LifecycleRun, LifecyclePreviewed, ContentDamaged, ContentHealed, IndexRebuilt, ImageScanned, UpstreamAsked,
 	}
 }
 
 // RegistryDetail is the detail of RegistryChanged.
 type RegistryDetail struct {
 	What string // kind of the document, such as "registry-policy", or the name of the setting
+}
+
+// IndexRebuiltDetail is the detail of IndexRebuilt.
+type IndexRebuiltDetail struct {
+	Reason string // what was wrong, in words
+	Update uint64 // the last one that is there again
+}
+
+// NoteIndexRebuilt writes the event that tells of it.
+func (s *Service) NoteIndexRebuilt(ctx context.Context, d IndexRebuiltDetail) error {
+	return s.index.Update(ctx, func(tx storage.Tx) error {
+		return s.recordRegistry(ctx, tx, IndexRebuilt, ID{}, eventRow{Detail: detail(d)})
+	})
 }
 
 // ScanDetail is the detail of ImageScanned, with ECR's names in its JSON.

@@ -88,6 +88,13 @@ func layer(env *Envelope, e registry.Event) error {
 	return nil
 }
 
+func rebuilt(env *Envelope, e registry.Event) error {
+	var d registry.IndexRebuiltDetail
+	err := json.Unmarshal(e.Detail, &d)
+	env.Detail.Reason = d.Reason
+	return err
+}
+
 // damage has the repository among the resources if it is of a manifest, which lies in
 // one.
 func damage(env *Envelope, e registry.Event) error {

@@ -112,6 +112,7 @@ const (
 	LifecyclePreview   = "Berth Lifecycle Policy Dry Run"
 	ContentDamaged     = "Berth Content Damaged"
 	ContentHealed      = "Berth Content Healed"
+	IndexRebuilt       = "Berth Index Rebuilt"
 )
 
 // DetailTypes are all detail-types that there are.
@@ -119,7 +120,7 @@ func DetailTypes() []string {
 	return []string{
 		ImageAction, ReferrerAction, ReplicationAction, ScanResourceChange, ImageScan, PullThroughAction, RepositoryCreated, RepositoryDeleted, RepositoryChanged,
 		RegistryChanged, TagRemoved, LayerDeleted, ImagePulled, AccessDenied, LifecycleRun, LifecyclePreview,
-		RepositoryRestored, ImageRestored, ContentDamaged, ContentHealed,
+		RepositoryRestored, ImageRestored, ContentDamaged, ContentHealed, IndexRebuilt,
 	}
 }
 
@@ -155,6 +156,7 @@ var kinds = map[registry.EventKind]kind{
 	registry.LifecyclePreviewed: {LifecyclePreview, ownSource, true, lifecycleRecord},
 	registry.ContentDamaged:     {ContentDamaged, ownSource, false, damage},
 	registry.ContentHealed:      {ContentHealed, ownSource, false, damage},
+	registry.IndexRebuilt:       {IndexRebuilt, ownSource, false, rebuilt},
 }
 
 // Tell makes the envelope of an event.

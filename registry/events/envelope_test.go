@@ -98,6 +98,10 @@ func samples(t testing.TB) map[string]registry.Event {
 	is(registry.ContentDamaged, registry.DamageDetail{What: "layer", Size: 1, Reason: "the bytes are not there", Blob: "ef4fccdb"}, ofServer)
 	add("content-damaged-manifest", registry.ContentDamaged, registry.DamageDetail{What: "manifest", Size: 1, Reason: "the bytes cannot be read"}, ofManifest)
 	is(registry.ContentHealed, registry.DamageDetail{What: "layer", Size: 1, Reason: "the layer was pushed again"}, ofServer)
+	is(registry.IndexRebuilt, registry.IndexRebuiltDetail{Reason: "boltindex: index file is damaged: page 17: it is another page", Update: 90112}, func(e *registry.Event) {
+		ofServer(e)
+		e.Digest, e.MediaType = digest.Digest{}, ""
+	})
 	return all
 }
 

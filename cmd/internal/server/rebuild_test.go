@@ -17,6 +17,7 @@ import (
 	"github.com/seed-78150930/berth/cmd/internal/config"
 	"github.com/seed-78150930/berth/cmd/internal/datadir"
 	"github.com/seed-78150930/berth/cmd/internal/server"
+	"github.com/seed-78150930/berth/registry"
 	"github.com/seed-78150930/berth/storage"
 )
 
@@ -260,6 +261,13 @@ func TestStartWithABadIndex(t *testing.T) {
 	}
 	if status, answer := h.call("DescribeRepositories", `{"repositoryNames": ["team/a", "team/b"]}`); status != http.StatusOK {
 		t.Errorf("%d %s", status, answer)
+	}
+	told := 0
+	for _, value := range indexRows(t, h.Index()) {
+		told += strings.Count(value, string(registry.IndexRebuilt))
+	}
+	if told != 1 {
+		t.Errorf("%d events tell of it, want one", told)
 	}
 }
 

@@ -122,6 +122,12 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if s.registry, err = registry.New(ctx, o); err != nil {
 		return err
 	}
+	if r := s.keeper.store.rebuilt; r != nil {
+		// An event that cannot be written is in the log none the less.
+		if err := s.registry.NoteIndexRebuilt(ctx, registry.IndexRebuiltDetail{Reason: r.Why, Update: r.Number}); err != nil {
+			s.log.Warn("no event tells that the index was rebuilt", "error", err)
+		}
+	}
 	if s.replicate, err = replicate.New(replicate.Options{Now: s.keeper.clock.Now, Registry: s.registry, Log: s.log}); err != nil {
 		return err
 	}
