@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/seed-78150930/berth/storage"
 	"github.com/seed-78150930/berth/storage/disk"
 	"github.com/seed-78150930/berth/storage/journal"
 	"github.com/seed-78150930/berth/storage/memory"
@@ -141,6 +142,34 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 	must(t, x.Close())
 	wantReplay(t, dir, journal.At{}, h.last(), uint64(len(h.states)-1))
+}
+
+// TestNoRoomForASnapshot writes none, and says so.
+func TestNoRoomForASnapshot(t *testing.T) {
+	inner := memory.NewIndex()
+	update(t, inner, put("a", "1"))
+	var full atomic.Bool
+	full.Store(true)
+	o := quick
+	o.Room = func() error {
+		if full.Load() {
+			return storage.ErrFull
+		}
+		return nil
+	}
+	dir := t.TempDir()
+	x := over(t, inner, dir, o)
+	for !strings.Contains(x.Status().Failure, storage.ErrFull.Error()) {
+		update(t, x, put("b", "2"))
+	}
+	if _, err := journal.Open(dir, journal.At{}); !errors.Is(err, journal.ErrNothing) {
+		t.Errorf("without a snapshot: %v, want ErrNothing", err)
+	}
+	full.Store(false)
+	must(t, x.Sync(ctx))
+	last := x.Last()
+	must(t, x.Close())
+	wantReplay(t, dir, journal.At{}, rows{"a": "1", "b": "2"}, last)
 }
 
 // TestSnapshotThatFails leaves the old one until the disk is well.

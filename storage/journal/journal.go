@@ -61,6 +61,9 @@ type Options struct {
 	Now  func() time.Time // nil means time.Now
 	Log  *slog.Logger     // takes what is wrong with the files; nil means nowhere
 
+	// Room says why the disk has no room for a snapshot, nil if it has: half of one
+	// would take it from others. Nil means that it always has.
+	Room func() error
 	// Disk writes the files; nil means disk.OS.
 	Disk disk.FS
 }
@@ -77,6 +80,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Room == nil {
+		o.Room = func() error { return nil }
 	}
 	if o.Disk == nil {
 		o.Disk = disk.OS{}

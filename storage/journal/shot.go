@@ -107,6 +107,9 @@ func (k *keeper) snapshotEnded(s shot) {
 // snapshot writes one that begins with a segment, and when it and all that it
 // needs is safe removes what is older.
 func (x *Index) snapshot(ctx context.Context, number, begin uint64) (end SnapshotEnd, size int64, err error) {
+	if err := x.o.Room(); err != nil {
+		return end, 0, err
+	}
 	path := snapshotPath(x.dir, number)
 	draft := path + draftSuffix
 	f, err := create(x.o.Disk, draft)

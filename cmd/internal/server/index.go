@@ -9,6 +9,8 @@ import (
 	"os"
 
 	"github.com/seed-78150930/berth/cmd/internal/datadir"
+	"github.com/seed-78150930/berth/cmd/internal/volume"
+	"github.com/seed-78150930/berth/storage"
 	"github.com/seed-78150930/berth/storage/boltindex"
 	"github.com/seed-78150930/berth/storage/journal"
 )
@@ -56,11 +58,25 @@ func openIndex(ctx context.Context, dir *datadir.Dir, log *slog.Logger) (kept, e
 	if err := compareWithJournal(ctx, dir, file, log); err != nil {
 		return bad(errors.Join(err, file.Close()))
 	}
-	x, err := journal.New(file, dir.Journal(), journal.Options{Log: log})
+	x, err := journal.New(file, dir.Journal(), journal.Options{Log: log, Room: func() error { return roomForSnapshot(dir) }})
 	if err != nil {
 		return bad(errors.Join(err, file.Close()))
 	}
 	return kept{x, file}, nil
+}
+
+// roomForSnapshot says whether all rows of the index could be written once more: its
+// file is at least as large.
+func roomForSnapshot(dir *datadir.Dir) error {
+	info, err := os.Stat(dir.Index())
+	if err != nil {
+		return err
+	}
+	space, err := volume.Space(dir.Path())
+	if err == nil && space.Free < uint64(info.Size()) {
+		err = fmt.Errorf("%w: %d bytes are free, and the index has %d", storage.ErrFull, space.Free, info.Size())
+	}
+	return err
 }
 
 // checkThere refuses to make a new index where there was one.

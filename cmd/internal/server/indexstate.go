@@ -1,6 +1,11 @@
 package server
 
-import "github.com/seed-78150930/berth/cmd/internal/admin"
+import (
+	"context"
+	"time"
+
+	"github.com/seed-78150930/berth/cmd/internal/admin"
+)
 
 // indexState says how the index is, nil where there is no journal.
 func (s *store) indexState() *admin.Index {
@@ -19,4 +24,20 @@ func (s *store) indexState() *admin.Index {
 		st.Rebuilt = s.rebuilt.String()
 	}
 	return st
+}
+
+// indexFigures are the state, zero where there is no journal.
+func (s *Server) indexFigures(context.Context) (admin.Index, error) {
+	if st := s.keeper.store.indexState(); st != nil {
+		return *st, nil
+	}
+	return admin.Index{}, nil
+}
+
+// behindSeconds is how long a journal has been behind.
+func behindSeconds(x admin.Index) float64 {
+	if x.BehindSince.IsZero() {
+		return 0
+	}
+	return time.Since(x.BehindSince).Seconds()
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"github.com/seed-78150930/berth/cmd/internal/admin"
 	"github.com/seed-78150930/berth/registry"
 )
 
@@ -66,6 +67,12 @@ func (s *Server) tellers() []prometheus.Collector {
 			gauge("berth_damaged", "Layers and manifests that are damaged now, counted up to 1000.", func(f registry.IntegrityFigures) float64 { return float64(f.Damaged) }),
 			counter("berth_scrubbed_total", "Layers and manifests that scrubs have hashed.", func(f registry.IntegrityFigures) float64 { return float64(f.Scrubbed) }),
 			counter("berth_scrub_bytes_total", "Bytes of those.", func(f registry.IntegrityFigures) float64 { return float64(f.ScrubBytes) }),
+		),
+		told(s, s.indexFigures,
+			gauge("berth_index_updates", "Number of the last update of the index; 0 in memory.", func(x admin.Index) float64 { return float64(x.Updates) }),
+			gauge("berth_journal_behind_updates", "Updates that the journal of the index would not give back.", func(x admin.Index) float64 { return float64(x.Updates - min(x.Updates, x.Safe)) }),
+			gauge("berth_journal_behind_seconds", "How old the oldest of them is.", func(x admin.Index) float64 { return behindSeconds(x) }),
+			gauge("berth_index_damaged", "1 if the index was found damaged since the start, else 0.", func(x admin.Index) float64 { return truth(x.Damage != "") }),
 		),
 		told(s, s.figures,
 			labelled("berth_info", "The version that runs; always 1.", "version", func(f serverFigures) map[string]float64 { return map[string]float64{f.version: 1} }),
