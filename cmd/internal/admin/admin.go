@@ -70,10 +70,10 @@ type Status struct {
 	Config        Config `json:"config"`
 	// Refused are the reasons for which no writes are taken, none if they are.
 	Refused []Refused `json:"refused,omitempty"`
-	Disk    *Disk     `json:"disk,omitempty"`  // nil in memory
+	Disk    *Disk     `json:"disk,omitempty"` // nil in memory
 	// Clock says why nothing is removed by its age for now, "" if the clock is steady.
 	Clock string `json:"clock,omitempty"`
-	Index   *Index    `json:"index,omitempty"` // nil in memory
+	Index *Index `json:"index,omitempty"` // nil in memory
 	// Jobs are those that ever ran over the store.
 	Jobs []Job `json:"jobs,omitempty"`
 }
