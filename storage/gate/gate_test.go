@@ -95,7 +95,7 @@ func TestReasons(t *testing.T) {
 		as     error
 		passes string // of: update, add, remove, update and add with the reserve, seal
 	}{
-		{gate.Failed, storage.ErrBroken, ""},
+		{gate.Failed, storage.ErrBroken, "seal"},
 		{gate.BySetting, storage.ErrReadOnly, "seal"},
 		{gate.ByOrder, storage.ErrReadOnly, "seal"},
 		{gate.Unwritable, storage.ErrReadOnly, "seal"},
