@@ -21,14 +21,14 @@ import (
 
 // backupFlags are those of a command that makes a backup.
 type backupFlags struct {
-	src               config.Sources
-	at                *reach
-	box               boxFlags
-	records, rehash   bool
-	json, withKeys    bool
-	keep              int
-	recipients        []string
-	scratch, keyFiles string
+	src             config.Sources
+	at              *reach
+	box             boxFlags
+	records, rehash bool
+	json, withKeys  bool
+	keep            int
+	recipients      []string
+	scratch         string
 }
 
 func newBackup() *cobra.Command {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/seed-78150930/berth/auth/accounts"
@@ -74,9 +75,19 @@ func (a answers) call(ctx context.Context, name string, question []byte) ([]byte
 	return json.Marshal(answer)
 }
 
-// Changes says whether a call changes identities, or gives out credentials.
+// Changes says whether a call changes anything that a record should tell of, or gives
+// out credentials. A hold that is renewed is the one that it was.
 func Changes(call string) bool {
-	return !strings.HasPrefix(call, "list-") && !strings.HasPrefix(call, "show-") && !strings.HasPrefix(call, "explain")
+	return !slices.ContainsFunc([]string{"list-", "show-", "explain", "renew-"}, func(verb string) bool { return strings.HasPrefix(call, verb) })
+}
+
+// Service is the service that records of a call name: "ecr" for what is about images
+// and their store, else "iam".
+func Service(call string) string {
+	if slices.ContainsFunc([]string{"-trash", "-gc", "-scrub", "-read-only", "-backup"}, func(noun string) bool { return strings.HasSuffix(call, noun) }) {
+		return "ecr"
+	}
+	return "iam"
 }
 
 // None is a question or an answer without content.

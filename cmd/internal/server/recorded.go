@@ -21,8 +21,8 @@ import (
 // commandDoor is where records say that commands came in, and from.
 const commandDoor = "admin-socket"
 
-// recording records commands that change identities, as calls of IAM by the root of
-// the server's account: whoever reaches the socket may do everything.
+// recording records commands that change something, as calls by the root of the
+// server's account: whoever reaches the socket may do everything.
 func (s *Server) recording(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name, isCall := strings.CutPrefix(r.URL.Path, "/calls/")
@@ -45,7 +45,7 @@ func (s *Server) recorded(ctx context.Context, name string, question []byte, fn 
 	if err := call.Refused(); err != nil {
 		return nil, err
 	}
-	call.Service, call.Event, call.Parameters = "iam", eventName(name), fields(question)
+	call.Service, call.Event, call.Parameters = admin.Service(name), eventName(name), fields(question)
 	call.Principal = auth.Principal{
 		Account: c.Account, ARN: "arn:" + endpoint.Partition(c.Region) + ":iam::" + c.Account + ":root", UserID: c.Account, Region: c.Region, Kind: auth.Root,
 	}

@@ -100,7 +100,7 @@ func (k *soak) restored(t *testing.T) {
 		return
 	}
 	to := filepath.Join(t.TempDir(), "restored")
-	k.shell.Run("berth", "restore", k.backupDir(), to)
+	k.shell.Run("berth", "restore", k.backupDir(), to, "--keys", filepath.Join(k.server.Data(), "keys"))
 	k.shell.Run("berth", "fsck", "--data", to)
 }
 
