@@ -36,15 +36,19 @@ func withoutSizes(t testing.TB, index storage.Index) {
 }
 
 // grown is checked with layers that others hold too, a deleted repository that is not
-// cleared away yet and bytes that are to be deleted.
+// cleared away yet and bytes that are to be deleted. It has no trash, which stores
+// without sizes did not have either.
 func grown(t testing.TB) (*registry.Service, storage.Index, storage.Blobs) {
 	s, index, blobs := checked(t)
+	_, err := s.EmptyTrash(alice(t), registry.TrashFilter{})
+	must(t, err)
+	s.Configure(registry.Options{})
 	other, gone := create(t, s, "other/app"), create(t, s, "gone/app")
 	addImage(t, s, other, "1", "one")
 	addLayer(t, s, other, "of no image")
 	addImage(t, s, gone, "1", "one")
 	addLayer(t, s, gone, "of nobody else")
-	_, err := s.DeleteRepository(alice(t), gone, true)
+	_, err = s.DeleteRepository(alice(t), gone, true)
 	must(t, err)
 	addLayer(t, s, other, "condemned")
 	must(t, s.DeleteLayer(alice(t), other, sha256Of([]byte("condemned"))))

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -277,14 +278,20 @@ func TestLock(t *testing.T) {
 // failing is a target that fails after so many writes.
 type failing struct {
 	*backup.Folder
-	left int
+	left atomic.Int64
+}
+
+func newFailing(to *backup.Folder, left int64) *failing {
+	f := &failing{Folder: to}
+	f.left.Store(left)
+	return f
 }
 
 var errDisk = errors.New("no room")
 
 func (f *failing) Put(ctx context.Context, name string, r io.Reader, size int64) error {
-	if f.left--; f.left < 0 {
-		if f.left%2 == 0 { // as with a process that dies in the middle
+	if left := f.left.Add(-1); left < 0 {
+		if left%2 == 0 { // as with a process that dies in the middle
 			_ = os.MkdirAll(filepath.Dir(filepath.Join(f.Path(), name)), 0o700)
 			_ = os.WriteFile(filepath.Join(f.Path(), name+".part"), []byte("half"), 0o600)
 		}
@@ -303,8 +310,8 @@ func TestBrokenOffAnywhere(t *testing.T) {
 	for n := range 6 {
 		s.add(fmt.Sprintf("layer %d", n))
 	}
-	for left := 0; ; left++ {
-		_, err := backup.Make(t.Context(), s.options(&failing{to, left}))
+	for left := int64(0); ; left++ {
+		_, err := backup.Make(t.Context(), s.options(newFailing(to, left)))
 		if err == nil {
 			break
 		}
