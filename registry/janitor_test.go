@@ -138,20 +138,20 @@ func cut(s *string, n int) string {
 func TestUploadsExpire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		blobs := memory.NewBlobs()
-		s := open(t, registry.Options{Blobs: blobs, Limits: registry.Limits{Uploads: 1, RepositoryUploads: 1}})
+		s := open(t, registry.Options{Blobs: blobs, UploadExpiry: 2 * time.Hour, Limits: registry.Limits{Uploads: 1, RepositoryUploads: 1}})
 		run(t, s)
 		n := create(t, s, "team/app")
 		id := start(t, s, n)
 		send(t, s, n, id, "one")
-		time.Sleep(23 * time.Hour)
+		time.Sleep(110 * time.Minute)
 		wantOffset(t, s, n, id, 3)
 		send(t, s, n, id, "two") // and it counts anew
-		time.Sleep(23 * time.Hour)
+		time.Sleep(110 * time.Minute)
 		wantOffset(t, s, n, id, 6)
-		time.Sleep(time.Hour + 2*time.Minute)
+		time.Sleep(12 * time.Minute)
 		synctest.Wait()
 		_, err := s.Upload(alice(t), n, id)
-		wantCode(t, "find it after a day", err, registry.UploadNotFound)
+		wantCode(t, "find it after its time", err, registry.UploadNotFound)
 		if got := blobCount(t, blobs); got != 0 {
 			t.Errorf("the store keeps %d blobs of it", got)
 		}

@@ -122,6 +122,7 @@ func TestEmptyTrash(t *testing.T) {
 	limit := s.clock.now()
 	two := addImage(t, s.Service, n, "2", "two")
 	s.remove(n, two.Digest)
+	s.clock.pass(time.Second)
 	three := addImage(t, s.Service, other, "3", "three")
 	s.remove(other, three.Digest)
 	for _, f := range []registry.TrashFilter{{Registry: west}, {Repository: name(t, "none")}, {Before: limit.Add(-2 * time.Hour)}} {
