@@ -192,8 +192,10 @@ func OpenContent(ctx context.Context, blobs storage.Blobs, blob string) (io.Read
 	return blobs.Open(ctx, blob)
 }
 
-// DeleteLayer takes a layer from the repository. Refusals: RepositoryNotFound,
-// LayerNotFound, LayerReferenced.
+// DeleteLayer takes a layer from the repository. One that only images in the trash use
+// can be deleted too, once: it went out of sight with them, and whoever deletes an image
+// and then its layers, as the OCI specification has it, is not to be told that they are
+// not there. Refusals: RepositoryNotFound, LayerNotFound, LayerReferenced.
 func (s *Service) DeleteLayer(ctx context.Context, name Name, d digest.Digest) error {
 	ctx = storage.UseReserve(ctx)
 	err := s.update(ctx, func(tx storage.Tx) error {
@@ -201,7 +203,7 @@ func (s *Service) DeleteLayer(ctx context.Context, name Name, d digest.Digest) e
 		if err != nil {
 			return err
 		}
-		if _, err := repo.layer(tx, d); err != nil {
+		if err := repo.checkDeletable(tx, d); err != nil {
 			return err
 		}
 		if err := repo.checkUnused(tx, d); err != nil {
@@ -249,7 +251,8 @@ func (s *Service) admit(tx storage.Tx, repo repository, d digest.Digest, content
 		return false, err
 	}
 	existed = !row.Hidden
-	row.At, row.Hidden = s.now().UTC(), false
+	row.At = s.now().UTC()
+	row.show()
 	return existed, held.Put(tx, row, repo.key(d.String())...)
 }
 

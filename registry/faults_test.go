@@ -417,6 +417,9 @@ func (x *subjects) removing() []operation {
 		{"DeleteImage, again", remove(x.image)},
 		{"DeleteImage, schema 1", remove(x.schema1)},
 		{"DeleteLayer, which the trash uses", func(ctx context.Context, s *registry.Service) error {
+			return s.DeleteLayer(ctx, x.name, x.layer)
+		}},
+		{"DeleteLayer, again", func(ctx context.Context, s *registry.Service) error {
 			return unless(registry.LayerNotFound, s.DeleteLayer(ctx, x.name, x.layer))
 		}},
 		{"DeleteRepositoryPolicy", func(ctx context.Context, s *registry.Service) error {

@@ -311,7 +311,8 @@ func (p *pushing) useLayers(tx storage.Tx) (all used, err error) {
 			if row.Fresh {
 				all.fresh += row.Size
 			}
-			row.Fresh, row.Hidden = false, false
+			row.Fresh = false
+			row.show()
 			if err := held.Put(tx, row, p.repo.key(b.Digest.String())...); err != nil {
 				return used{}, err
 			}

@@ -213,7 +213,12 @@ type heldRow struct {
 	// Hidden says that images in the trash are all that uses the layer, which is
 	// out of sight like them. A layer that was uploaded since is in sight.
 	Hidden bool `json:",omitempty"`
+	// Deleted says, of one that is hidden, that somebody deleted the layer by itself.
+	Deleted bool `json:",omitempty"`
 }
+
+// show puts the layer in sight again.
+func (row *heldRow) show() { row.Hidden, row.Deleted = false, false }
 
 type holderRow struct {
 	Repository string // its name

@@ -106,7 +106,10 @@ func (s *trashStore) unseen(n registry.Name, d digest.Digest) {
 	wantCode(s.t, "layer in the trash", err, registry.LayerNotFound)
 	_, _, err = s.OpenLayer(alice(s.t), n, d)
 	wantCode(s.t, "bytes of a layer in the trash", err, registry.LayerNotFound)
-	wantCode(s.t, "delete a layer in the trash", s.DeleteLayer(alice(s.t), n, d), registry.LayerNotFound)
+	if err := s.DeleteLayer(alice(s.t), n, d); err != nil && registry.CodeOf(err) != registry.LayerNotFound {
+		s.t.Errorf("delete a layer in the trash: %v, want that it is done, once", err)
+	}
+	wantCode(s.t, "delete a layer in the trash again", s.DeleteLayer(alice(s.t), n, d), registry.LayerNotFound)
 	all := func(context.Context, registry.Name) bool { return true }
 	for _, from := range []registry.Name{n, {}} {
 		_, err = s.Mount(alice(s.t), name(s.t, "elsewhere"), d, registry.Mount{From: from, MayRead: all})

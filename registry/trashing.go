@@ -122,16 +122,32 @@ func (r repository) inTrash(rd storage.Reader, d digest.Digest) (bool, error) {
 	return false, nil
 }
 
+// checkDeletable refuses to delete a layer that is not there, or that was deleted already
+// and is only kept for the trash.
+func (r repository) checkDeletable(rd storage.Reader, d digest.Digest) error {
+	row, err := held.Get(rd, r.key(d.String())...)
+	if errors.Is(err, storage.ErrNotFound) || err == nil && row.Deleted {
+		return layerNotFound(r.name, d)
+	}
+	return err
+}
+
 // giveUp takes a layer from a repository, out of sight at least: the trash holds on to
 // what it uses.
 func (s *Service) giveUp(tx storage.Tx, repo repository, d digest.Digest) error {
-	if err := repo.hideUnused(tx, d); err != nil {
+	needed, err := repo.inTrash(tx, d)
+	if err != nil {
 		return err
 	}
-	if needed, err := repo.inTrash(tx, d); err != nil || needed {
+	if !needed {
+		return s.letGo(tx, repo.key(), d.String())
+	}
+	row, err := held.Get(tx, repo.key(d.String())...)
+	if err != nil {
 		return err
 	}
-	return s.letGo(tx, repo.key(), d.String())
+	row.Hidden, row.Deleted = true, true
+	return held.Put(tx, row, repo.key(d.String())...)
 }
 
 // forgetTrashed takes an image out of the trash, if it is there, with its manifest,
