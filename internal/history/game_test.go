@@ -240,6 +240,7 @@ func (g *game) emptyTrash() error {
 	_, err := g.world.service.EmptyTrash(context.Background(), registry.TrashFilter{})
 	for _, r := range g.model.repos {
 		clear(r.trashed)
+		clear(r.left)
 	}
 	synctest.Wait()
 	return err

@@ -185,11 +185,13 @@ func (m *model) remove(repo string, img *stored) outcome {
 // there for good: a push of the image has them used again.
 func (r *repository) trash(img *stored) {
 	for d := range img.uses {
-		if size, there := r.layers[d]; there {
+		size, there := r.layers[d]
+		if there {
 			r.trashed[d] = size
 		}
-		if len(r.users(d)) == 0 {
+		if there && len(r.users(d)) == 0 {
 			delete(r.layers, d)
+			r.left[d] = true
 		}
 	}
 }

@@ -119,19 +119,20 @@ func (m *model) mountable(s step) bool {
 }
 
 func (m *model) dropLayer(s step) outcome {
-	r := m.repos[s.Repo]
+	r, d := m.repos[s.Repo], sum(blobs[s.Blob])
 	switch {
 	case m.asECR():
 		return notAtThisDoor
 	case r == nil:
 		return repositoryMissing
-	case !m.holds(s):
+	case !m.holds(s) && !r.left[d]:
 		return layerMissing
-	case len(r.users(sum(blobs[s.Blob]))) > 0:
+	case len(r.users(d)) > 0:
 		return layerInImage
 	}
-	delete(r.layers, sum(blobs[s.Blob]))
+	delete(r.layers, d)
+	delete(r.left, d)
 	m.record("layer-deleted", s.Repo, nil, "")
-	m.events[len(m.events)-1].Image = called(sum(blobs[s.Blob]))
+	m.events[len(m.events)-1].Image = called(d)
 	return accepted
 }

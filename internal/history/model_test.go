@@ -42,6 +42,7 @@ type repository struct {
 	keeps   *step // its lifecycle policy, nil if it has none
 	layers  map[string]int64
 	trashed map[string]int64 // layers that images in the trash use
+	left    map[string]bool  // of them, those out of sight with their images, that can be deleted once
 	images  map[string]*stored
 	tags    map[string]string
 }
@@ -225,7 +226,7 @@ func (m *model) create(name, rule string) *repository {
 	m.created++
 	m.repos[name] = &repository{
 		number: m.created, created: m.now, rule: rule,
-		layers: map[string]int64{}, trashed: map[string]int64{}, images: map[string]*stored{}, tags: map[string]string{},
+		layers: map[string]int64{}, trashed: map[string]int64{}, left: map[string]bool{}, images: map[string]*stored{}, tags: map[string]string{},
 	}
 	m.record("repository-created", name, nil, "")
 	return m.repos[name]
@@ -361,7 +362,7 @@ func (m *model) clone() *model {
 	for name, r := range m.repos {
 		copied := *r
 		copied.layers, copied.tags, copied.images = maps.Clone(r.layers), maps.Clone(r.tags), map[string]*stored{}
-		copied.trashed = maps.Clone(r.trashed)
+		copied.trashed, copied.left = maps.Clone(r.trashed), maps.Clone(r.left)
 		for d, img := range r.images {
 			copied.images[d] = new(*img)
 		}
