@@ -9,7 +9,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/seed-78150930/berth/cmd/internal/admin"
 )
@@ -50,16 +49,6 @@ func empty(t *testing.T, disk string) {
 	t.Helper()
 	if err := os.RemoveAll(filepath.Join(disk, "ballast")); err != nil {
 		t.Fatal(err)
-	}
-}
-
-// await tries until it sees what it waits for.
-func await(t *testing.T, what string, seen func() bool) {
-	t.Helper()
-	for end := time.Now().Add(patient); !seen(); time.Sleep(50 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal(what)
-		}
 	}
 }
 

@@ -242,3 +242,13 @@ func (w *wire) closed() bool {
 	n, err := w.in.Read(make([]byte, 1))
 	return n == 0 && err != nil && !errors.Is(err, os.ErrDeadlineExceeded)
 }
+
+// await tries until it sees what it waits for.
+func await(t testing.TB, what string, seen func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patient); !seen(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal(what)
+		}
+	}
+}
