@@ -61,7 +61,7 @@ func (c *client) append(u *upload) {
 	c.mu.Lock()
 	at := u.at
 	c.mu.Unlock()
-	n := int64(1 + c.random.IntN(2500))
+	n := int64(2 + c.random.IntN(2500)) // "Range: 0-0" is said of one byte and of none
 	in := call{do: appendUpload, key: u.key, at: at, length: n, durable: u.api}
 	r := c.note(c.number, in, c.gone, func() result {
 		r := c.sendPart(repositories[uploadRepo], u.id, u.api, at, bytesOf(u.seed, int(at+n))[at:])
