@@ -11,6 +11,27 @@ func OpenWith(path string, maxSize int, opened func(*os.File)) (*Index, error) {
 	return Open(path, Options{maxSize: maxSize, opened: opened})
 }
 
+// CompactOver has a file compacted from a size on.
+func (o Options) CompactOver(bytes int64) Options {
+	o.compactOver = bytes
+	return o
+}
+
+// MaxCopy has a disk be full when the copy of a file has a size.
+func (o Options) MaxCopy(bytes int) Options {
+	o.maxCopy = bytes
+	return o
+}
+
+// Opened shows each file that bbolt opens, before it is locked.
+func (o Options) Opened(opened func(*os.File)) Options {
+	o.opened = opened
+	return o
+}
+
+// CompactIfDue is what an index asks itself from time to time.
+func (x *Index) CompactIfDue() error { return x.compactIfDue() }
+
 // AwaitWaiting returns when n updates wait for their turn.
 func (x *Index) AwaitWaiting(n int) {
 	for x.countWaiting() != n {

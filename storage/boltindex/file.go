@@ -50,7 +50,7 @@ func openFile(path string, o Options) (*bbolt.DB, Found, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	db, err := openBolt(path, options(o), o.opened)
+	db, err := openOwn(path, o)
 	if err != nil {
 		return nil, "", err
 	}
@@ -58,10 +58,36 @@ func openFile(path string, o Options) (*bbolt.DB, Found, error) {
 		_, err := rowsOf(tx)
 		return err
 	})
+	if err == nil && !o.Bulk { // whoever has the file has its copy
+		err = removeDraft(o.Disk, draftPath(path))
+	}
 	if err != nil {
 		return nil, "", errors.Join(err, db.Close())
 	}
 	return db, found, nil
+}
+
+// openOwn opens the file that has a name, also once it is there: the lock may have
+// been waited for while another process gave the name to a compacted copy.
+func openOwn(path string, o Options) (*bbolt.DB, error) {
+	var mine os.FileInfo
+	db, err := openBolt(path, options(o), func(f *os.File) {
+		mine, _ = f.Stat() // nil if it fails, and no file is the same
+		if o.opened != nil {
+			o.opened(f)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	named, err := os.Stat(path)
+	if err == nil && !os.SameFile(mine, named) {
+		err = errors.New("another process has compacted it meanwhile")
+	}
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
 }
 
 // prepare makes a file that is absent, and checks one that may not be as it was

@@ -3,7 +3,6 @@ package boltindex
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	"go.etcd.io/bbolt"
@@ -38,6 +37,7 @@ type group struct {
 	wrote   int    // updates that succeeded and wrote something
 	before  uint64 // number of the last update before them
 	bytes   int    // of keys and values written
+	touched map[string]struct{}
 	damaged error
 
 	done chan struct{} // closed when the outcome is known
@@ -50,7 +50,7 @@ type waiter chan struct{}
 // Update implements storage.Index. A context that ends before fn has begun
 // ends the wait; one that ends later has no effect.
 func (x *Index) Update(ctx context.Context, fn func(storage.Tx) error) (err error) {
-	if err := x.enter(ctx); err != nil {
+	if err := x.enterUpdate(ctx); err != nil {
 		return err
 	}
 	defer x.running.Done()
@@ -163,10 +163,11 @@ func (x *Index) openGroup() (*group, error) {
 	if err := x.beforeWrite(); err != nil {
 		return nil, err
 	}
-	g, err := begin(x.db)
+	g, err := begin(x.file.db)
 	if err != nil {
 		return nil, err
 	}
+	g.touched = x.touched
 	x.group = g
 	return g, nil
 }
@@ -198,17 +199,21 @@ func (x *Index) finishGroup() {
 	}
 	x.group = nil
 	g.err = g.commit()
-	x.mu.Lock()
 	switch {
 	case g.err != nil && !errors.Is(g.err, storage.ErrFull):
-		x.broken = fmt.Errorf("boltindex: no more updates after a failure: %w: %w", storage.ErrReadOnly, g.err)
+		x.fail(g.err)
 	case g.err == nil && g.wrote > 0:
-		x.last.Store(g.last())
-		x.stats.Updates += int64(g.wrote)
-		x.stats.Commits++
+		x.count(g)
 	}
-	x.mu.Unlock()
 	close(g.done)
+}
+
+func (x *Index) count(g *group) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.last.Store(g.last())
+	x.stats.Updates += int64(g.wrote)
+	x.stats.Commits++
 }
 
 // last is the number of the last update so far.
@@ -220,7 +225,7 @@ func (g *group) full() bool {
 
 // run runs fn as part of the group, or undoes it.
 func (g *group) run(fn func(storage.Tx) error) (err error) {
-	t := &tx{rows: g.rows, number: g.last() + 1}
+	t := &tx{rows: g.rows, number: g.last() + 1, touched: g.touched}
 	keep := false
 	defer surviveFaults(&err)()
 	defer func() { // also when fn panics or ends its goroutine

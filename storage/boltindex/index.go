@@ -4,6 +4,10 @@
 // Updates that wait at the same time are committed together, and so share the
 // syncs of one commit: see group.go. Nothing waits for company: a group is
 // whoever came while the commit before it was under way.
+//
+// bbolt never makes a file smaller. When more than half of one that is not small is
+// free, it is compacted while it is in use, see compact.go, and not when it is opened:
+// that would make a start take as long as its rows do.
 package boltindex
 
 import (
@@ -43,10 +47,17 @@ type Options struct {
 	// and until then a power cut may leave anything.
 	Bulk bool
 
-	// For tests: a disk that is full at a size in bytes, and who gets the file
-	// that bbolt opened.
-	maxSize int
-	opened  func(*os.File)
+	// Room says whether a disk has room for a number of bytes more, which a
+	// compaction needs for as long as it takes; nil means that nobody is asked, and
+	// one that finds none gives up.
+	Room func(bytes int64) error
+
+	// For tests: a disk that is full at a size in bytes, for the file or for a copy of
+	// it, who gets the files that bbolt opened, and from how many bytes on the file is
+	// compacted.
+	maxSize, maxCopy int
+	opened           func(*os.File)
+	compactOver      int64
 }
 
 // Stats counts what an index has done since it was opened.
@@ -67,7 +78,6 @@ type Stats struct {
 // A view must not open another view: it may wait for an update that makes the
 // file's map larger, which waits for the first.
 type Index struct {
-	db  *bbolt.DB
 	log *slog.Logger
 	o   Options
 
@@ -77,16 +87,32 @@ type Index struct {
 
 	mu      sync.Mutex // guards what follows
 	closed  bool
-	running sync.WaitGroup // transactions
+	file    *file          // changed by a compaction that has the baton too
+	running sync.WaitGroup // all but views
 	busy    bool           // somebody has the baton
 	waiting []waiter       // for the baton, first come first
 	broken  error          // why there are no more updates
 	damage  error          // the first that was found while it was open
 	stats   Stats
 
-	group *group // the open one; of whoever has the baton
+	space       Space
+	looked      lookedAt
+	compactions int64
+
+	group   *group              // the open one; of whoever has the baton
+	touched map[string]struct{} // keys that were written since a compaction began; likewise
+
+	compacting chan struct{}   // holds one thing while one is under way
+	ending     context.Context // ends when Close begins
+	end        context.CancelFunc
 
 	last atomic.Uint64 // number of the last update
+}
+
+// file is an open file and the views of it.
+type file struct {
+	db    *bbolt.DB
+	views sync.WaitGroup
 }
 
 // Open opens the index in the file path, made if it is absent. If another
@@ -103,19 +129,30 @@ func Open(path string, o Options) (*Index, error) {
 	if o.Disk == nil {
 		o.Disk = disk.OS{}
 	}
+	if o.compactOver == 0 {
+		o.compactOver = compactOver
+	}
 	start := time.Now()
 	db, found, err := openFile(path, o)
 	if err != nil {
 		return nil, fmt.Errorf("open index %s: %w", path, err)
 	}
 	o.Log.Info("index opened", "path", path, "found", found, "took", time.Since(start))
-	x := &Index{db: db, log: o.Log, o: o, path: path, found: found}
+	x := &Index{log: o.Log, o: o, path: path, found: found, file: &file{db: db}, compacting: make(chan struct{}, 1)}
+	x.ending, x.end = context.WithCancel(context.Background())
 	err = x.View(context.Background(), func(r storage.Reader) error {
 		x.last.Store(r.(storage.Numbering).Number())
 		return nil
 	})
+	if err == nil && !o.Bulk {
+		err = x.firstLook()
+	}
 	if err != nil {
+		x.end()
 		return nil, fmt.Errorf("open index %s: %w", path, errors.Join(err, db.Close()))
+	}
+	if !o.Bulk {
+		x.running.Go(x.keepSmall)
 	}
 	return x, nil
 }
@@ -155,7 +192,7 @@ func (x *Index) noteDamage(err error) {
 // Renumber has the next update get the number after last, as in the index that this
 // one takes the place of.
 func (x *Index) Renumber(ctx context.Context, last uint64) error {
-	if err := x.enter(ctx); err != nil {
+	if err := x.enterUpdate(ctx); err != nil {
 		return err
 	}
 	defer x.running.Done()
@@ -168,7 +205,7 @@ func (x *Index) Renumber(ctx context.Context, last uint64) error {
 		return err
 	}
 	err := attempt(func() error {
-		return x.db.Update(func(tx *bbolt.Tx) error { return tx.Bucket(bucket).SetSequence(last) })
+		return x.file.db.Update(func(tx *bbolt.Tx) error { return tx.Bucket(bucket).SetSequence(last) })
 	})
 	if err != nil {
 		return mapFull(err)
@@ -179,13 +216,14 @@ func (x *Index) Renumber(ctx context.Context, last uint64) error {
 
 // View implements storage.Index.
 func (x *Index) View(ctx context.Context, fn func(storage.Reader) error) (err error) {
-	if err := x.enter(ctx); err != nil {
+	f, err := x.enterView(ctx)
+	if err != nil {
 		return err
 	}
-	defer x.running.Done()
+	defer f.views.Done()
 	defer func() { x.noteDamage(err) }()
 	defer surviveFaults(&err)()
-	return x.db.View(func(btx *bbolt.Tx) error {
+	return f.db.View(func(btx *bbolt.Tx) error {
 		rows, err := rowsOf(btx)
 		if err != nil {
 			return err
@@ -202,27 +240,30 @@ func (x *Index) Close() error {
 	again := x.closed
 	x.closed = true
 	x.mu.Unlock()
-	x.running.Wait()
+	x.end()
+	x.running.Wait() // from here on there is no other file
+	x.file.views.Wait()
 	if again {
 		return nil
 	}
+	db := x.file.db
 	if errors.Is(x.broken, errStuck) {
 		return x.broken // bbolt would wait for its own lock
 	}
 	if x.found == Closed && !x.written {
-		return x.db.Close() // it is as it was
+		return db.Close() // it is as it was
 	}
 	kept := x.broken == nil && x.damage == nil && x.beforeWrite() == nil
 	if kept {
-		if err := keepFreelist(x.db); err != nil {
+		if err := keepFreelist(db); err != nil {
 			x.log.Warn("index closed without its list of free pages; the next start reads it whole", "error", err)
 			kept = false
 		}
 	}
 	if x.o.Bulk {
-		return errors.Join(mapFull(attempt(x.db.Sync)), x.db.Close())
+		return errors.Join(mapFull(attempt(db.Sync)), db.Close())
 	}
-	if err := x.db.Close(); err != nil || !kept {
+	if err := db.Close(); err != nil || !kept {
 		return err
 	}
 	if err := mark(x.path, x.o.Disk); err != nil {
@@ -238,6 +279,9 @@ func (x *Index) beforeWrite() error {
 		return nil
 	}
 	if err := unmark(x.path, x.o.Disk); err != nil {
+		if errors.Is(err, storage.ErrSync) {
+			x.fail(err)
+		}
 		return err
 	}
 	x.written = true
@@ -251,16 +295,48 @@ func (x *Index) Stats() Stats {
 	return x.stats
 }
 
-// enter counts a transaction as running, which running.Done ends.
-func (x *Index) enter(ctx context.Context) error {
+// enterUpdate counts an update as running, which running.Done ends.
+func (x *Index) enterUpdate(ctx context.Context) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.closed {
-		return errClosed
-	}
-	if err := ctx.Err(); err != nil {
+	if err := x.open(ctx); err != nil {
 		return err
 	}
 	x.running.Add(1)
 	return nil
+}
+
+// enterView counts a view of the file as running, which views.Done ends.
+func (x *Index) enterView(ctx context.Context) (*file, error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if err := x.open(ctx); err != nil {
+		return nil, err
+	}
+	x.file.views.Add(1)
+	return x.file, nil
+}
+
+// open says whether a transaction may begin. The caller has the lock.
+func (x *Index) open(ctx context.Context) error {
+	if x.closed {
+		return errClosed
+	}
+	return ctx.Err()
+}
+
+// fail has the index take no more updates, for the first reason given.
+func (x *Index) fail(err error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.broken == nil {
+		x.broken = fmt.Errorf("boltindex: no more updates after a failure: %w: %w", storage.ErrReadOnly, err)
+	}
+}
+
+// sound says why the file is not to be copied, nil if it may be.
+func (x *Index) sound() error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return errors.Join(x.broken, x.damage)
 }

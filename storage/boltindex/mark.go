@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/seed-78150930/berth/storage"
 	"github.com/seed-78150930/berth/storage/disk"
 )
 
@@ -86,5 +87,8 @@ func unmark(path string, on disk.FS) error {
 	if err != nil {
 		return mapFull(err)
 	}
-	return mapFull(disk.Sync(on, filepath.Dir(path)))
+	if err := disk.Sync(on, filepath.Dir(path)); err != nil {
+		return fmt.Errorf("%w: %w", storage.ErrSync, err)
+	}
+	return nil
 }

@@ -17,7 +17,8 @@ type tx struct {
 	undo  []change
 	bytes int // of keys and values written
 
-	number uint64
+	number  uint64
+	touched map[string]struct{} // takes the keys of writes, if it is not nil
 }
 
 // change is what a write replaced.
@@ -74,6 +75,9 @@ func (t *tx) Delete(key string) (err error) {
 
 func (t *tx) note(key string, old []byte) {
 	t.undo = append(t.undo, change{key: key, old: old})
+	if t.touched != nil {
+		t.touched[key] = struct{}{}
+	}
 }
 
 // revert takes back all writes.

@@ -28,6 +28,12 @@ const (
 	IndexCommit    Point = "boltindex: about to commit"
 	IndexCommitted Point = "boltindex: committed"
 
+	CompactMade    Point = "boltindex: compacted copy made"
+	CompactCopied  Point = "boltindex: rows copied"
+	CompactSynced  Point = "boltindex: compacted copy synced"
+	CompactRenamed Point = "boltindex: compacted copy renamed"
+	CompactNamed   Point = "boltindex: folder synced for a compacted copy"
+
 	SegmentMade     Point = "journal: segment made"
 	SegmentNamed    Point = "journal: folder synced for a segment"
 	RecordsWritten  Point = "journal: records written"
@@ -57,6 +63,7 @@ func All() []Point {
 	return []Point{
 		BlobMade, BlobCut, BlobWritten, BlobSynced, BlobNamed, BlobSealed, BlobDeleted, FoldersMade, FoldersNamed,
 		IndexMade, IndexSynced, IndexRenamed, IndexNamed, IndexCommit, IndexCommitted,
+		CompactMade, CompactCopied, CompactSynced, CompactRenamed, CompactNamed,
 		SegmentMade, SegmentNamed, RecordsWritten, RecordsSynced, SnapshotSynced, SnapshotRenamed, SnapshotNamed, JournalTrimmed,
 		UploadAppended, UploadCheckpointed, UploadSealed, UploadKept, CondemnedFound, CondemnedDeleted, DroppedFound, LayersLetGo, TrashPurged,
 		DraftSynced, DraftRenamed, DraftNamed,

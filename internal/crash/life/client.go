@@ -63,6 +63,8 @@ func (c *client) step() {
 		c.ask(in, create)
 	case n < 84:
 		c.sweep()
+	case n < 86:
+		c.compact()
 	default:
 		c.goOn()
 	}
@@ -79,6 +81,18 @@ func (c *client) sweep() {
 	err = errors.Join(err, c.service.SweepTrash(context.Background()))
 	if err != nil && !c.failing && !c.gone() {
 		c.fault(fmt.Sprintf("a collection failed: %v", err))
+	}
+}
+
+// compact has the index compacted beside the other clients, as it is done when much of
+// it is free.
+func (c *client) compact() {
+	if c.file == nil {
+		return
+	}
+	_, err := c.file.Compact(context.Background())
+	if err != nil && !c.failing && !c.gone() {
+		c.fault(fmt.Sprintf("a compaction failed: %v", err))
 	}
 }
 

@@ -57,6 +57,7 @@ var ways = []way{
 // world is a whole server over a folder, without a network: both doors, the domain
 // and what it does by itself, the index and the blobs.
 type world struct {
+	file     *boltindex.Index // nil if the world is of another process
 	index    storage.Index
 	blobs    storage.Blobs
 	gate     *gate.Gate
@@ -83,7 +84,7 @@ func (w *world) open(files disk.FS, root string, way way) error {
 	if err != nil {
 		return err
 	}
-	w.index = index
+	w.file, w.index = index, index
 	kept, err := journal.New(index, filepath.Join(root, "journal"), journal.Options{
 		Disk: files, SyncEvery: 5 * time.Millisecond, Retry: 5 * time.Millisecond, Segment: 16 << 10, Compact: 64 << 10,
 	})

@@ -59,11 +59,12 @@ type Disk struct {
 	gone bool
 	top  *folder
 	ops  int
+	past map[*os.File]*file // files that were opened past the disk, whatever their names are now
 }
 
 // New makes a disk of a real and empty folder.
 func New(root string, o Options) *Disk {
-	return &Disk{root: root, o: o, top: newFolder()}
+	return &Disk{root: root, o: o, top: newFolder(), past: map[*os.File]*file{}}
 }
 
 // Off has the power go now: what was not synced may be lost, and nothing works any

@@ -139,8 +139,12 @@ func (d *Disk) Sync(f *os.File) error {
 	return d.sync(n, IndexSync, f.Name())
 }
 
-// foreign is the node of a file that was opened, and perhaps made, past the disk.
+// foreign is the node of a file that was opened, and perhaps made, past the disk. It
+// stays the file's own when it gets another name, or none.
 func (d *Disk) foreign(f *os.File) (*file, error) {
+	if n, ok := d.past[f]; ok {
+		return n, nil
+	}
 	n, err := d.opened(f.Name(), 0)
 	if err != nil {
 		return nil, err
@@ -149,5 +153,6 @@ func (d *Disk) foreign(f *os.File) (*file, error) {
 	if !ok {
 		return nil, fmt.Errorf("%s is a folder", f.Name())
 	}
+	d.past[f] = file
 	return file, nil
 }

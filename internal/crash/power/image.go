@@ -17,7 +17,8 @@ func (d *Disk) Image(root string, o Options) (*Disk, error) {
 		return nil, errors.New("the power is still there")
 	}
 	c := newChance(d.o.Random)
-	next := &Disk{root: root, o: o, top: d.top.after(c)}
+	next := New(root, o)
+	next.top = d.top.after(c)
 	return next, next.top.write(root)
 }
 
