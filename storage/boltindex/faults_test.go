@@ -16,6 +16,7 @@ func TestCommitErrors(t *testing.T) {
 		want error
 	}{
 		{&fs.PathError{Op: "write", Path: "index.db", Err: syscall.ENOSPC}, storage.ErrFull},
+		{&fs.PathError{Op: "write", Path: "index.db", Err: syscall.EDQUOT}, storage.ErrFull},
 		{errors.New("file resize error: truncate index.db: no space left on device"), storage.ErrFull},
 		{syscall.ENOSPC, storage.ErrSync},
 		{errors.Join(nil, syscall.EIO), storage.ErrSync},

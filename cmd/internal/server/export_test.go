@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/seed-78150930/berth/registry"
+	"github.com/seed-78150930/berth/storage/disk"
 )
 
 // OpenDoor has a handler answer in place of all doors.
@@ -21,6 +22,12 @@ func (s *Server) OpenDoor(h http.Handler) {
 	d := *s.ports[0].doors.Load()
 	d.oci, d.ecr = h, h
 	s.ports[0].doors.Store(&d)
+}
+
+// OnDisk is o with the files of layers on a disk of the test's.
+func (o Options) OnDisk(d disk.FS) Options {
+	o.layers = d
+	return o
 }
 
 // Address is the host and port that the server listens on.

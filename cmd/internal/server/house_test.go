@@ -23,6 +23,7 @@ import (
 	"github.com/seed-78150930/berth/auth/sigv4/sigv4test"
 	"github.com/seed-78150930/berth/cmd/internal/config"
 	"github.com/seed-78150930/berth/cmd/internal/server"
+	"github.com/seed-78150930/berth/storage/disk"
 )
 
 // buffer is a log that many may write.
@@ -56,6 +57,13 @@ type house struct {
 
 func newHouse(t testing.TB, flags map[string]string) *house {
 	t.Helper()
+	return newHouseOn(t, flags, nil)
+}
+
+// newHouseOn is newHouse with the files of layers on a disk of the test's, if it is not
+// nil.
+func newHouseOn(t testing.TB, flags map[string]string, layers disk.FS) *house {
+	t.Helper()
 	h := &house{t: t, flags: flags, log: &buffer{}, out: &buffer{}}
 	if h.flags["listen"] == "" {
 		h.flags["listen"] = "127.0.0.1:0"
@@ -65,9 +73,8 @@ func newHouse(t testing.TB, flags map[string]string) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.Server, err = server.New(context.Background(), server.Options{
-		Config: c, Reload: load, Version: "1.2.3", Program: "berth", Out: h.out, Log: h.log,
-	})
+	o := server.Options{Config: c, Reload: load, Version: "1.2.3", Program: "berth", Out: h.out, Log: h.log}
+	h.Server, err = server.New(context.Background(), o.OnDisk(layers))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -31,6 +32,7 @@ import (
 	"github.com/seed-78150930/berth/registry/events"
 	"github.com/seed-78150930/berth/registry/jobs"
 	"github.com/seed-78150930/berth/registry/replicate"
+	"github.com/seed-78150930/berth/storage/disk"
 	"github.com/seed-78150930/berth/storage/gate"
 )
 
@@ -46,6 +48,8 @@ type Options struct {
 	Out io.Writer
 	// Log takes the log.
 	Log io.Writer
+
+	layers disk.FS // has the files of layers; nil means the operating system's
 }
 
 // Server is a whole server, from New until Run returns. It is an admin.Server
@@ -89,7 +93,7 @@ type Server struct {
 func New(ctx context.Context, o Options) (*Server, error) {
 	s := &Server{options: o, level: new(slog.LevelVar), started: time.Now()}
 	s.log = newLog(o.Log, o.Config.LogFormat, s.level)
-	store, err := openStore(o.Config, s.log)
+	store, err := openStore(o.Config, cmp.Or(o.layers, disk.FS(disk.OS{})), s.log)
 	var newer *datadir.FormatError
 	if errors.As(err, &newer) {
 		return nil, fmt.Errorf("this is Berth %s: %w", o.Version, err)

@@ -8,6 +8,7 @@ import (
 	"github.com/seed-78150930/berth/cmd/internal/config"
 	"github.com/seed-78150930/berth/cmd/internal/datadir"
 	"github.com/seed-78150930/berth/storage"
+	"github.com/seed-78150930/berth/storage/disk"
 	"github.com/seed-78150930/berth/storage/fsblob"
 	"github.com/seed-78150930/berth/storage/gate"
 	"github.com/seed-78150930/berth/storage/memory"
@@ -28,8 +29,9 @@ type store struct {
 	spool   string // folder for request bodies, "" in memory
 }
 
-// openStore opens what the configuration names, and makes it if need be.
-func openStore(c *config.Config, log *slog.Logger) (*store, error) {
+// openStore opens what the configuration names, and makes it if need be. Layers are
+// files of a system.
+func openStore(c *config.Config, fsys disk.FS, log *slog.Logger) (*store, error) {
 	if c.InMemory() {
 		return (&store{index: memory.NewIndex(), blobs: memory.NewBlobs(), key: datadir.NewKey()}).guarded(log), nil
 	}
@@ -37,17 +39,17 @@ func openStore(c *config.Config, log *slog.Logger) (*store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return openFolder(dir, c.Rebuild, log)
+	return openFolder(dir, c.Rebuild, fsys, log)
 }
 
 // openFolder opens the store in a data folder and takes the folder over. The setting
 // is what to do with a bad index.
-func openFolder(dir *datadir.Dir, setting string, log *slog.Logger) (*store, error) {
+func openFolder(dir *datadir.Dir, setting string, fsys disk.FS, log *slog.Logger) (*store, error) {
 	index, rebuilt, err := openOrRebuild(context.Background(), dir, setting, log)
 	if err != nil {
 		return nil, errors.Join(err, dir.Close())
 	}
-	blobs, err := fsblob.Open(dir.Blobs())
+	blobs, err := fsblob.OpenOn(fsys, dir.Blobs())
 	if err != nil {
 		return nil, errors.Join(err, index.Close(), dir.Close())
 	}
