@@ -222,7 +222,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		held:  o.Held,
 		index: o.Index, blobs: o.Blobs, now: o.Now, log: o.Log,
 		sessions: newSessions(), wake: make(chan struct{}, 1), previewsWanted: make(chan struct{}, 1), manySeen: make(chan struct{}, 1),
-		compiled: newCompiled(), collection: newCollecting(), asked: newAsked(), resources: storage.NewMemo[string, auth.Resource](o.Index, maxCompiledRows),
+		compiled: newCompiled(), collection: newCollecting(), asked: newAsked(), resources: storage.NewMemo[string, auth.Resource](storage.ChangesOf(o.Index), maxCompiledRows),
 	}
 	s.stamper, _ = storage.As[storage.Stamper](o.Blobs)
 	s.proofs, s.damageFound = newProofs(), make(chan struct{}, 1)

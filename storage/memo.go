@@ -2,35 +2,46 @@ package storage
 
 import "sync"
 
-// Memo remembers what Views told for as long as nothing at all has changed in the
-// index. It is for what nearly every request asks, and spares it the transaction.
-// Over an Index that is not [Numbered] it remembers nothing.
+// Memo remembers what Views told for as long as nothing has changed that they could
+// have told of. It is for what nearly every request asks, and spares it the transaction.
 type Memo[Key comparable, Value any] struct {
-	index Numbered
-	limit int
+	changes Changes
+	limit   int
 
 	mu      sync.RWMutex
 	entries map[Key]remembered[Value]
 }
 
 type remembered[Value any] struct {
-	at    uint64 // Last of the index before the look
+	at    uint64 // Last before the look
 	value Value
 }
 
-// NewMemo makes a Memo of at most limit values; with more it begins anew.
-func NewMemo[Key comparable, Value any](x Index, limit int) *Memo[Key, Value] {
-	numbered, _ := x.(Numbered)
-	return &Memo[Key, Value]{index: numbered, limit: limit, entries: map[Key]remembered[Value]{}}
+// Changes counts changes. Once a change has been acknowledged to whoever made it, Last
+// is another number than before the change began, and never one that it was before.
+type Changes interface{ Last() uint64 }
+
+// ChangesOf counts all changes of an index; nil if it does not number them.
+func ChangesOf(x Index) Changes {
+	if numbered, ok := x.(Numbered); ok {
+		return numbered
+	}
+	return nil
 }
 
-// Get is what look says, or said since the index last changed. Values are shared, and
-// not to be changed. An error is not remembered.
+// NewMemo makes a Memo of at most limit values; with more it begins anew. With nil it
+// remembers nothing.
+func NewMemo[Key comparable, Value any](c Changes, limit int) *Memo[Key, Value] {
+	return &Memo[Key, Value]{changes: c, limit: limit, entries: map[Key]remembered[Value]{}}
+}
+
+// Get is what look says, or said since the last change. Values are shared, and not to
+// be changed. An error is not remembered.
 func (m *Memo[Key, Value]) Get(k Key, look func() (Value, error)) (Value, error) {
-	if m.index == nil {
+	if m.changes == nil {
 		return look()
 	}
-	at := m.index.Last()
+	at := m.changes.Last()
 	m.mu.RLock()
 	r, ok := m.entries[k]
 	m.mu.RUnlock()

@@ -14,7 +14,7 @@ import (
 
 func TestMemoIsNeverOlderThanTheIndex(t *testing.T) {
 	x := memory.NewIndex()
-	m := storage.NewMemo[string, string](x, 2)
+	m := storage.NewMemo[string, string](storage.ChangesOf(x), 2)
 	looks := 0
 	get := func(key string) string {
 		t.Helper()
@@ -60,7 +60,7 @@ func TestMemoIsNeverOlderThanTheIndex(t *testing.T) {
 type plain struct{ storage.Index }
 
 func TestMemoOverAPlainIndexRemembersNothing(t *testing.T) {
-	m := storage.NewMemo[int, int](plain{memory.NewIndex()}, 10)
+	m := storage.NewMemo[int, int](storage.ChangesOf(plain{memory.NewIndex()}), 10)
 	looks := 0
 	for range 3 {
 		if _, err := m.Get(1, func() (int, error) { looks++; return 1, nil }); err != nil {

@@ -72,9 +72,10 @@ type Options struct {
 	Dev bool
 }
 
-// Store keeps access keys. It is safe for use by several goroutines.
+// Store keeps access keys. It is safe for use by several goroutines. Over an index that
+// is a storage.Numbered there must be no other.
 type Store struct {
-	index  storage.Index
+	index  *rows
 	seal   *sealer
 	now    func() time.Time
 	static map[string]Static
@@ -84,6 +85,7 @@ type Store struct {
 	declared  atomic.Pointer[declaration]
 	cache     cache
 	memo      *storage.Memo[memoKey, compiled]
+	keys      *storage.Memo[string, Key]
 	used      used
 }
 
@@ -113,7 +115,11 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{index: o.Index, memo: storage.NewMemo[memoKey, compiled](o.Index, maxCached), seal: seal, now: o.Now, static: map[string]Static{}, dev: o.Dev, partition: cmp.Or(o.Partition, "aws")}
+	x := &rows{index: o.Index}
+	s := &Store{
+		index: x, memo: storage.NewMemo[memoKey, compiled](x.counted(), maxCached), keys: storage.NewMemo[string, Key](x.counted(), maxCached),
+		seal: seal, now: o.Now, static: map[string]Static{}, dev: o.Dev, partition: cmp.Or(o.Partition, "aws"),
+	}
 	s.declared.Store(&declaration{})
 	if s.now == nil {
 		s.now = time.Now
@@ -149,9 +155,17 @@ func (s *Store) checkSeal(ctx context.Context) error {
 	})
 }
 
+// Changes counts the changes of what the Store tells; nil if others may change it too.
+func (s *Store) Changes() storage.Changes { return s.index.counted() }
+
 // Key returns an access key with its secret, active or not, or ErrNoKey. One whose
-// user is gone or disabled is inactive.
+// user is gone or disabled is inactive. It costs no transaction as long as nothing of
+// the Store changes.
 func (s *Store) Key(ctx context.Context, id string) (Key, error) {
+	return s.keys.Get(id, func() (Key, error) { return s.key(ctx, id) })
+}
+
+func (s *Store) key(ctx context.Context, id string) (Key, error) {
 	if k, ok := s.staticKey(id); ok {
 		key := k.key()
 		key.Mark = s.staticMark(k)

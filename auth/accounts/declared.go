@@ -94,6 +94,7 @@ func (s *Store) Declare(d *Declaration) error {
 		return err
 	}
 	s.declared.Store(next)
+	s.index.changes.Add(1)
 	return nil
 }
 

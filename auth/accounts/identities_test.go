@@ -13,6 +13,7 @@ import (
 
 	"github.com/seed-78150930/berth/auth"
 	"github.com/seed-78150930/berth/auth/accounts"
+	"github.com/seed-78150930/berth/storage"
 )
 
 const (
@@ -92,8 +93,11 @@ func TestIdentity(t *testing.T) {
 	}
 }
 
+// shared is an index that several processes may have, so that none can number its updates.
+type shared struct{ storage.Index }
+
 func TestIdentityIsInForceAtOnce(t *testing.T) {
-	index := newIndex(t)
+	index := &shared{newIndex(t)}
 	s, other := open(t, index, nil), open(t, index, nil) // two processes of a server
 	if _, err := s.CreateUser(t.Context(), account, accounts.NewUser{Name: "alice"}); err != nil {
 		t.Fatal(err)

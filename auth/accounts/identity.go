@@ -30,7 +30,7 @@ type Identity struct {
 // gone or another of the same name, or disabled; else a fault.
 //
 // What it returns is shared, and not to be changed. It costs no transaction as long as
-// nothing in the index changes, and one look-up as long as nothing in the account does.
+// nothing of the Store changes, and one look-up as long as nothing in the account does.
 func (s *Store) Identity(ctx context.Context, p auth.Principal) (id Identity, err error) {
 	if p.Kind != auth.User && p.Kind != auth.Role {
 		return Identity{}, nil

@@ -138,7 +138,7 @@ func (s *Store) SweepPasswords(ctx context.Context) error {
 }
 
 // sweep removes the rows that are over, page by page.
-func sweep[Row any](ctx context.Context, index storage.Index, t table.Table[Row], over func(Row) bool) error {
+func sweep[Row any](ctx context.Context, index *rows, t table.Table[Row], over func(Row) bool) error {
 	for after := []string(nil); ; {
 		seen, last := 0, ""
 		err := index.Update(ctx, func(tx storage.Tx) error {

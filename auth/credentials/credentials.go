@@ -3,11 +3,13 @@
 // where that is decided, for every door.
 //
 // All that is derived from an access key, a registry password, a temporary key
-// or a link, dies with it: each use looks the key up again.
+// or a link, dies with it: each use looks the key up again, or knows that nothing has
+// changed since the last time.
 package credentials
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -19,6 +21,7 @@ import (
 	"github.com/seed-78150930/berth/auth/throttle"
 	"github.com/seed-78150930/berth/auth/token"
 	"github.com/seed-78150930/berth/registry/endpoint"
+	"github.com/seed-78150930/berth/storage"
 )
 
 // Options say what a Verifier stands on.
@@ -65,6 +68,7 @@ type Verifier struct {
 	forms     atomic.Pointer[Forms]
 	people    *people
 	issued    issued
+	shown     *storage.Memo[[sha256.Size]byte, shownPassword]
 	guard     *throttle.Guard
 
 	webIdentities *oidc.Verifier
@@ -97,6 +101,9 @@ func New(o Options) (*Verifier, error) {
 		accounts: o.Accounts, tokens: tokens, now: o.Now, clients: o.Clients, hasRegion: o.HasRegion, spool: spool,
 		webIdentities: o.WebIdentities, noteDenial: o.NoteDenial,
 		home: o.Home, people: newPeople(), guard: o.Guard,
+	}
+	if o.Accounts != nil { // without any there is no password that could be right
+		v.shown = storage.NewMemo[[sha256.Size]byte, shownPassword](o.Accounts.Changes(), maxShown)
 	}
 	v.SetForms(Forms{})
 	return v, nil

@@ -3,6 +3,7 @@ package credentials
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"strings"
@@ -102,21 +103,49 @@ func openScope(s *token.Scope) *auth.Scope {
 	return &auth.Scope{Repositories: s.Repositories, Actions: s.Actions, Networks: s.Networks}
 }
 
+// shownPassword is a registry password that was verified, and whom it stands for.
+type shownPassword struct {
+	claims token.Claims
+	by     auth.Principal
+}
+
+// maxShown is how many registry passwords are known without being verified anew.
+const maxShown = 10_000
+
 // open verifies a registry password. The error is ErrBadPassword, also an
-// ErrExpiredPassword, or a fault.
+// ErrExpiredPassword, or a fault. A client shows its password with each request, so one
+// that was right is known by its hash as long as nothing changes that could end it;
+// only the time is looked at anew.
 func (v *Verifier) open(ctx context.Context, password string) (auth.Principal, error) {
+	shown, err := v.shown.Get(sha256.Sum256([]byte(password)), func() (shownPassword, error) { return v.verify(ctx, password) })
+	if err == nil {
+		err = v.tokens.CheckLife(shown.claims)
+	}
+	switch {
+	case errors.Is(err, token.ErrExpired):
+		return auth.Principal{}, ErrExpiredPassword
+	case errors.Is(err, token.ErrNotYet):
+		return auth.Principal{}, errForged
+	case err != nil:
+		return auth.Principal{}, err
+	}
+	return shown.by, nil
+}
+
+// verify is open without what is known.
+func (v *Verifier) verify(ctx context.Context, password string) (shownPassword, error) {
 	c, err := v.tokens.OpenPassword(password)
 	if errors.Is(err, token.ErrExpired) {
-		return auth.Principal{}, ErrExpiredPassword
+		return shownPassword{}, ErrExpiredPassword
 	}
 	if err != nil {
-		return auth.Principal{}, errForged
+		return shownPassword{}, errForged
 	}
 	p, err := v.alive(ctx, c)
 	if errors.Is(err, errDead) {
-		return auth.Principal{}, ErrBadPassword
+		err = ErrBadPassword
 	}
-	return p, err
+	return shownPassword{c, p}, err
 }
 
 // alive is whom claims stand for, if neither the password itself nor what it derives

@@ -90,8 +90,12 @@ func (r *Ring) OpenPassword(password string) (Claims, error) {
 	if err := unpack(body, &c); err != nil {
 		return Claims{}, ErrMalformed
 	}
-	if err := r.checkTimes(c.Issued, c.Expires); err != nil {
+	if err := r.CheckLife(c); err != nil {
 		return Claims{}, err
 	}
 	return c, nil
 }
+
+// CheckLife says whether a password that was opened holds now. The error is ErrExpired
+// or ErrNotYet.
+func (r *Ring) CheckLife(c Claims) error { return r.checkTimes(c.Issued, c.Expires) }
