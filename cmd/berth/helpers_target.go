@@ -55,24 +55,33 @@ func parseRegistry(address string) (scheme, host string, err error) {
 // the registry is left out where another host is asked, and nobody has to speak
 // to the registry itself.
 func (t *target) login(ctx context.Context, address string) (host string, l logins.Login, by asker, err error) {
-	scheme, host, err := parseRegistry(address)
-	if err != nil {
+	if _, _, err = parseRegistry(address); err != nil {
 		return "", l, by, err
 	}
 	if by, err = chooseKey(ctx, t.src, t.profile); err != nil {
 		return "", l, by, err
 	}
+	host, l, err = t.loginBy(ctx, address, by)
+	return host, l, by, err
+}
+
+// loginBy is login for a key that is chosen.
+func (t *target) loginBy(ctx context.Context, address string, by asker) (host string, l logins.Login, err error) {
+	scheme, host, err := parseRegistry(address)
+	if err != nil {
+		return "", l, err
+	}
 	l = logins.Login{Profile: t.profile, RegistryID: t.registryID, Server: by.server, Region: cmp.Or(t.region, ecrlogin.Region(host), by.Region, defaultRegion)}
 	if l.CA, err = absolute(cmp.Or(t.ca, by.ca, os.Getenv("AWS_CA_BUNDLE"))); err != nil {
-		return "", l, by, err
+		return "", l, err
 	}
 	if l.Endpoint, err = t.api(ctx, l.CA, scheme, host); err != nil {
-		return "", l, by, err
+		return "", l, err
 	}
 	if u, err := url.Parse(l.Endpoint); err == nil && strings.EqualFold(u.Host, host) {
 		l.Registry = l.Endpoint
 	}
-	return host, l, by, nil
+	return host, l, nil
 }
 
 // api is the URL of the API for a registry. An AWS-shaped name does not have to

@@ -86,7 +86,7 @@ func newRoot() *cobra.Command {
 		newUser(), newGroup(), newRole(), newPolicy(), newProvider(), newKey(), newRobot(), newToken(), newExplain(),
 		newCA(), newStatus(), newReload(), newReadOnly(), newHealthcheck(), newEvents(), newAudit(), newLifecycle(), newTrash(), newGC(), newScrub(), newFsck(), newDoctor(), newRebuild(), newVersion(),
 		newBackup(), newRestore(),
-		newDu(),
+		newDu(), newBench(),
 	)
 	return root
 }

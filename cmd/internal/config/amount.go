@@ -18,7 +18,7 @@ func (a Amount) Of(whole, most uint64) uint64 {
 		share, _ := strconv.ParseUint(m[1], 10, 8) // at most 100
 		return min(whole/100*share, most)
 	}
-	bytes, _ := parseSize(string(a)) // 0 is none
+	bytes, _ := ParseSize(string(a)) // 0 is none
 	return uint64(bytes)
 }
 
@@ -26,7 +26,7 @@ func parseAmount(text string) (Amount, error) {
 	if text == "0" || percent.MatchString(text) {
 		return Amount(text), nil
 	}
-	if _, err := parseSize(text); err != nil {
+	if _, err := ParseSize(text); err != nil {
 		meant := sizeMeant(text)
 		if number, of := strings.CutSuffix(text, " %"); of {
 			meant = number + "%"

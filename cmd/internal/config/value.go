@@ -27,7 +27,8 @@ func (s Size) String() string {
 	return strconv.FormatInt(int64(s), 10)
 }
 
-func parseSize(text string) (Size, error) {
+// ParseSize reads a size such as 512KiB, 4MiB or 10GiB, or a number of bytes.
+func ParseSize(text string) (Size, error) {
 	number, unit := text, int64(1)
 	for _, u := range units {
 		if rest, ok := strings.CutSuffix(text, u.name); ok {
@@ -65,7 +66,7 @@ func (s Setting) parse(text string) (any, error) {
 		if s.zero && text == "0" {
 			return Size(0), nil
 		}
-		return parseSize(text)
+		return ParseSize(text)
 	case "amount":
 		return parseAmount(text)
 	}

@@ -28,17 +28,26 @@ const answerTime = 20 * time.Second
 // NewClient returns a client that trusts the certificates in the file ca beside
 // the system's; "" means no others.
 func NewClient(ca string) (*Client, error) {
+	t, err := Transport(ca)
+	if err != nil {
+		return nil, err
+	}
+	t.ResponseHeaderTimeout, t.DisableKeepAlives = answerTime, true // a command asks three times at most
+	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &Client{&http.Client{Transport: t, CheckRedirect: stay, Timeout: 2 * answerTime}}, nil
+}
+
+// Transport reaches registries, by a proxy of the environment if they are not on
+// this machine, and trusts the certificates in the file ca beside the system's; ""
+// means no others.
+func Transport(ca string) (*http.Transport, error) {
 	pool, err := trusted(ca)
 	if err != nil {
 		return nil, err
 	}
-	t := &http.Transport{
-		Proxy: proxyOf, DialContext: dial,
-		TLSClientConfig:       &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12},
-		ResponseHeaderTimeout: answerTime, DisableKeepAlives: true, // a command asks three times at most
-	}
-	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &Client{&http.Client{Transport: t, CheckRedirect: stay, Timeout: 2 * answerTime}}, nil
+	return &http.Transport{
+		Proxy: proxyOf, DialContext: dial, TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12},
+	}, nil
 }
 
 func trusted(ca string) (*x509.CertPool, error) {

@@ -97,8 +97,27 @@ func signed(ctx context.Context, ask Ask, key aws.Credentials) (*http.Request, e
 	}
 	req.Header.Set("Content-Type", contentType)
 	req.Header.Set("X-Amz-Target", target)
+	return req, sign(ctx, key, ask.Region, req, body, ask.Now)
+}
+
+func sign(ctx context.Context, key aws.Credentials, region string, req *http.Request, body []byte, now time.Time) error {
 	sum := sha256.Sum256(body)
-	return req, v4.NewSigner().SignHTTP(ctx, key, req, hex.EncodeToString(sum[:]), "ecr", ask.Region, ask.Now)
+	return v4.NewSigner().SignHTTP(ctx, key, req, hex.EncodeToString(sum[:]), "ecr", region, now)
+}
+
+// Signer signs calls of ECR's API.
+type Signer struct {
+	Credentials aws.CredentialsProvider
+	Region      string
+}
+
+// Sign signs a call, whose body is body whatever the request itself has.
+func (s Signer) Sign(ctx context.Context, req *http.Request, body []byte, now time.Time) error {
+	key, err := s.Credentials.Retrieve(ctx)
+	if err != nil {
+		return fmt.Errorf("AWS credentials: %w", err)
+	}
+	return sign(ctx, key, s.Region, req, body, now)
 }
 
 // readToken reads an answer.

@@ -90,6 +90,7 @@ var floors = map[string]floor{
 	"cmd/internal/ecrlogin":     {level: 6},
 	"cmd/internal/kubelet":      {level: 6},
 
+	"cmd/internal/bench":  {level: 6, sideways: []string{"cmd/internal/ecrlogin"}},
 	"cmd/internal/doctor": {level: 6, sideways: []string{"cmd/internal/admin", "cmd/internal/shell"}},
 
 	"cmd/internal/server": {level: 6, sideways: []string{
@@ -99,7 +100,7 @@ var floors = map[string]floor{
 	"cmd/berth": {level: 6, sideways: []string{
 		"cmd/internal/config", "cmd/internal/datadir", "cmd/internal/admin", "cmd/internal/shell", "cmd/internal/certs", "cmd/internal/server",
 		"cmd/internal/dockerconfig", "cmd/internal/logins", "cmd/internal/ecrlogin", "cmd/internal/kubelet",
-		"cmd/internal/doctor", "cmd/internal/backups", "cmd/internal/bucket", "cmd/internal/keybox",
+		"cmd/internal/doctor", "cmd/internal/bench", "cmd/internal/backups", "cmd/internal/bucket", "cmd/internal/keybox",
 	}},
 
 	// Beside the house: what no program links.
