@@ -221,7 +221,7 @@ func (a *audit) lookAt(name string, row contentRow) (f Fault, bad bool) {
 	if !a.check.Hash {
 		return f, false
 	}
-	got, err := hashFrom(a.ctx, r, d.Algorithm())
+	got, err := a.s.hashFrom(a.ctx, r, d.Algorithm())
 	if err != nil || got != d {
 		return Fault{FaultDigest, f.Row, fmt.Sprintf("the bytes of blob %s have the digest %s: %v", row.Blob, got, err)}, true
 	}

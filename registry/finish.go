@@ -133,7 +133,7 @@ func (s *Service) rehash(ctx context.Context, blob string, a digest.Algorithm) (
 		return digest.Digest{}, fmt.Errorf("hash blob again: %w", err)
 	}
 	defer r.Close()
-	d, err := hashFrom(ctx, r, a)
+	d, err := s.hashFrom(ctx, r, a)
 	if err != nil {
 		return digest.Digest{}, fmt.Errorf("hash blob again: %w", err)
 	}

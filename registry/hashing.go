@@ -11,11 +11,11 @@ import (
 const hashBuffer = 256 << 10
 
 // hashFrom hashes all of r from its first byte on, until ctx ends.
-func hashFrom(ctx context.Context, r io.ReadSeeker, a digest.Algorithm) (digest.Digest, error) {
+func (s *Service) hashFrom(ctx context.Context, r io.ReadSeeker, a digest.Algorithm) (digest.Digest, error) {
 	if _, err := r.Seek(0, io.SeekStart); err != nil {
 		return digest.Digest{}, err
 	}
-	h, buf := a.New(), make([]byte, hashBuffer)
+	h, buf := s.hash(a), make([]byte, hashBuffer)
 	for {
 		if err := ctx.Err(); err != nil {
 			return digest.Digest{}, err

@@ -25,11 +25,13 @@ package registry
 import (
 	"context"
 	"errors"
+	"hash"
 	"log/slog"
 	"sync/atomic"
 	"time"
 
 	"github.com/seed-78150930/berth/auth"
+	"github.com/seed-78150930/berth/registry/digest"
 	"github.com/seed-78150930/berth/registry/endpoint"
 	"github.com/seed-78150930/berth/storage"
 	"github.com/seed-78150930/berth/storage/table"
@@ -44,6 +46,9 @@ type Options struct {
 	// Held says why ages are not to be believed for now: then nothing is removed for its
 	// own. Nil means that they always are.
 	Held func() error
+	// Hash hashes what is uploaded, with a state that can be kept; nil means
+	// digest.Algorithm.New.
+	Hash func(digest.Algorithm) hash.Hash
 	// Log takes what happens in the background; nil means nowhere.
 	Log *slog.Logger
 	// CreateOnPush makes a repository that is missing with the first push to
@@ -185,6 +190,7 @@ type Service struct {
 	blobs    storage.Blobs
 	now      func() time.Time
 	held     func() error
+	hash     func(digest.Algorithm) hash.Hash
 	log      *slog.Logger
 	live     atomic.Pointer[Options] // in force, defaults filled in
 	sessions *sessions
@@ -218,8 +224,11 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	if o.Held == nil {
 		o.Held = func() error { return nil }
 	}
+	if o.Hash == nil {
+		o.Hash = digest.Algorithm.New
+	}
 	s := &Service{
-		held:  o.Held,
+		held: o.Held, hash: o.Hash,
 		index: o.Index, blobs: o.Blobs, now: o.Now, log: o.Log,
 		sessions: newSessions(), wake: make(chan struct{}, 1), previewsWanted: make(chan struct{}, 1), manySeen: make(chan struct{}, 1),
 		compiled: newCompiled(), collection: newCollecting(), asked: newAsked(), resources: storage.NewMemo[string, auth.Resource](storage.ChangesOf(o.Index), maxCompiledRows),
@@ -230,7 +239,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	return s, nil
 }
 
-// Configure puts new options in force, but for Index, Blobs, Now and Log, which
+// Configure puts new options in force, but for Index, Blobs, Now, Hash and Log, which
 // are not looked at.
 func (s *Service) Configure(o Options) {
 	setDefault(&o.CreateOnPush, CreateNever)

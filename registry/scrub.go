@@ -235,7 +235,7 @@ func (w *scrubbing) hash(ctx context.Context, d digest.Digest, row contentRow, r
 		return err
 	}
 	counted := &paced{ReadSeeker: r, ctx: ctx, pace: w.pace}
-	got, err := hashFrom(ctx, counted, d.Algorithm())
+	got, err := w.s.hashFrom(ctx, counted, d.Algorithm())
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}

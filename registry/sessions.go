@@ -69,10 +69,10 @@ type claim struct {
 }
 
 // newSession is an upload that nobody knows of yet.
-func newSession(repo repository, owner string, a digest.Algorithm) *session {
+func (s *Service) newSession(repo repository, owner string, a digest.Algorithm) *session {
 	u := &session{
 		name: repo.name, repo: repo.row.ID, id: newID(), blob: newID(), owner: owner,
-		hash: a.New(), dirty: true, ragged: true,
+		hash: s.hash(a), dirty: true, ragged: true,
 	}
 	u.row = uploadRow{Blob: u.blob, Owner: owner, Algorithm: a}
 	return u
@@ -276,7 +276,7 @@ func (s *Service) load(ctx context.Context, u *session, name Name) (loaded *sess
 			return err
 		}
 		if loaded = u; u.hash == nil {
-			loaded, err = loadSession(r, repo, u.id)
+			loaded, err = s.loadSession(r, repo, u.id)
 			return err
 		}
 		if u.repo != repo.row.ID { // deleted and made anew since
@@ -305,7 +305,7 @@ func uploader(ctx context.Context) string {
 }
 
 // loadSession reads an upload from its row.
-func loadSession(r storage.Reader, repo repository, id string) (*session, error) {
+func (s *Service) loadSession(r storage.Reader, repo repository, id string) (*session, error) {
 	if !uploadSyntax.MatchString(id) {
 		return nil, uploadNotFound(repo.name, id)
 	}
@@ -321,7 +321,7 @@ func loadSession(r storage.Reader, repo repository, id string) (*session, error)
 		row: row, counted: row.Offset, saved: &row.Offset, touched: row.TouchedAt, ragged: true,
 	}
 	u.offset.Store(row.Offset)
-	u.hash = row.Algorithm.New()
+	u.hash = s.hash(row.Algorithm)
 	if err := u.hash.(encoding.BinaryUnmarshaler).UnmarshalBinary(row.Hash); err != nil {
 		return nil, fmt.Errorf("hash state of upload %s: %w", id, err)
 	}

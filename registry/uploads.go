@@ -56,7 +56,7 @@ func (s *Service) StartUpload(ctx context.Context, name Name, n NewUpload) (Uplo
 		return Upload{}, err
 	}
 	setDefault(&n.Algorithm, digest.SHA256)
-	u := newSession(repo, uploader(ctx), n.Algorithm)
+	u := s.newSession(repo, uploader(ctx), n.Algorithm)
 	if err := s.sessions.add(u, s.Limits()); err != nil {
 		return Upload{}, err
 	}

@@ -104,7 +104,7 @@ func (s *Service) hashContent(ctx context.Context, d digest.Digest, row contentR
 		return cmp.Or(err, fmt.Errorf("blob %s is changed while it is hashed", row.Blob))
 	}
 	s.integrity.hashed.Add(1)
-	got, err := hashFrom(ctx, r, d.Algorithm())
+	got, err := s.hashFrom(ctx, r, d.Algorithm())
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/seed-78150930/berth/auth/sigv4/sigv4test"
 	"github.com/seed-78150930/berth/cmd/internal/admin"
 	"github.com/seed-78150930/berth/cmd/internal/config"
+	"github.com/seed-78150930/berth/cmd/internal/server"
 )
 
 // doorway is a house with a client of the root of its account at each door.
@@ -37,9 +38,15 @@ type doorway struct {
 // and logs in to it.
 func openDoorway(t testing.TB, settings map[string]string) *doorway {
 	t.Helper()
+	return openWatched(t, settings, server.Watch{})
+}
+
+// openWatched is openDoorway where something is counted.
+func openWatched(t testing.TB, settings map[string]string, w server.Watch) *doorway {
+	t.Helper()
 	flags := map[string]string{"data": config.Memory}
 	maps.Copy(flags, settings)
-	d := &doorway{TB: t, house: newHouse(t, flags)}
+	d := &doorway{TB: t, house: watchedHouse(t, flags, w)}
 	transport := &http.Transport{MaxIdleConnsPerHost: 64}
 	t.Cleanup(transport.CloseIdleConnections)
 	d.client = &http.Client{Transport: transport}

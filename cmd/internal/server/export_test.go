@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"hash"
 	"io"
 	"log/slog"
 	"net"
@@ -14,20 +15,32 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/seed-78150930/berth/registry"
+	"github.com/seed-78150930/berth/registry/digest"
+	"github.com/seed-78150930/berth/storage"
 	"github.com/seed-78150930/berth/storage/disk"
 )
+
+// Watch is where a test counts, or has things fail. Zero members stand for the real thing.
+type Watch struct {
+	Layers, Facts disk.FS
+	Index         func(storage.Numbered) storage.Numbered
+	Hash          func(digest.Algorithm) hash.Hash
+}
+
+// Watched is o with a watch on what the server will do.
+func Watched(o Options, w Watch) Options {
+	o.seams = seams{layers: w.Layers, facts: w.Facts, index: w.Index, hash: w.Hash}
+	return o
+}
+
+// Commits are those of the file that has the index, since it was opened.
+func (s *Server) Commits() int64 { return s.keeper.store.kept.file.Stats().Commits }
 
 // OpenDoor has a handler answer in place of all doors.
 func (s *Server) OpenDoor(h http.Handler) {
 	d := *s.ports[0].doors.Load()
 	d.oci, d.ecr = h, h
 	s.ports[0].doors.Store(&d)
-}
-
-// OnDisk is o with the files of layers on a disk of the test's.
-func (o Options) OnDisk(d disk.FS) Options {
-	o.layers = d
-	return o
 }
 
 // Address is the host and port that the server listens on.

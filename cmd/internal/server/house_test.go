@@ -57,12 +57,18 @@ type house struct {
 
 func newHouse(t testing.TB, flags map[string]string) *house {
 	t.Helper()
-	return newHouseOn(t, flags, nil)
+	return watchedHouse(t, flags, server.Watch{})
 }
 
 // newHouseOn is newHouse with the files of layers on a disk of the test's, if it is not
 // nil.
 func newHouseOn(t testing.TB, flags map[string]string, layers disk.FS) *house {
+	t.Helper()
+	return watchedHouse(t, flags, server.Watch{Layers: layers})
+}
+
+// watchedHouse is newHouse with a watch on what the server does.
+func watchedHouse(t testing.TB, flags map[string]string, w server.Watch) *house {
 	t.Helper()
 	h := &house{t: t, flags: flags, log: &buffer{}, out: &buffer{}}
 	if h.flags["listen"] == "" {
@@ -73,8 +79,9 @@ func newHouseOn(t testing.TB, flags map[string]string, layers disk.FS) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := server.Options{Config: c, Reload: load, Version: "1.2.3", Program: "berth", Out: h.out, Log: h.log}
-	h.Server, err = server.New(context.Background(), o.OnDisk(layers))
+	h.Server, err = server.New(context.Background(), server.Watched(server.Options{
+		Config: c, Reload: load, Version: "1.2.3", Program: "berth", Out: h.out, Log: h.log,
+	}, w))
 	if err != nil {
 		t.Fatal(err)
 	}

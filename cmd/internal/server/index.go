@@ -41,7 +41,7 @@ type kept struct {
 
 // openIndex opens the index of a data folder with its journal. The error is a
 // *BadIndexError if what is there is damaged, gone, or older than the journal.
-func openIndex(ctx context.Context, dir *datadir.Dir, log *slog.Logger) (kept, error) {
+func openIndex(ctx context.Context, dir *datadir.Dir, in seams, log *slog.Logger) (kept, error) {
 	bad := func(err error) (kept, error) {
 		if errors.Is(err, boltindex.ErrDamaged) || errors.Is(err, journal.ErrBehind) || errors.Is(err, errLost) || errors.Is(err, errDiffers) {
 			err = &BadIndexError{dir.Index(), err}
@@ -51,14 +51,14 @@ func openIndex(ctx context.Context, dir *datadir.Dir, log *slog.Logger) (kept, e
 	if err := checkThere(dir); err != nil {
 		return bad(err)
 	}
-	file, err := boltindex.Open(dir.Index(), boltindex.Options{Log: log})
+	file, err := boltindex.Open(dir.Index(), boltindex.Options{Log: log, Disk: or(in.facts)})
 	if err != nil {
 		return bad(err)
 	}
 	if err := compareWithJournal(ctx, dir, file, log); err != nil {
 		return bad(errors.Join(err, file.Close()))
 	}
-	x, err := journal.New(file, dir.Journal(), journal.Options{Log: log, Room: func() error { return roomForSnapshot(dir) }})
+	x, err := journal.New(file, dir.Journal(), journal.Options{Log: log, Disk: or(in.facts), Room: func() error { return roomForSnapshot(dir) }})
 	if err != nil {
 		return bad(errors.Join(err, file.Close()))
 	}

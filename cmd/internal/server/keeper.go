@@ -18,7 +18,6 @@ import (
 	"github.com/seed-78150930/berth/registry"
 	"github.com/seed-78150930/berth/registry/endpoint"
 	"github.com/seed-78150930/berth/storage/clock"
-	"github.com/seed-78150930/berth/storage/disk"
 )
 
 // Keeper is an opened store with its access keys: all that commands need of a
@@ -45,7 +44,7 @@ func OpenKeeper(ctx context.Context, c *config.Config) (*Keeper, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := openFolder(dir, config.RebuildOff, disk.OS{}, slog.New(slog.DiscardHandler))
+	s, err := openFolder(dir, config.RebuildOff, seams{}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, err
 	}

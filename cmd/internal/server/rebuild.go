@@ -64,7 +64,7 @@ func Rebuild(ctx context.Context, c *config.Config, force bool) (r Rebuilt, err 
 	defer func() { err = errors.Join(err, dir.Close()) }()
 	why := errors.New("it was asked for")
 	var bad *BadIndexError
-	x, err := openIndex(ctx, dir, slog.New(slog.DiscardHandler))
+	x, err := openIndex(ctx, dir, seams{}, slog.New(slog.DiscardHandler))
 	switch {
 	case errors.As(err, &bad):
 		why = bad.Err
@@ -140,8 +140,8 @@ func canRebuild(dir *datadir.Dir) error {
 
 // openOrRebuild opens the index of a folder, and a bad one after it was rebuilt, if
 // the setting says so.
-func openOrRebuild(ctx context.Context, dir *datadir.Dir, setting string, log *slog.Logger) (kept, *Rebuilt, error) {
-	x, err := openIndex(ctx, dir, log)
+func openOrRebuild(ctx context.Context, dir *datadir.Dir, setting string, in seams, log *slog.Logger) (kept, *Rebuilt, error) {
+	x, err := openIndex(ctx, dir, in, log)
 	var bad *BadIndexError
 	if !errors.As(err, &bad) {
 		return x, nil, err
@@ -158,6 +158,6 @@ func openOrRebuild(ctx context.Context, dir *datadir.Dir, setting string, log *s
 		return x, nil, errors.Join(bad, err)
 	}
 	log.Warn(r.String(), "rows", r.Rows, "update", r.Number, "cut", r.Cut)
-	x, err = openIndex(ctx, dir, log)
+	x, err = openIndex(ctx, dir, in, log)
 	return x, &r, err
 }

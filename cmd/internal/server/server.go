@@ -3,7 +3,6 @@
 package server
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -32,7 +31,6 @@ import (
 	"github.com/seed-78150930/berth/registry/events"
 	"github.com/seed-78150930/berth/registry/jobs"
 	"github.com/seed-78150930/berth/registry/replicate"
-	"github.com/seed-78150930/berth/storage/disk"
 	"github.com/seed-78150930/berth/storage/gate"
 )
 
@@ -49,7 +47,7 @@ type Options struct {
 	// Log takes the log.
 	Log io.Writer
 
-	layers disk.FS // has the files of layers; nil means the operating system's
+	seams seams
 }
 
 // Server is a whole server, from New until Run returns. It is an admin.Server
@@ -93,7 +91,7 @@ type Server struct {
 func New(ctx context.Context, o Options) (*Server, error) {
 	s := &Server{options: o, level: new(slog.LevelVar), started: time.Now()}
 	s.log = newLog(o.Log, o.Config.LogFormat, s.level)
-	store, err := openStore(o.Config, cmp.Or(o.layers, disk.FS(disk.OS{})), s.log)
+	store, err := openStore(o.Config, o.seams, s.log)
 	var newer *datadir.FormatError
 	if errors.As(err, &newer) {
 		return nil, fmt.Errorf("this is Berth %s: %w", o.Version, err)
@@ -122,7 +120,7 @@ func newLog(w io.Writer, format string, level slog.Leveler) *slog.Logger {
 func (s *Server) open(ctx context.Context) (err error) {
 	o := registryOptions(s.options.Config)
 	o.Index, o.Blobs, o.Log = s.keeper.store.index, s.keeper.store.blobs, s.log
-	o.Now, o.Held = s.keeper.clock.Now, s.keeper.clock.Held
+	o.Now, o.Held, o.Hash = s.keeper.clock.Now, s.keeper.clock.Held, s.options.seams.hash
 	if s.registry, err = registry.New(ctx, o); err != nil {
 		return err
 	}

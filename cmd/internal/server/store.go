@@ -8,7 +8,6 @@ import (
 	"github.com/seed-78150930/berth/cmd/internal/config"
 	"github.com/seed-78150930/berth/cmd/internal/datadir"
 	"github.com/seed-78150930/berth/storage"
-	"github.com/seed-78150930/berth/storage/disk"
 	"github.com/seed-78150930/berth/storage/fsblob"
 	"github.com/seed-78150930/berth/storage/gate"
 	"github.com/seed-78150930/berth/storage/memory"
@@ -29,31 +28,30 @@ type store struct {
 	spool   string // folder for request bodies, "" in memory
 }
 
-// openStore opens what the configuration names, and makes it if need be. Layers are
-// files of a system.
-func openStore(c *config.Config, fsys disk.FS, log *slog.Logger) (*store, error) {
+// openStore opens what the configuration names, and makes it if need be.
+func openStore(c *config.Config, in seams, log *slog.Logger) (*store, error) {
 	if c.InMemory() {
-		return (&store{index: memory.NewIndex(), blobs: memory.NewBlobs(), key: datadir.NewKey()}).guarded(log), nil
+		return (&store{index: in.before(memory.NewIndex()), blobs: memory.NewBlobs(), key: datadir.NewKey()}).guarded(log), nil
 	}
 	dir, err := datadir.Open(c.Data)
 	if err != nil {
 		return nil, err
 	}
-	return openFolder(dir, c.Rebuild, fsys, log)
+	return openFolder(dir, c.Rebuild, in, log)
 }
 
 // openFolder opens the store in a data folder and takes the folder over. The setting
 // is what to do with a bad index.
-func openFolder(dir *datadir.Dir, setting string, fsys disk.FS, log *slog.Logger) (*store, error) {
-	index, rebuilt, err := openOrRebuild(context.Background(), dir, setting, log)
+func openFolder(dir *datadir.Dir, setting string, in seams, log *slog.Logger) (*store, error) {
+	index, rebuilt, err := openOrRebuild(context.Background(), dir, setting, in, log)
 	if err != nil {
 		return nil, errors.Join(err, dir.Close())
 	}
-	blobs, err := fsblob.OpenOn(fsys, dir.Blobs())
+	blobs, err := fsblob.OpenOn(or(in.layers), dir.Blobs())
 	if err != nil {
 		return nil, errors.Join(err, index.Close(), dir.Close())
 	}
-	s := (&store{dir: dir, index: index.Index, blobs: blobs, key: dir.Key(), spool: dir.Tmp(), kept: index, rebuilt: rebuilt}).guarded(log)
+	s := (&store{dir: dir, index: in.before(index.Index), blobs: blobs, key: dir.Key(), spool: dir.Tmp(), kept: index, rebuilt: rebuilt}).guarded(log)
 	if err := s.upgrade(log); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
