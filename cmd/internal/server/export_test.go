@@ -33,6 +33,9 @@ func Watched(o Options, w Watch) Options {
 	return o
 }
 
+// Registry is the domain.
+func (s *Server) Registry() *registry.Service { return s.registry }
+
 // Commits are those of the file that has the index, since it was opened.
 func (s *Server) Commits() int64 { return s.keeper.store.kept.file.Stats().Commits }
 

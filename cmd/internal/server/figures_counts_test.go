@@ -188,6 +188,3 @@ func figure(t testing.TB, what string, value, bound float64) {
 		t.Fatal(err)
 	}
 }
-
-// wholeFigures says that the figures are asked for at their whole size.
-func wholeFigures() bool { return os.Getenv("BERTH_FIGURES_SIZE") == "whole" }

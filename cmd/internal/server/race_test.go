@@ -1,0 +1,6 @@
+//go:build race
+
+package server_test
+
+// slackOfRace is for the race detector, which has pools drop some of what they are given.
+const slackOfRace = 1.5
