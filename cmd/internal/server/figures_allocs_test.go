@@ -35,9 +35,9 @@ func TestFigureAllocations(t *testing.T) {
 	} {
 		r := d.v2(http.MethodGet, tt.path, nil)
 		r.RemoteAddr = "127.0.0.1:1"
-		var a sink
+		var a discarded
 		allocs := testing.AllocsPerRun(200, func() {
-			a = sink{header: http.Header{}}
+			a = discarded{header: http.Header{}}
 			d.house.ServeHTTP(&a, r)
 		})
 		if a.status != http.StatusOK && a.status != 0 || a.n == 0 {
@@ -47,22 +47,22 @@ func TestFigureAllocations(t *testing.T) {
 	}
 }
 
-// sink is an answer that is thrown away.
-type sink struct {
+// discarded is an answer that is thrown away.
+type discarded struct {
 	header http.Header
 	status int
 	n      int64
 }
 
-func (s *sink) Header() http.Header    { return s.header }
-func (s *sink) WriteHeader(status int) { s.status = status }
+func (s *discarded) Header() http.Header    { return s.header }
+func (s *discarded) WriteHeader(status int) { s.status = status }
 
-func (s *sink) Write(p []byte) (int, error) {
+func (s *discarded) Write(p []byte) (int, error) {
 	s.n += int64(len(p))
 	return len(p), nil
 }
 
-func (s *sink) ReadFrom(r io.Reader) (int64, error) {
+func (s *discarded) ReadFrom(r io.Reader) (int64, error) {
 	n, err := io.Copy(io.Discard, r)
 	s.n += n
 	return n, err
