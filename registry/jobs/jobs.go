@@ -108,6 +108,18 @@ func (r *Runner) Run(ctx context.Context) error {
 	return nil
 }
 
+// Once runs those of the jobs that are due, one after the other, and leaves alone what is
+// under way.
+func (r *Runner) Once(ctx context.Context) error {
+	ctx = storage.UseReserve(ctx)
+	var failed []error
+	for _, j := range r.jobs {
+		_, err := r.look(ctx, j, false)
+		failed = append(failed, err)
+	}
+	return errors.Join(failed...)
+}
+
 // States lists what is known of all jobs that ever ran, in order of name.
 func (r *Runner) States(ctx context.Context) (list []State, err error) {
 	err = r.index.View(ctx, func(rd storage.Reader) error {

@@ -17,6 +17,7 @@ import (
 	"github.com/seed-78150930/berth/registry"
 	"github.com/seed-78150930/berth/registry/digest"
 	"github.com/seed-78150930/berth/storage"
+	"github.com/seed-78150930/berth/storage/clock"
 	"github.com/seed-78150930/berth/storage/disk"
 )
 
@@ -25,11 +26,13 @@ type Watch struct {
 	Layers, Facts disk.FS
 	Index         func(storage.Numbered) storage.Numbered
 	Hash          func(digest.Algorithm) hash.Hash
+	Wall          func() time.Time     // the machine's clock
+	Elapsed       func() time.Duration // time that passed, which nobody can set
 }
 
 // Watched is o with a watch on what the server will do.
 func Watched(o Options, w Watch) Options {
-	o.seams = seams{layers: w.Layers, facts: w.Facts, index: w.Index, hash: w.Hash}
+	o.seams = seams{layers: w.Layers, facts: w.Facts, index: w.Index, hash: w.Hash, clock: clock.Options{Wall: w.Wall, Elapsed: w.Elapsed}}
 	return o
 }
 
@@ -38,6 +41,9 @@ func (s *Server) Registry() *registry.Service { return s.registry }
 
 // Commits are those of the file that has the index, since it was opened.
 func (s *Server) Commits() int64 { return s.keeper.store.kept.file.Stats().Commits }
+
+// RunJobs runs the periodic work that is due.
+func (s *Server) RunJobs(ctx context.Context) error { return s.jobs.Once(ctx) }
 
 // OpenDoor has a handler answer in place of all doors.
 func (s *Server) OpenDoor(h http.Handler) {

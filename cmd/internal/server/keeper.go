@@ -48,12 +48,12 @@ func OpenKeeper(ctx context.Context, c *config.Config) (*Keeper, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newKeeper(ctx, c, s)
+	return newKeeper(ctx, c, s, seams{})
 }
 
 // newKeeper takes a store over.
-func newKeeper(ctx context.Context, c *config.Config, s *store) (*Keeper, error) {
-	now, err := clock.Open(ctx, clock.Options{Index: s.index, Log: s.log})
+func newKeeper(ctx context.Context, c *config.Config, s *store, in seams) (*Keeper, error) {
+	now, err := clock.Open(ctx, clock.Options{Index: s.index, Log: s.log, Wall: in.clock.Wall, Elapsed: in.clock.Elapsed})
 	if err != nil {
 		return nil, errors.Join(err, s.close())
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/seed-78150930/berth/registry/digest"
 	"github.com/seed-78150930/berth/storage"
+	"github.com/seed-78150930/berth/storage/clock"
 	"github.com/seed-78150930/berth/storage/disk"
 )
 
@@ -16,6 +17,7 @@ type seams struct {
 	facts  disk.FS                                 // has the journal, and the names beside the index
 	index  func(storage.Numbered) storage.Numbered // puts another before the index and its journal
 	hash   func(digest.Algorithm) hash.Hash        // hashes what is uploaded
+	clock  clock.Options                           // its Wall and Elapsed
 }
 
 func or(d disk.FS) disk.FS { return cmp.Or(d, disk.FS(disk.OS{})) }

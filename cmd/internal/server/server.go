@@ -99,7 +99,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.keeper, err = newKeeper(ctx, o.Config, store); err != nil {
+	if s.keeper, err = newKeeper(ctx, o.Config, store, o.seams); err != nil {
 		return nil, err
 	}
 	if err := s.open(ctx); err != nil {
