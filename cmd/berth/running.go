@@ -86,6 +86,7 @@ func printStatus(w io.Writer, st admin.Status) error {
 		line("disk", "%s", diskWords(*d))
 	}
 	if x := st.Index; x != nil {
+		line("index", "%s", indexWords(*x))
 		line("journal", "%s", journalWords(*x))
 		for _, t := range [][2]string{{"  damaged", x.Damage}, {"  rebuilt", x.Rebuilt}, {"  failed", x.Failure}, {"  cut", x.Cut}} {
 			if t[1] != "" {
@@ -109,6 +110,16 @@ func diskWords(d admin.Disk) string {
 	}
 	if d.Low {
 		text += ": that is little"
+	}
+	return text
+}
+
+// indexWords say how large the index's file is.
+func indexWords(x admin.Index) string {
+	const mib = 1 << 20
+	text := fmt.Sprintf("%.1f MiB, %.1f of them free", float64(x.FileBytes)/mib, float64(x.FreeBytes)/mib)
+	if x.Compactions > 0 {
+		text += fmt.Sprintf("; compacted since the start: %d", x.Compactions)
 	}
 	return text
 }

@@ -10,6 +10,12 @@ type Index struct {
 	// Rebuilt says what was made of a bad index at the start, "" if it was sound.
 	Rebuilt string `json:"rebuilt,omitempty"`
 
+	FileBytes int64 `json:"fileBytes"`
+	// FreeBytes is how many of them hold nothing, about, as of some minutes ago. When that
+	// is more than half of a file that is not small, it is compacted.
+	FreeBytes   int64 `json:"freeBytes"`
+	Compactions int64 `json:"compactions"` // since the start
+
 	Updates uint64 `json:"updates"` // number of the last one
 	Safe    uint64 `json:"safe"`    // up to which number the journal would give it back
 	// BehindSince is when the oldest update came that is not safe, zero if all are.

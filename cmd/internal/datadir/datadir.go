@@ -5,8 +5,9 @@
 //	lock        locked as long as a process owns the folder; holds its pid
 //	format      the format's version
 //	keys        the master key, under which secrets in the index are sealed
-//	index.db    facts; index.db.closed says that it was closed in order, and
-//	            index.damaged-… is one that was put aside
+//	index.db    facts; index.db.closed says that it was closed in order,
+//	            index.db.compacted is a copy without free pages that is to take its
+//	            place, and index.damaged-… is one that was put aside
 //	journal/    every change of them, from which index.db can be made anew
 //	blobs/      layers
 //	tls/        authority and certificates that the server made or was given by ACME

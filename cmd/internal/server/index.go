@@ -51,7 +51,9 @@ func openIndex(ctx context.Context, dir *datadir.Dir, in seams, log *slog.Logger
 	if err := checkThere(dir); err != nil {
 		return bad(err)
 	}
-	file, err := boltindex.Open(dir.Index(), boltindex.Options{Log: log, Disk: or(in.facts)})
+	file, err := boltindex.Open(dir.Index(), boltindex.Options{
+		Log: log, Disk: or(in.facts), Room: func(n int64) error { return roomForCopy(dir, n) },
+	})
 	if err != nil {
 		return bad(err)
 	}
@@ -75,6 +77,16 @@ func roomForSnapshot(dir *datadir.Dir) error {
 	space, err := volume.Space(dir.Path())
 	if err == nil && space.Free < uint64(info.Size()) {
 		err = fmt.Errorf("%w: %d bytes are free, and the index has %d", storage.ErrFull, space.Free, info.Size())
+	}
+	return err
+}
+
+// roomForCopy says whether a copy of the index would leave on the disk what is kept
+// back for writes that make room.
+func roomForCopy(dir *datadir.Dir, bytes int64) error {
+	space, err := volume.Space(dir.Path())
+	if back := min(space.Size/100, mostStop); err == nil && space.Free < uint64(bytes)+back {
+		err = fmt.Errorf("%w: %d bytes are free, the copy takes %d for a while, and %d are kept back", storage.ErrFull, space.Free, bytes, back)
 	}
 	return err
 }

@@ -17,6 +17,8 @@ func (s *store) indexState() *admin.Index {
 		Updates: j.Index, Safe: j.Safe, BehindSince: j.Since, Incomplete: j.Broken, Snapshotting: j.Snapshotting,
 		Failure: j.Failure, Failed: j.Failed, Cut: j.Cut, SnapshotBytes: j.Size, RecordBytes: j.Records,
 	}
+	sp := s.kept.file.Space()
+	st.FileBytes, st.FreeBytes, st.Compactions = sp.File, sp.Free, s.kept.file.Compactions()
 	if err := s.kept.file.Damage(); err != nil {
 		st.Damage = err.Error()
 	}
