@@ -139,7 +139,7 @@ func (s *Service) fetchLayer(ctx context.Context, n Name, d Damage, from HealSou
 		return err
 	}
 	defer src.Close()
-	blob, h := newID(), d.Digest.Algorithm().New()
+	blob, h := newBlobID(s.now()), d.Digest.Algorithm().New()
 	_, err = s.blobs.Append(ctx, blob, 0, io.TeeReader(io.LimitReader(src, d.Size+1), h))
 	if err == nil && digest.FromHash(d.Digest.Algorithm(), h) != d.Digest {
 		err = errors.New("the source gave other bytes")

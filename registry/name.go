@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"regexp"
+	"time"
 
 	"github.com/seed-78150930/berth/registry/endpoint"
 )
@@ -117,6 +118,19 @@ func (t *Tag) UnmarshalText(text []byte) error {
 func newID() string {
 	var b [16]byte
 	rand.Read(b[:])
+	return formatID(b)
+}
+
+// newBlobID is newID for a blob. Those of the same second begin alike, so that keepers
+// have them together: their files share a folder, and its sync.
+func newBlobID(now time.Time) string {
+	var b [16]byte
+	rand.Read(b[:])
+	b[0] = byte(now.Unix())
+	return formatID(b)
+}
+
+func formatID(b [16]byte) string {
 	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
 	h := hex.EncodeToString(b[:])
 	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]

@@ -71,7 +71,7 @@ type claim struct {
 // newSession is an upload that nobody knows of yet.
 func (s *Service) newSession(repo repository, owner string, a digest.Algorithm) *session {
 	u := &session{
-		name: repo.name, repo: repo.row.ID, id: newID(), blob: newID(), owner: owner,
+		name: repo.name, repo: repo.row.ID, id: newID(), blob: newBlobID(s.now()), owner: owner,
 		hash: s.hash(a), dirty: true, ragged: true,
 	}
 	u.row = uploadRow{Blob: u.blob, Owner: owner, Algorithm: a}

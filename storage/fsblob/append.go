@@ -135,7 +135,7 @@ func (s *Store) settle(id string, f disk.File) error {
 	err := f.Sync()
 	failpoint.Hit(failpoint.BlobSynced)
 	if err == nil && !s.isNamed(id) {
-		err = disk.Sync(s.disk, s.folder(id))
+		err = s.names[folderOf(id)].sync(func() error { return disk.Sync(s.disk, s.folder(id)) })
 		failpoint.Hit(failpoint.BlobNamed)
 	}
 	s.mu.Lock()

@@ -3,7 +3,8 @@
 // A blob is one file in one of 256 folders, chosen by the first two characters
 // of its id: "<id>.open" until it is sealed, then "<id>". The folders are made
 // when the store is opened, so that a new blob costs the sync of its file and
-// of one folder and no more. A path is only ever made from an id that passed
+// of one folder and no more; blobs of one folder that are made at the same time share
+// that. A path is only ever made from an id that passed
 // storage.CheckID, and ids come from the registry, never from a client.
 package fsblob
 
@@ -35,6 +36,7 @@ type Store struct {
 	dir     string
 	disk    disk.FS
 	buffers sync.Pool // of *[]byte
+	names   [folders]names
 
 	mu    sync.Mutex
 	named map[string]bool  // open blobs whose name is known to be on disk
