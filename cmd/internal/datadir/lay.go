@@ -18,7 +18,7 @@ func Lay(path string, key Key) (*Dir, error) {
 	if err := os.Mkdir(filepath.Join(path, tmpDir), 0o700); err != nil {
 		return nil, fmt.Errorf("make data folder: %w", err)
 	}
-	lock, err := acquire(path)
+	lock, err := acquire(path, flock)
 	if err != nil {
 		return nil, err
 	}

@@ -90,8 +90,10 @@ var floors = map[string]floor{
 	"cmd/internal/ecrlogin":     {level: 6},
 	"cmd/internal/kubelet":      {level: 6},
 
-	"cmd/internal/bench":  {level: 6, sideways: []string{"cmd/internal/ecrlogin"}},
-	"cmd/internal/doctor": {level: 6, sideways: []string{"cmd/internal/admin", "cmd/internal/shell"}},
+	"cmd/internal/bench": {level: 6, sideways: []string{"cmd/internal/ecrlogin"}},
+	"cmd/internal/doctor": {level: 6, sideways: []string{
+		"cmd/internal/admin", "cmd/internal/shell", "cmd/internal/datadir", "cmd/internal/volume",
+	}},
 
 	"cmd/internal/server": {level: 6, sideways: []string{
 		"cmd/internal/volume",
