@@ -105,11 +105,25 @@ func checkOurs(path string) error {
 	if slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == formatFile }) {
 		return nil
 	}
+	if err := checkRestored(path); err != nil {
+		return err
+	}
 	for _, e := range entries {
 		// An interrupted first start leaves the lock and the format's draft; a
 		// file system of its own may have lost+found.
 		if !slices.Contains([]string{lockFile, formatFile + privatefile.Draft, "lost+found"}, e.Name()) {
 			return fmt.Errorf("%s is not a data folder of Berth, nor empty: it holds %q; name an empty or absent folder", path, e.Name())
+		}
+	}
+	return nil
+}
+
+// checkRestored refuses a folder into which a restore was begun and not ended. A new store
+// in its place would look as if everything had gone.
+func checkRestored(path string) error {
+	for _, draft := range []string{DraftIn(path), DraftBeside(path)} {
+		if _, err := os.Lstat(draft); err == nil {
+			return fmt.Errorf("a restore into %s has not ended, or was broken off: run berth restore again, or remove %s to begin with an empty store", path, draft)
 		}
 	}
 	return nil
