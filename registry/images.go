@@ -258,6 +258,10 @@ func (r repository) manifest(rd storage.Reader, img stored) ([]byte, error) {
 
 // manifestBytes puts a manifest's rows together.
 func (r repository) manifestBytes(rd storage.Reader, img stored) ([]byte, error) {
+	if img.row.ManifestSize <= storage.MaxValue {
+		row, err := manifests.Get(rd, r.key(img.digest.String(), onlyChunk)...)
+		return row, ignoreNotFound(err) // what has no rows is damaged, as its digest will tell
+	}
 	body := make([]byte, 0, img.row.ManifestSize)
 	for f, err := range manifests.Scan(rd, table.Select{Prefix: r.key(img.digest.String())}) {
 		if err != nil {
@@ -279,6 +283,9 @@ func (r repository) putManifest(tx storage.Tx, d digest.Digest, body []byte) err
 	}
 	return nil
 }
+
+// onlyChunk is chunkKey of the first.
+const onlyChunk = "0000"
 
 func chunkKey(n int) string { return fmt.Sprintf("%04d", n) }
 

@@ -1,6 +1,7 @@
 // Package table keeps typed rows in a [storage.Index]: a table's name and the
 // parts of a key become the index key, a row becomes JSON, or what its own
-// MarshalBinary makes of it (which UnmarshalBinary, on the pointer, reads).
+// MarshalBinary makes of it (which UnmarshalBinary, on the pointer, reads). Rows that
+// are read or written all the time are Formed.
 //
 // Key parts are joined by a zero byte, which no part may hold, so that rows
 // stand in the order of their parts, compared one after the other as bytes,
@@ -8,8 +9,6 @@
 package table
 
 import (
-	"encoding"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -158,7 +157,18 @@ func (t Table[Row]) key(parts []string) (string, error) {
 	if err := t.check(parts, true); err != nil {
 		return "", err
 	}
-	return t.name + separator + strings.Join(parts, separator), nil
+	size := len(t.name)
+	for _, p := range parts {
+		size += len(separator) + len(p)
+	}
+	var key strings.Builder
+	key.Grow(size)
+	key.WriteString(t.name)
+	for _, p := range parts {
+		key.WriteString(separator)
+		key.WriteString(p)
+	}
+	return key.String(), nil
 }
 
 func (t Table[Row]) check(parts []string, whole bool) error {
@@ -166,28 +176,15 @@ func (t Table[Row]) check(parts []string, whole bool) error {
 		return fmt.Errorf("%w: %d parts for table %s, which has %d", ErrBadKey, len(parts), t.name, t.parts)
 	}
 	for _, p := range parts {
-		if strings.Contains(p, separator) {
+		if strings.IndexByte(p, separator[0]) >= 0 {
 			return fmt.Errorf("%w: zero byte in %q", ErrBadKey, p)
 		}
 	}
 	return nil
 }
 
-func encode(row any) ([]byte, error) {
-	if b, ok := row.(encoding.BinaryMarshaler); ok {
-		return b.MarshalBinary()
-	}
-	return json.Marshal(row)
-}
-
 func (t Table[Row]) decode(value []byte, row *Row) error {
-	var err error
-	if b, ok := any(row).(encoding.BinaryUnmarshaler); ok {
-		err = b.UnmarshalBinary(value)
-	} else {
-		err = json.Unmarshal(value, row)
-	}
-	if err != nil {
+	if err := read(value, row); err != nil {
 		return fmt.Errorf("table %s: %w", t.name, err)
 	}
 	return nil
