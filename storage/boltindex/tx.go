@@ -14,6 +14,8 @@ import (
 // mapped file as they are.
 type tx struct {
 	rows  *bbolt.Bucket // nil once the transaction has ended
+	get   *bbolt.Cursor // of Get; one for all spares the memory of its path
+	key   []byte        // that Get looks for
 	undo  []change
 	bytes int // of keys and values written
 
@@ -37,8 +39,12 @@ func (t *tx) Get(key string) (value []byte, err error) {
 	if t.rows == nil {
 		return nil, errEnded
 	}
-	value = t.rows.Get([]byte(key))
-	if value == nil {
+	if t.get == nil {
+		t.get, t.key = t.rows.Cursor(), make([]byte, 0, 256)
+	}
+	t.key = append(t.key[:0], key...)
+	found, value := t.get.Seek(t.key)
+	if found == nil || string(found) != key {
 		return nil, storage.ErrNotFound
 	}
 	return value, nil
