@@ -156,6 +156,9 @@ func (e *Error) Error() string { return e.Msg }
 // CodeOf is the code of the refusal in err's chain, or "" if there is none:
 // then err is a fault, or nil.
 func CodeOf(err error) Code {
+	if err == nil {
+		return ""
+	}
 	var e *Error
 	if errors.As(err, &e) {
 		return e.Code
@@ -180,9 +183,12 @@ func (r *refusedWrite) Unwrap() []error { return []error{r.refusal, r.cause} }
 // storeError makes the error of a store that takes no writes the refusal that clients
 // see. Any other is left as it is.
 func storeError(err error) error {
+	if err == nil {
+		return nil
+	}
 	var e *Error
 	switch {
-	case err == nil, errors.As(err, &e):
+	case errors.As(err, &e):
 		return err
 	case errors.Is(err, storage.ErrBroken), errors.Is(err, storage.ErrSync):
 		e = refuse(StoreFailed, "the server takes no writes after a failure of its store")

@@ -3,7 +3,6 @@ package registry
 import (
 	"crypto/rand"
 	"encoding/hex"
-	"regexp"
 	"time"
 
 	"github.com/seed-78150930/berth/registry/endpoint"
@@ -16,16 +15,11 @@ type ID struct {
 	Region  string // such as "us-east-1"
 }
 
-var (
-	accountSyntax = regexp.MustCompile(`^[0-9]{12}$`)
-	regionSyntax  = regexp.MustCompile(`^[0-9a-z-]{2,25}$`)
-)
-
 // ParseID checks the form of an account id and a region's name. Whether the
 // server knows either is not its business. The error is a refusal with the
 // code RegistryInvalid.
 func ParseID(account, region string) (ID, error) {
-	if !accountSyntax.MatchString(account) || !regionSyntax.MatchString(region) {
+	if !isAccount(account) || !isRegion(region) {
 		return ID{}, refuse(RegistryInvalid, "account %.40q and region %.40q name no registry", account, region)
 	}
 	return ID{account, region}, nil
@@ -48,13 +42,11 @@ type Name struct {
 // MaxName is the length of the longest repository name (model: RepositoryName).
 const MaxName = 256
 
-var nameSyntax = regexp.MustCompile(`^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$`)
-
 // ParseName checks a repository name by ECR's rule (model: RepositoryName),
 // which is that of the OCI specification with a length: 2 to 256 characters.
 // The error is a refusal with the code NameInvalid.
 func ParseName(id ID, s string) (Name, error) {
-	if len(s) < 2 || len(s) > MaxName || !nameSyntax.MatchString(s) {
+	if len(s) < 2 || len(s) > MaxName || !isPath(s) {
 		return Name{}, refuse(NameInvalid, "%.300q is not a repository name: 2 to 256 lower-case letters, digits, single separators . _ - and slashes", s)
 	}
 	return Name{id, s}, nil
@@ -75,8 +67,6 @@ func (n Name) key() []string { return []string{n.id.Account, n.id.Region, n.path
 // ARN is the repository's resource name.
 func (n Name) ARN() string { return n.id.ARN(n.path) }
 
-var tagSyntax = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
-
 // Tag is an image's tag such as "1.0". ParseTag is the only way to make one;
 // the zero value is no tag.
 type Tag struct{ s string }
@@ -85,7 +75,7 @@ type Tag struct{ s string }
 // characters. (The ECR model lets 300 through; what could not be pulled is
 // refused at both doors.) The error is a refusal with the code TagInvalid.
 func ParseTag(s string) (Tag, error) {
-	if !tagSyntax.MatchString(s) {
+	if !isTag(s) {
 		return Tag{}, refuse(TagInvalid, "%.300q is not a tag: up to 128 letters, digits, _ . and -, the first no . or -", s)
 	}
 	return Tag{s}, nil

@@ -306,7 +306,7 @@ func uploader(ctx context.Context) string {
 
 // loadSession reads an upload from its row.
 func (s *Service) loadSession(r storage.Reader, repo repository, id string) (*session, error) {
-	if !uploadSyntax.MatchString(id) {
+	if !isUploadID(id) {
 		return nil, uploadNotFound(repo.name, id)
 	}
 	row, err := uploads.Get(r, repo.key(id)...)

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 
 	"github.com/seed-78150930/berth/registry/digest"
 	"github.com/seed-78150930/berth/storage"
@@ -19,9 +18,6 @@ type Upload struct {
 	ID     string // a UUID
 	Offset int64  // bytes received that will be kept
 }
-
-// uploadSyntax is that of the ids that newID makes; any other names no upload.
-var uploadSyntax = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 
 // slice is how many bytes go to the store, and under a checkpoint, at a time.
 const slice = 8 << 20

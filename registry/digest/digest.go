@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"strings"
 
 	godigest "github.com/opencontainers/go-digest"
 )
@@ -53,10 +54,7 @@ func (a Algorithm) New() hash.Hash {
 
 // Digest names content by its hash. Digests are comparable; the zero value
 // names nothing.
-type Digest struct {
-	algorithm Algorithm
-	hex       string
-}
+type Digest struct{ text string }
 
 // Parse reads a digest such as "sha256:" and 64 lower-case hexadecimal
 // characters. The error wraps ErrInvalid.
@@ -70,17 +68,39 @@ func Parse(s string) (Digest, error) {
 
 // Of takes a digest over from go-digest's type, checking it as Parse does.
 func Of(d godigest.Digest) (Digest, error) {
+	if isWell(string(d)) {
+		return Digest{string(d)}, nil
+	}
 	if len(d) > maxLength { // or a long one would take long to check
 		return Digest{}, fmt.Errorf("%w: %d characters", ErrInvalid, len(d))
 	}
 	if err := d.Validate(); err != nil {
 		return Digest{}, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	a, err := ParseAlgorithm(d.Algorithm().String())
-	if err != nil {
-		return Digest{}, err
+	_, err := ParseAlgorithm(d.Algorithm().String())
+	return Digest{}, err
+}
+
+// isWell says whether a text is a digest of one of our algorithms. Every request has
+// some, and go-digest takes a regular expression to each.
+func isWell(text string) bool {
+	name, encoded, _ := strings.Cut(text, ":")
+	switch Algorithm(name) {
+	case SHA256:
+		return len(encoded) == 2*sha256.Size && isHex(encoded)
+	case SHA512:
+		return len(encoded) == 2*sha512.Size && isHex(encoded)
 	}
-	return Digest{a, d.Encoded()}, nil
+	return false
+}
+
+func isHex(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
 }
 
 // FromBytes is the digest of b. The algorithm is SHA256 or SHA512.
@@ -92,30 +112,31 @@ func FromBytes(a Algorithm, b []byte) Digest {
 
 // FromHash is the digest of what was written to h, which a.New made.
 func FromHash(a Algorithm, h hash.Hash) Digest {
-	return Digest{a, hex.EncodeToString(h.Sum(nil))}
+	return Digest{string(a) + ":" + hex.EncodeToString(h.Sum(nil))}
 }
 
 // Algorithm is the hash that d was made with.
-func (d Digest) Algorithm() Algorithm { return d.algorithm }
+func (d Digest) Algorithm() Algorithm {
+	name, _, _ := strings.Cut(d.text, ":")
+	return Algorithm(name)
+}
 
 // Encoded is the hash in lower-case hexadecimal.
-func (d Digest) Encoded() string { return d.hex }
+func (d Digest) Encoded() string {
+	_, encoded, _ := strings.Cut(d.text, ":")
+	return encoded
+}
 
 // IsZero says that d names nothing.
-func (d Digest) IsZero() bool { return d.algorithm == "" }
+func (d Digest) IsZero() bool { return d.text == "" }
 
 // Matches says whether b is the content that d names.
 func (d Digest) Matches(b []byte) bool {
-	return !d.IsZero() && FromBytes(d.algorithm, b) == d
+	return !d.IsZero() && FromBytes(d.Algorithm(), b) == d
 }
 
 // String is the digest as it is written, or "" for the zero value.
-func (d Digest) String() string {
-	if d.IsZero() {
-		return ""
-	}
-	return string(d.algorithm) + ":" + d.hex
-}
+func (d Digest) String() string { return d.text }
 
 // OCI is d in the type that the wire structs of image-spec use.
 func (d Digest) OCI() godigest.Digest { return godigest.Digest(d.String()) }

@@ -60,6 +60,7 @@ type Names struct {
 	hosts    []address // trusted by name; without a port, with any
 	regions  map[string]bool
 	proxies  []netip.Prefix
+	trusted  hosts
 }
 
 var (
@@ -184,7 +185,7 @@ func (n *Names) HasRegion(region string) bool { return n.regions[region] }
 func (n *Names) SplitPath(path string) (account, region, name string, ok bool) {
 	account, rest, _ := strings.Cut(path, "/")
 	region, name, _ = strings.Cut(rest, "/")
-	if name == "" || !accountSyntax.MatchString(account) || !n.HasRegion(region) {
+	if name == "" || !n.HasRegion(region) || !accountSyntax.MatchString(account) {
 		return "", "", path, false
 	}
 	return account, region, name, true

@@ -3,6 +3,8 @@ package endpoint
 import (
 	"errors"
 	"net/http"
+	"strings"
+	"sync"
 )
 
 // ErrMisdirected says that a request came to a host that this server is not
@@ -30,8 +32,8 @@ type Site struct {
 // external or listening one with any port.
 func (n *Names) Site(r *http.Request) (Site, error) {
 	s := Site{names: n, scheme: scheme(r)}
-	at, ok := parseAddress(r.Host)
-	if !ok || !n.trusts(at) {
+	at, ok := n.trusted.of(r.Host, n.trustedAddress)
+	if !ok {
 		if n.o.Strict {
 			return Site{}, ErrMisdirected
 		}
@@ -42,10 +44,50 @@ func (n *Names) Site(r *http.Request) (Site, error) {
 	return s, nil
 }
 
+// trustedAddress reads a Host header, and says whether it is one to print back.
+func (n *Names) trustedAddress(host string) (address, bool) {
+	at, ok := parseAddress(host)
+	return at, ok && n.trusts(at)
+}
+
+// hosts are Host headers that were read: each request has one, and they are few.
+type hosts struct {
+	mu   sync.RWMutex
+	read map[string]readHost
+}
+
+type readHost struct {
+	at      address
+	trusted bool
+}
+
+// maxHosts is how many are known at most. Then they are read anew.
+const maxHosts = 256
+
+func (k *hosts) of(host string, read func(string) (address, bool)) (address, bool) {
+	k.mu.RLock()
+	known, ok := k.read[host]
+	k.mu.RUnlock()
+	if ok {
+		return known.at, known.trusted
+	}
+	known.at, known.trusted = read(host)
+	if len(host) > maxHost {
+		return known.at, known.trusted
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.read == nil || len(k.read) >= maxHosts {
+		k.read = map[string]readHost{}
+	}
+	k.read[strings.Clone(host)] = known
+	return known.at, known.trusted
+}
+
 // Trusts says whether a Host header is one that Site prints back.
 func (n *Names) Trusts(host string) bool {
-	at, ok := parseAddress(host)
-	return ok && n.trusts(at)
+	_, ok := n.trustedAddress(host)
+	return ok
 }
 
 func (n *Names) trusts(a address) bool {
