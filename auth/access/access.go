@@ -87,17 +87,31 @@ func (a *Authorizer) Prepare(ctx context.Context, c auth.Check) (auth.Decider, e
 type question struct {
 	check    auth.Check
 	policies policy.Policies
-	request  policy.Request
+	request  policy.Request     // without Keys until a policy could ask for them
+	keys     func() policy.Keys // makes them
+}
+
+// fill has the keys made if any policy could ask for them. The root of an account mostly
+// has none.
+func (q *question) fill() {
+	p := &q.policies
+	if q.request.Keys == nil && len(p.Identity)+len(p.Resource)+len(p.Boundary)+len(p.Session) > 0 {
+		q.request.Keys = q.keys()
+	}
 }
 
 // with is the question when the pending keys are known.
 func (q question) with(more policy.Keys) question {
 	q.check = q.check.With(more)
+	q.request.Pending = nil
+	if q.request.Keys == nil {
+		return q // nobody asks for any
+	}
 	keys := maps.Clone(q.request.Keys)
 	for name, values := range more {
 		keys[strings.ToLower(name)] = values
 	}
-	q.request.Keys, q.request.Pending = keys, nil
+	q.request.Keys = keys
 	return q
 }
 
@@ -158,21 +172,24 @@ func (a *Authorizer) identity(ctx context.Context, p auth.Principal) (accounts.I
 
 // general is the question that a check asks whatever the resource.
 func (a *Authorizer) general(ctx context.Context, c auth.Check, id accounts.Identity) question {
-	return question{
-		check: c,
+	q := question{
+		check: c, keys: func() policy.Keys { return a.keys(ctx, c, id) },
 		policies: policy.Policies{
 			Root: c.Principal.IsRoot(), SameAccount: c.Principal.Account == c.Account && c.Account != "",
 			Identity: id.Policies, Boundary: id.Boundary, HasBoundary: id.HasBoundary, Session: id.Session, HasSession: id.HasSession,
 		},
-		request: policy.Request{Principal: principal(c.Principal), Action: c.Action, Keys: a.keys(ctx, c, id), Pending: c.Pending},
+		request: policy.Request{Principal: principal(c.Principal), Action: c.Action, Pending: c.Pending},
 	}
+	q.fill()
+	return q
 }
 
 // about is the question about one resource.
 func (q question) about(arn string, of auth.Resource) question {
 	q.check.Resource, q.request.Resource = arn, arn
 	q.policies.Resource = given(q.check, of.Policies)
-	if len(of.Tags) == 0 {
+	q.fill()
+	if len(of.Tags) == 0 || q.request.Keys == nil {
 		return q
 	}
 	keys := maps.Clone(q.request.Keys)

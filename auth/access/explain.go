@@ -40,6 +40,9 @@ func (a *Authorizer) Explain(ctx context.Context, c auth.Check) (Explanation, er
 	if err != nil {
 		return Explanation{}, err
 	}
+	if q.request.Keys == nil {
+		q.request.Keys = q.keys()
+	}
 	v := policy.Evaluate(q.policies, q.request)
 	e := Explanation{Check: c, Allowed: v.Allowed, Verdict: v, Policies: looked(q), Keys: q.request.Keys}
 	reason := v.Reason(c.Action)

@@ -102,7 +102,7 @@ func isRead(r *http.Request) bool { return r.Method == http.MethodGet || r.Metho
 
 // challenge says how to log in, if that is what err is about.
 func (s *Server) challenge(w http.ResponseWriter, r *http.Request, site endpoint.Site, err error) error {
-	if !isUnauthorized(err) {
+	if err == nil || !isUnauthorized(err) {
 		return err
 	}
 	how := basicChallenge(site)
@@ -258,6 +258,9 @@ func (s *Server) look(ctx context.Context, to target, actions ...string) error {
 
 // noteDenied has a denial told, and returns it.
 func (s *Server) noteDenied(ctx context.Context, to target, err error) error {
+	if err == nil {
+		return nil
+	}
 	var denied *auth.Denied
 	if !errors.As(err, &denied) {
 		return err

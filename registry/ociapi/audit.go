@@ -42,26 +42,29 @@ const (
 
 // describe notes in a call what its request says by itself, before anything of it
 // is believed.
-func (s *Server) describe(c *audit.Call, r *http.Request) {
+func (s *Server) describe(c *audit.Call, r *http.Request, at route, unrouted error) {
 	user, _, _ := r.BasicAuth()
 	c.Claimed = user
 	if s.bearer && r.URL.EscapedPath() == tokenPath {
 		c.Event = tokenEvent
 		return
 	}
-	at, err := parseRoute(r.URL.EscapedPath())
 	c.Event = events[at.kind][r.Method]
-	if err != nil || c.Event == "" {
+	if unrouted != nil || c.Event == "" {
 		c.Event, c.Reference = audit.Unknown, r.Method+" "+r.URL.EscapedPath()
 		return
 	}
 	query, _ := url.ParseQuery(r.URL.RawQuery) // of what cannot be read, what can be
-	request := parametersOf(at, query, r)
+	request := make(audit.Fields, 0, 6)
 	if at.kind != root && at.kind != catalog {
-		request = append(audit.Fields{{Name: "repositoryName", Value: at.path}}, request...)
+		request = append(request, audit.Field{Name: "registryId"}, audit.Field{Name: "repositoryName", Value: at.path}) // see aim
 	}
-	c.Parameters = request
-	c.Answering = func(status int, h http.Header) { tellAnswer(c, at, query, status, h) }
+	if at.kind != root { // which has none
+		c.Parameters = append(request, parametersOf(at, query, r)...)
+	}
+	if !audit.ReadOnly(c.Event) {
+		c.Answering = func(status int, h http.Header) { tellAnswer(c, at, query, status, h) }
+	}
 }
 
 // aim notes what the request turned out to be about.
@@ -71,9 +74,8 @@ func aim(c *audit.Call, to target) {
 		return
 	}
 	c.On(to.name.ARN(), to.id.Account, audit.RepositoryType)
-	if f, ok := c.Parameters.(audit.Fields); ok && len(f) > 0 {
-		f[0].Value = to.name.String()
-		c.Parameters = append(audit.Fields{{Name: "registryId", Value: to.id.Account}}, f...)
+	if f, ok := c.Parameters.(audit.Fields); ok && len(f) > 1 {
+		f[0].Value, f[1].Value = to.id.Account, to.name.String()
 	}
 }
 

@@ -14,13 +14,27 @@ func etag(d digest.Digest) string { return `"` + d.String() + `"` }
 
 // setIdentity says which content an answer is about, and who may keep it.
 func (c content) setIdentity(h http.Header) {
-	h.Set("Docker-Content-Digest", c.digest.String())
-	h.Set("Etag", etag(c.digest))
-	h.Set("Cache-Control", c.cache)
-	// The media type of a manifest is its pusher's choice: a browser must not
-	// run what it is led to.
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Content-Security-Policy", "sandbox")
+	setAll(h,
+		header{"Docker-Content-Digest", c.digest.String()},
+		header{"Etag", etag(c.digest)},
+		header{"Cache-Control", c.cache},
+		// The media type of a manifest is its pusher's choice: a browser must not
+		// run what it is led to.
+		header{"X-Content-Type-Options", "nosniff"},
+		header{"Content-Security-Policy", "sandbox"},
+	)
+}
+
+// header is one header of an answer, by its name in canonical form.
+type header struct{ name, value string }
+
+// setAll sets headers in one piece of memory.
+func setAll(h http.Header, all ...header) {
+	values := make([]string, len(all))
+	for i, one := range all {
+		values[i] = one.value
+		h[one.name] = values[i : i+1 : i+1]
+	}
 }
 
 // checkConditions looks at If-Match and If-None-Match (RFC 9110, section 13).

@@ -35,9 +35,7 @@ func (c content) begin(w http.ResponseWriter, r *http.Request) (part span, done 
 	}
 	h := w.Header()
 	c.setIdentity(h)
-	h.Set("Accept-Ranges", "bytes")
-	h.Set("Content-Type", c.mediaType)
-	h.Set("Content-Length", strconv.FormatInt(part.n, 10))
+	setAll(h, header{"Accept-Ranges", "bytes"}, header{"Content-Type", c.mediaType}, header{"Content-Length", strconv.FormatInt(part.n, 10)})
 	if !partial {
 		w.WriteHeader(http.StatusOK)
 		return part, false, nil

@@ -121,18 +121,19 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
 	call, w, r := s.audit.Begin(w, r, audit.OCI)
 	defer call.End()
+	at, unrouted := parseRoute(r.URL.EscapedPath())
 	if s.audit != nil {
-		s.describe(call, r)
+		s.describe(call, r, at, unrouted)
 	}
-	if err := s.serve(call, w, r); err != nil {
+	if err := s.serve(call, w, r, at, unrouted); err != nil {
 		s.writeError(w, r, err)
 	}
 	call.Answered()
 }
 
 // serve finds out who asks, for what, and whether they may; then it calls the
-// handler.
-func (s *Server) serve(call *audit.Call, w http.ResponseWriter, r *http.Request) error {
+// handler. unrouted is why the path leads nowhere, if it does not.
+func (s *Server) serve(call *audit.Call, w http.ResponseWriter, r *http.Request, at route, unrouted error) error {
 	if err := unrecorded(r, call.Refused()); err != nil {
 		return err
 	}
@@ -148,9 +149,8 @@ func (s *Server) serve(call *audit.Call, w http.ResponseWriter, r *http.Request)
 		return tooOften(w, s.challenge(w, r, site, err))
 	}
 	call.Principal = by
-	at, err := parseRoute(r.URL.EscapedPath())
-	if err != nil {
-		return err
+	if unrouted != nil {
+		return unrouted
 	}
 	op, err := operationFor(w, at.kind, r.Method)
 	if err != nil {

@@ -51,7 +51,7 @@ func parseRoute(escaped string) (route, error) {
 		end  string
 		kind kind
 	}{{"/tags/list", tags}, {"/blobs/uploads/", uploads}, {"/blobs/uploads", uploads}} {
-		if name, ok := strings.CutSuffix("/"+path, suffix.end); ok {
+		if name, ok := strings.CutSuffix(escaped[len("/v2"):], suffix.end); ok {
 			return route{kind: suffix.kind, path: strings.TrimPrefix(name, "/")}, nil
 		}
 	}
@@ -62,7 +62,7 @@ func parseRoute(escaped string) (route, error) {
 func parseReference(path string) (route, error) {
 	before, ref, _ := cutLast(path)
 	name, marker, _ := cutLast(before)
-	if marker == "uploads" && strings.HasSuffix("/"+name, "/blobs") {
+	if marker == "uploads" && (name == "blobs" || strings.HasSuffix(name, "/blobs")) {
 		name, _, _ = cutLast(name)
 		return route{upload, name, ref}, nil
 	}
@@ -83,7 +83,12 @@ func cutLast(path string) (before, after string, found bool) {
 
 var encodedColon = strings.NewReplacer("%3A", ":", "%3a", ":")
 
-func decodeColon(ref string) string { return encodedColon.Replace(ref) }
+func decodeColon(ref string) string {
+	if !strings.Contains(ref, "%") {
+		return ref
+	}
+	return encodedColon.Replace(ref)
+}
 
 func noRoute() error {
 	e := refuse(http.StatusNotFound, errcode.ErrorCodeUnsupported, "no resource of the registry has this path")

@@ -3,8 +3,8 @@ package server
 import (
 	"context"
 	"crypto/rand"
+	"encoding/hex"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
@@ -29,7 +29,8 @@ func newRequestID() string {
 	var b [16]byte
 	rand.Read(b[:]) // does not fail: crypto/rand
 	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+	h := hex.EncodeToString(b[:])
+	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
 }
 
 // ServeHTTP answers as the first port does.
@@ -46,7 +47,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, d *doors) {
 	defer s.gate.RUnlock()
 	noteBusy(r.Context())
 	began, id, timeouts := time.Now(), newRequestID(), s.config.Load().Timeouts
-	w.Header().Set("x-amzn-RequestId", id)
+	w.Header()["X-Amzn-Requestid"] = []string{id} // canonical, which Set would have to find out
 	r = withCircumstances(d.names.Forwarded(r), id)
 	body := paceBody(w, r, timeouts.Body)
 	a := newAnswer(w, timeouts.Answer)
