@@ -1,12 +1,18 @@
 package registry_test
 
 import (
+	"errors"
 	"fmt"
+	"io"
+	"strings"
 	"testing"
 
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/seed-78150930/berth/registry"
+	"github.com/seed-78150930/berth/registry/digest"
+	"github.com/seed-78150930/berth/storage"
+	"github.com/seed-78150930/berth/storage/fsblob"
 )
 
 // tenLayers is a manifest as images have it.
@@ -87,6 +93,50 @@ func BenchmarkTagsPageOf100Among10000(b *testing.B) {
 	for b.Loop() {
 		if page, _, err := s.Tags(ctx, n, "v05000", 100); err != nil || len(page) != 100 {
 			b.Fatal(len(page), err)
+		}
+	}
+}
+
+// plainBlobs are blobs that have no stamps.
+type plainBlobs struct{ storage.Blobs }
+
+// BenchmarkReadLayer reads a layer in a file whole: with the look at its stamp before
+// the first byte, without one, and hashed whole each time.
+func BenchmarkReadLayer(b *testing.B) {
+	for _, size := range []int{4 << 10, 1 << 20} {
+		content := strings.Repeat("0123456789abcdef", size/16)
+		for _, bb := range []struct {
+			what   string
+			verify registry.VerifyMode
+			blobs  func(storage.Blobs) storage.Blobs
+		}{
+			{"stamps", registry.VerifyChanged, func(x storage.Blobs) storage.Blobs { return x }},
+			{"no-stamps", registry.VerifyChanged, func(x storage.Blobs) storage.Blobs { return plainBlobs{x} }},
+			{"always", registry.VerifyAlways, func(x storage.Blobs) storage.Blobs { return x }},
+		} {
+			b.Run(fmt.Sprintf("%s/%dKiB", bb.what, size>>10), func(b *testing.B) {
+				files, err := fsblob.Open(b.TempDir())
+				must(b, err)
+				s := open(b, registry.Options{Blobs: bb.blobs(files), Verify: bb.verify})
+				n := create(b, s, "team/app")
+				addLayer(b, s, n, content)
+				benchmarkReads(b, s, n, sha256Of([]byte(content)))
+			})
+		}
+	}
+}
+
+func benchmarkReads(b *testing.B, s *registry.Service, n registry.Name, d digest.Digest) {
+	ctx, buf := alice(b), make([]byte, 64<<10)
+	b.ReportAllocs()
+	for b.Loop() {
+		l, r, err := s.OpenLayer(ctx, n, d)
+		if err != nil {
+			b.Fatal(err)
+		}
+		read, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{r}, buf)
+		if err := errors.Join(err, r.Close()); err != nil || read != l.Size {
+			b.Fatal(read, err)
 		}
 	}
 }

@@ -36,8 +36,8 @@ func TestStartAfterACleanStop(t *testing.T) {
 		t.Fatal(err)
 	}
 	// A fault maps sixteen pages (fault_around_bytes), and a tree has four levels at most.
-	const more = 1 << 20
-	if info.Size() < 8*more {
+	const more = 4 << 20
+	if info.Size() < 3*more {
 		t.Fatalf("the index has only %d bytes", info.Size())
 	}
 	if few.called == 0 || few.mapped == 0 || many.called > few.called+more || many.mapped > few.mapped+more {
