@@ -82,7 +82,13 @@ func (h *history) process(o KillOptions, n int) error {
 		}
 	}
 	data := h.root
-	if strings.HasPrefix(string(at), "boltindex: ") || strings.HasPrefix(string(at), "privatefile: ") {
+	if compacts(at) {
+		if err := h.hollow(o, data); err != nil || len(h.Losses) > 0 {
+			return err
+		}
+		return h.dies(o, data, at, 1)
+	}
+	if atMaking(at) {
 		data = h.root + "-new" // dies at its making, and then serves
 		defer os.RemoveAll(data)
 		if err := h.dies(o, data, at, 1); err != nil || len(h.Losses) > 0 {
