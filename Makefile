@@ -4,12 +4,17 @@
 GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
-# `make serve ARGS=--dev`, `make fuzz FUZZTIME=1m`, `make bench BENCH=Pull`, `make histories STEPS=100000`, `make soak SOAK=1h`.
+# `make serve ARGS=--dev`, `make fuzz FUZZTIME=1m`, `make benchmarks BENCH=Pull`, `make histories STEPS=100000`, `make soak SOAK=1h`.
 ARGS     ?=
 FUZZTIME ?= 10s
 BENCH    ?= .
 STEPS    ?= 1000000
 SOAK     ?= 10m
+
+# `make profile SCENARIO=push-large@4`, `make bench-peers ROUNDS=5 SCENARIOS=push-image,pull-image`
+SCENARIO  ?= push-image
+SCENARIOS ?=
+ROUNDS    ?= 3
 
 # `make crash CYCLES=1000 CRASH_KILLS=40`
 CYCLES      ?= 10000
@@ -32,7 +37,7 @@ light_clients = oras regctl notation pebble docker-credential-ecr-login ecr-cred
 # Folders of this module's packages that have a test of some kind.
 packages_with = $(shell grep -rlE --include='*_test.go' --exclude-dir=interop '^func $(1)' . | xargs -r -n1 dirname | sort -u)
 
-.PHONY: help build test lint generate conformance clients light-clients e2e e2e-all bench fuzz figures soak crash histories serve format
+.PHONY: help build test lint generate conformance clients light-clients e2e e2e-all bench bench-peers profile benchmarks fuzz figures soak crash histories serve format
 
 help: ## list what make can do
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -43,11 +48,13 @@ build: ## build bin/berth, one static binary
 serve: build ## build berth and serve ./data on 127.0.0.1:5000
 	exec bin/berth serve $(ARGS)
 
+# A program with the race detector waits a second at its end, for reports of other threads; a tenth of it does.
+test: export GORACE ?= atexit_sleep_ms=100
 test: ## run all tests that need nothing but Go
 	@test -n '$(RACE)' || echo 'There is no C compiler: the tests run without the race detector.'
 	$(GO) test $(RACE) ./...
 	cd internal/interop && $(GO) vet ./...
-	cd internal/crash && $(GO) test ./...
+	cd internal/crash && CGO_ENABLED=0 $(GO) test -trimpath ./...
 
 lint: $(tools) ## check format, vet, staticcheck, govulncheck, modules and generated code
 	@files=$$(gofmt -l .); test -z "$$files" || { echo "gofmt would change:"; echo "$$files"; exit 1; }
@@ -90,7 +97,29 @@ interop = export PATH='$(CURDIR)/$(tools)':'$(CURDIR)/bin/clients':"$$PATH" BERT
 	.ci/versions && skip=$$(.ci/missing $(3)) && cd internal/interop && \
 	$(GO) test -count=1 -timeout 60m -v -skip "$$skip" . -args -layer=$(1) -kills=$(2)
 
-bench: ## benchmark the paths of a push and a pull over bbolt and files
+bench: build bin/peers/peers ## hold Berth against the least that a server must do, and store the figures in docs/performance by version
+	$(peers) -servers least,berth,least-again -o 'docs/performance/$(VERSION).jsonl'
+
+bench-peers: build bin/peers/peers bin/peers/registry ## the same beside the registry of the CNCF, in turn, with ratios
+	$(peers) -o 'docs/performance/$(VERSION)-peers.jsonl'
+
+peers = bin/peers/peers -berth bin/berth -distribution bin/peers/registry -version '$(VERSION)' -rounds '$(ROUNDS)' $(if $(SCENARIOS),-scenarios '$(SCENARIOS)')
+
+profile: build bin/peers/peers ## write profiles of a server under SCENARIO (push-image) to bin/profile: processors, heap, mutexes, waits
+	bin/peers/peers profile -berth bin/berth -dir bin/profile -scenario '$(SCENARIO)'
+
+# Built anew each time; Go knows what has changed.
+.PHONY: bin/peers/peers
+bin/peers/peers:
+	CGO_ENABLED=0 $(GO) build -trimpath -o $@ ./cmd/internal/bench/peers
+
+# The registry of the CNCF, in the version of tools/peers/go.mod.
+bin/peers/registry: tools/peers/go.mod tools/peers/go.sum
+	@mkdir -p bin/peers
+	cd tools/peers && CGO_ENABLED=0 $(GO) build -trimpath -o '$(CURDIR)/$@' github.com/distribution/distribution/v3/cmd/registry
+	@touch $@
+
+benchmarks: ## the Go benchmarks of the paths of a push and a pull, over bbolt and files
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem $(call packages_with,Benchmark)
 
 fuzz: ## run each fuzz target for FUZZTIME (10s), one by one

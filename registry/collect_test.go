@@ -317,7 +317,7 @@ func TestCollectionBesidePushes(t *testing.T) {
 	}
 	for i := range 6 {
 		p := &pusher{worker{s, names, rand.New(rand.NewPCG(3, uint64(i)))}, i, map[string]registry.Name{}}
-		pushers.Go(func() { p.run(t, 30) })
+		pushers.Go(func() { p.run(t, 12) })
 	}
 	pushers.Wait()
 	stop()

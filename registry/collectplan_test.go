@@ -89,7 +89,7 @@ func TestPlanIsWhatCollectionTakes(t *testing.T) {
 // TestPlanInParts goes from part to part, and begins at no other place.
 func TestPlanInParts(t *testing.T) {
 	const layers = 2_100 // more than a part
-	s := open(t, registry.Options{})
+	s := openUnchecked(t, registry.Options{Index: memory.NewIndex(), Blobs: memory.NewBlobs()})
 	n := create(t, s, "team/app")
 	addLayers(t, s, n, layers)
 	part, next, more, err := s.PlanCollection(t.Context(), registry.PlanPlace{})

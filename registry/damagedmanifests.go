@@ -35,12 +35,17 @@ func (s *Service) noteManifest(ctx context.Context, err error) error {
 	return e
 }
 
+// noteDamagedManifest notes the damage of a manifest that is still there, and has not
+// been healed since it was found.
 func (s *Service) noteDamagedManifest(ctx context.Context, m *manifestDamaged) error {
 	noted, key := false, m.repo.key(m.img.digest.String())
 	err := s.update(storage.UseReserve(ctx), func(tx storage.Tx) error {
 		noted = false
 		there, err := images.Has(tx, key...)
 		if err != nil || !there {
+			return err
+		}
+		if _, err := m.repo.manifest(tx, m.img); !errors.As(err, new(*manifestDamaged)) {
 			return err
 		}
 		if known, err := manifestDamages.Has(tx, key...); err != nil || known {

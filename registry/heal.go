@@ -55,19 +55,26 @@ func (s *Service) Heal(ctx context.Context, from HealSource) error {
 	return nil
 }
 
-// noteTried notes why a layer could not be healed.
+// noteTried notes why something could not be healed.
 func (s *Service) noteTried(ctx context.Context, d Damage, failed error) error {
-	if !d.Repository.IsZero() {
-		s.log.Warn("a damaged manifest could not be healed", "repository", d.Repository, "digest", d.Digest, "error", failed)
-		return nil
-	}
 	return s.update(ctx, func(tx storage.Tx) error {
-		row, err := damages.Get(tx, d.Digest.String())
+		of, key := damages, []string{d.Digest.String()}
+		if !d.Repository.IsZero() {
+			repo, err := find(tx, d.Repository)
+			if CodeOf(err) == RepositoryNotFound {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			of, key = manifestDamages, repo.key(d.Digest.String())
+		}
+		row, err := of.Get(tx, key...)
 		if err != nil {
 			return ignoreNotFound(err)
 		}
 		row.TriedAt, row.Tried = s.now().UTC(), failed.Error()
-		return damages.Put(tx, row, d.Digest.String())
+		return of.Put(tx, row, key...)
 	})
 }
 

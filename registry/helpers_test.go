@@ -31,10 +31,32 @@ func open(t testing.TB, o registry.Options) *registry.Service {
 	if o.Blobs == nil {
 		o.Blobs = memory.NewBlobs()
 	}
-	s, err := registry.New(t.Context(), o)
-	must(t, err)
+	s := openUnchecked(t, o)
 	t.Cleanup(func() { checkRows(t, s) })
 	return s
+}
+
+// openUnchecked makes a service whose rows are checked when the test says so.
+func openUnchecked(t testing.TB, o registry.Options) *registry.Service {
+	t.Helper()
+	s, err := registry.New(t.Context(), o)
+	must(t, err)
+	return s
+}
+
+// copyOf is a new index with the rows of another one.
+func copyOf(t testing.TB, index storage.Index) storage.Index {
+	t.Helper()
+	made := memory.NewIndex()
+	must(t, made.Update(t.Context(), func(tx storage.Tx) error {
+		for key, value := range rowsOf(t, index) {
+			if err := tx.Put(key, []byte(value)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	return made
 }
 
 // checkRows fails the test if rows or bytes do not agree with each other.

@@ -44,105 +44,130 @@ func (x *mortal) View(ctx context.Context, fn func(storage.Reader) error) error 
 // TestLifecycleSurvivesAKill: wherever a run is broken off, the next one goes on
 // and ends where one in a single go does, with each image recorded once.
 func TestLifecycleSurvivesAKill(t *testing.T) {
-	killed := 0
-	for ; ; killed++ { // transactions come first
-		index := &mortal{Index: memory.NewIndex(), left: -1}
-		if !brokenOff(t, index, func() { index.left = killed }, func() { index.left = -1 }) {
-			break
+	synctest.Test(t, func(t *testing.T) {
+		d := newDue(t)
+		killed := 0
+		for ; ; killed++ { // transactions come first
+			index := &mortal{Index: copyOf(t, d.index), left: -1}
+			if !d.brokenOff(t, index, func() { index.left = killed }, func() { index.left = -1 }) {
+				break
+			}
 		}
-	}
-	if killed < 4 {
-		t.Errorf("killed at %d places only", killed)
-	}
+		if killed < 4 {
+			t.Errorf("killed at %d places only", killed)
+		}
+	})
 }
 
 // TestTwoRunsAtOnce: a process that lost its lease and goes on beside another one
 // does no harm, however far that one came.
 func TestTwoRunsAtOnce(t *testing.T) {
-	for at := range 4 {
-		for far := range 5 {
-			index := &meddling{Index: memory.NewIndex()}
-			brokenOff(t, index, func() {
-				index.beforeUpdate(at, func() {
-					dying := &mortal{Index: index.Index, left: -1}
-					s, err := registry.New(context.Background(), registry.Options{Index: dying, Blobs: memory.NewBlobs()})
-					must(t, err)
-					dying.left = far
-					if err := s.RunLifecycle(context.Background()); err != nil && !errors.Is(err, errDead) {
-						t.Errorf("the other run: %v", err)
-					}
-				})
-			}, func() { index.before = nil })
+	synctest.Test(t, func(t *testing.T) {
+		d := newDue(t)
+		for at := range 4 {
+			for far := range 5 {
+				index := &meddling{Index: copyOf(t, d.index)}
+				d.brokenOff(t, index, func() {
+					index.beforeUpdate(at, func() {
+						dying := &mortal{Index: index.Index, left: -1}
+						s, err := registry.New(t.Context(), registry.Options{Index: dying, Blobs: memory.NewBlobs()})
+						must(t, err)
+						dying.left = far
+						if err := s.RunLifecycle(t.Context()); err != nil && !errors.Is(err, errDead) {
+							t.Errorf("the other run: %v", err)
+						}
+					})
+				}, func() { index.before = nil })
+			}
 		}
-	}
+	})
 }
 
 // TestLifecycleSurvivesFaults: as with kills where one read or write fails.
 func TestLifecycleSurvivesFaults(t *testing.T) {
-	n := 1
-	for ; ; n += 1 + n/8 {
-		index := &brokenIndex{Index: memory.NewIndex(), left: -1}
-		if !brokenOff(t, index, func() { index.left = n }, func() { index.left = -1 }) {
-			break
+	synctest.Test(t, func(t *testing.T) {
+		d := newDue(t)
+		n := 1
+		for ; ; n += 1 + n/8 {
+			index := &brokenIndex{Index: copyOf(t, d.index), left: -1}
+			if !d.brokenOff(t, index, func() { index.left = n }, func() { index.left = -1 }) {
+				break
+			}
 		}
+		if n < 200 {
+			t.Errorf("only %d reads and writes", n)
+		}
+	})
+}
+
+// due is a store in which a lifecycle policy has something to do.
+type due struct {
+	index  storage.Index
+	blobs  storage.Blobs
+	name   registry.Name
+	images map[string]registry.Image
+}
+
+func newDue(t *testing.T) *due {
+	t.Helper()
+	d := &due{index: memory.NewIndex(), blobs: memory.NewBlobs(), name: name(t, "team/app"), images: map[string]registry.Image{}}
+	s := open(t, d.options(d.index))
+	n := create(t, s, "team/app")
+	for i := range 25 {
+		key := fmt.Sprintf("%02d", i)
+		d.images[key] = addImage(t, s, n, "tmp-"+key, key)
+		time.Sleep(time.Minute)
 	}
-	if n < 200 {
-		t.Errorf("only %d reads and writes", n)
-	}
+	// The eight that the last rule leaves count those that the others take.
+	_, err := s.PutLifecyclePolicy(alice(t), n, rules(
+		rule(1, "tagged", `"tagPatternList": ["tmp-*4"],`, moreThan(1), expire),
+		rule(2, "tagged", `"tagPatternList": ["tmp-2*"],`, moreThan(2), archive),
+		rule(3, "any", "", moreThan(8), expire),
+	))
+	must(t, err)
+	time.Sleep(day)
+	return d
+}
+
+func (d *due) options(index storage.Index) registry.Options {
+	return registry.Options{Index: index, Blobs: d.blobs, EventRetention: 1000 * day}
 }
 
 // brokenOff breaks a run off, if it gets as far as that, lets another one follow
-// it, and looks at what both did together.
-func brokenOff(t *testing.T, index storage.Index, harm, heal func()) (broken bool) {
+// it, and looks at what both did together. The index has a copy of the rows.
+func (d *due) brokenOff(t *testing.T, index storage.Index, harm, heal func()) (broken bool) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		o := registry.Options{Index: index, Blobs: memory.NewBlobs(), EventRetention: 1000 * day}
-		s := open(t, o)
-		n := create(t, s, "team/app")
-		all := map[string]registry.Image{}
-		for i := range 25 {
-			key := fmt.Sprintf("%02d", i)
-			all[key] = addImage(t, s, n, "tmp-"+key, key)
-			time.Sleep(time.Minute)
-		}
-		// The eight that the last rule leaves count those that the others take.
-		_, err := s.PutLifecyclePolicy(alice(t), n, rules(
-			rule(1, "tagged", `"tagPatternList": ["tmp-*4"],`, moreThan(1), expire),
-			rule(2, "tagged", `"tagPatternList": ["tmp-2*"],`, moreThan(2), archive),
-			rule(3, "any", "", moreThan(8), expire),
-		))
+	s := openUnchecked(t, d.options(index))
+	harm()
+	err := s.RunLifecycle(alice(t))
+	heal()
+	if broken = errors.Is(err, errDead) || errors.Is(err, errBroken); !broken {
 		must(t, err)
-		time.Sleep(day)
-		harm()
-		err = s.RunLifecycle(alice(t))
-		heal()
-		if broken = errors.Is(err, errDead) || errors.Is(err, errBroken); !broken {
-			must(t, err)
+	}
+	s = openUnchecked(t, d.options(index))
+	checkRows(t, s)
+	must(t, s.RunLifecycle(alice(t)))
+	checkRows(t, s)
+	var want []string
+	gone := 0
+	for _, key := range slices.Sorted(maps.Keys(d.images)) {
+		switch {
+		case key == "04" || key == "14" || key < "17":
+			gone++
+		case key == "20" || key == "21" || key == "22":
+			want = append(want, key+" ARCHIVED")
+		default:
+			want = append(want, key)
 		}
-		s = open(t, o)
-		checkRows(t, s)
-		must(t, s.RunLifecycle(alice(t)))
-		var want []string
-		gone := 0
-		for _, key := range slices.Sorted(maps.Keys(all)) {
-			switch {
-			case key == "04" || key == "14" || key < "17":
-				gone++
-			case key == "20" || key == "21" || key == "22":
-				want = append(want, key+" ARCHIVED")
-			default:
-				want = append(want, key)
-			}
-		}
-		if diff := cmp.Diff(want, left(t, s, n, all)); diff != "" {
-			t.Errorf("left (-want +got):\n%s", diff)
-		}
-		done, failed := audits(t, s, registry.LifecycleRun, all)
-		slices.Sort(done)
-		if len(slices.Compact(done)) != gone+3 || len(done) != gone+3 || len(failed) > 0 {
-			t.Errorf("recorded %q and %q", done, failed)
-		}
-	})
+	}
+	if diff := cmp.Diff(want, left(t, s, d.name, d.images)); diff != "" {
+		t.Errorf("left (-want +got):\n%s", diff)
+	}
+	done, failed := audits(t, s, registry.LifecycleRun, d.images)
+	slices.Sort(done)
+	if len(slices.Compact(done)) != gone+3 || len(done) != gone+3 || len(failed) > 0 {
+		t.Errorf("recorded %q and %q", done, failed)
+	}
 	return broken
 }
 

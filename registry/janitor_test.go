@@ -182,14 +182,14 @@ func TestUploadsAreFreedWithTheirRepository(t *testing.T) {
 func TestUploadAtWorkWhenItsRepositoryGoes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		blobs := memory.NewBlobs()
-		s := open(t, registry.Options{Blobs: blobs, Limits: registry.Limits{Uploads: 1}})
+		s := open(t, registry.Options{Blobs: blobs, Limits: registry.Limits{Uploads: 1}, UploadExpiry: 10 * time.Minute})
 		run(t, s)
 		n := create(t, s, "team/app")
 		id := start(t, s, n)
 		send(t, s, n, id, "one")
 		_, err := s.DeleteRepository(alice(t), n, false)
 		must(t, err)
-		time.Sleep(25 * time.Hour) // it expires like any other
+		time.Sleep(12 * time.Minute) // it expires like any other
 		synctest.Wait()
 		if got := blobCount(t, blobs); got != 0 {
 			t.Errorf("the store keeps %d blobs of it", got)
@@ -200,7 +200,7 @@ func TestUploadAtWorkWhenItsRepositoryGoes(t *testing.T) {
 
 func TestBlobsWithoutAnOwner(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := registry.Options{Index: memory.NewIndex(), Blobs: memory.NewBlobs(), GCGrace: 48 * time.Hour}
+		o := registry.Options{Index: memory.NewIndex(), Blobs: memory.NewBlobs(), UploadExpiry: time.Hour, GCGrace: 2 * time.Hour}
 		before := open(t, o) // dies before a checkpoint
 		n := create(t, before, "team/app")
 		send(t, before, n, start(t, before, n), "lost")
@@ -208,14 +208,14 @@ func TestBlobsWithoutAnOwner(t *testing.T) {
 
 		s := open(t, o)
 		run(t, s)
-		time.Sleep(23 * time.Hour) // it may be an upload of another process
+		time.Sleep(55 * time.Minute) // it may be an upload of another process
 		must(t, s.Collect(t.Context()))
 		if got := blobCount(t, o.Blobs); got != 2 {
 			t.Errorf("the store keeps %d blobs, want 2", got)
 		}
 		young := start(t, s, n)
 		send(t, s, n, young, "young")
-		time.Sleep(3 * time.Hour)
+		time.Sleep(10 * time.Minute)
 		must(t, s.Collect(t.Context()))
 		synctest.Wait()
 		if got := blobCount(t, o.Blobs); got != 2 {
@@ -277,14 +277,14 @@ func TestWhatFailsIsTriedAgain(t *testing.T) {
 func TestIdleUploadOnAFaultyIndex(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		index := &faultyIndex{Index: memory.NewIndex()}
-		o := registry.Options{Index: index, Blobs: memory.NewBlobs(), UploadExpiry: time.Hour}
+		o := registry.Options{Index: index, Blobs: memory.NewBlobs(), UploadExpiry: 4 * time.Minute}
 		s := open(t, o)
 		run(t, s)
 		n := create(t, s, "team/app")
 		id := start(t, s, n)
 		send(t, s, n, id, "one")
 		index.fail(errors.New("broken disk"))
-		time.Sleep(3 * time.Hour) // its blob has no owner yet, and is old
+		time.Sleep(12 * time.Minute) // its blob has no owner yet, and is old
 		index.heal()
 		time.Sleep(2 * time.Second)
 		synctest.Wait()

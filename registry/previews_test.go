@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/seed-78150930/berth/registry"
 	"github.com/seed-78150930/berth/registry/digest"
@@ -214,52 +215,60 @@ func TestAPlaceOfAnEarlierPreview(t *testing.T) {
 // TestPreviewsSurviveAKill: one that was broken off is made anew, or gone on
 // with, and each image recorded once.
 func TestPreviewsSurviveAKill(t *testing.T) {
-	killed := 0
-	for n := 0; ; n++ {
-		died := false
-		synctest.Test(t, func(t *testing.T) {
-			index, blobs := &mortal{Index: memory.NewIndex(), left: -1}, memory.NewBlobs()
-			s := open(t, registry.Options{Index: index, Blobs: blobs})
-			repo := create(t, s, "team/app")
-			all := map[string]registry.Image{}
-			for i := range 210 { // more than are written in a transaction
-				key := fmt.Sprintf("%03d", i)
-				all[key] = addImage(t, s, repo, "t"+key, key)
-				time.Sleep(time.Second)
-			}
-			_, err := s.StartLifecyclePreview(alice(t), repo, keepOne)
-			must(t, err)
-			index.left = n
-			err = s.RunPreviews(alice(t))
-			index.left = -1
-			if died = errors.Is(err, errDead); !died {
-				must(t, err)
-			} else {
-				s = open(t, registry.Options{Index: index, Blobs: blobs})
-				checkRows(t, s)
-				must(t, s.RunPreviews(alice(t)))
-				must(t, s.RunPreviews(alice(t)))
-			}
-			p := preview(t, s, repo, registry.PreviewFilter{}, 100)
-			if p.State != registry.PreviewComplete || p.Expiring != 209 || len(p.Results) != 209 || p.Results[0].Tags[0] != "t000" {
-				t.Errorf("killed after %d transactions: %s with %d of %d results", n, p.State, len(p.Results), p.Expiring)
-			}
-			if done, _ := audits(t, s, registry.LifecyclePreviewed, all); len(done) != 209 || len(slices.Compact(slices.Sorted(slices.Values(done)))) != 209 {
-				t.Errorf("killed after %d transactions: %d records", n, len(done))
-			}
-			named := preview(t, s, repo, registry.PreviewFilter{Images: []registry.Ref{tagged(t, "t205"), {Digest: all["007"].Digest}}}, 100)
-			if len(named.Results) != 2 {
-				t.Errorf("killed after %d transactions: %d results by name", n, len(named.Results))
-			}
-		})
-		if !died {
-			break
+	synctest.Test(t, func(t *testing.T) {
+		o := registry.Options{Index: memory.NewIndex(), Blobs: memory.NewBlobs()}
+		s := open(t, o)
+		repo := create(t, s, "team/app")
+		all := map[string]registry.Image{}
+		config := addConfig(t, s, repo)
+		for i := range 210 { // more than are written in a transaction
+			key := fmt.Sprintf("%03d", i)
+			all[key] = put(t, s, repo, "t"+key, imageOf(t, v1.Manifest{Config: config, Annotations: map[string]string{"n": key}}))
+			time.Sleep(time.Second)
 		}
-		killed++
+		_, err := s.StartLifecyclePreview(alice(t), repo, keepOne)
+		must(t, err)
+		killed := 0
+		for previewKilledAfter(t, o, repo, all, killed) {
+			killed++
+		}
+		if killed < 5 {
+			t.Errorf("killed at %d places only", killed)
+		}
+	})
+}
+
+// previewKilledAfter makes a preview of a copy of the rows, is killed after n
+// transactions, if there are so many, goes on, and looks at what came of it.
+func previewKilledAfter(t *testing.T, o registry.Options, repo registry.Name, all map[string]registry.Image, n int) (died bool) {
+	t.Helper()
+	index := &mortal{Index: copyOf(t, o.Index), left: -1}
+	o.Index = index
+	s := openUnchecked(t, o)
+	index.left = n
+	err := s.RunPreviews(alice(t))
+	index.left = -1
+	if died = errors.Is(err, errDead); !died {
+		must(t, err)
+	} else {
+		s = openUnchecked(t, o)
+		checkRows(t, s)
+		must(t, s.RunPreviews(alice(t)))
+		must(t, s.RunPreviews(alice(t)))
 	}
-	if killed < 5 {
-		t.Errorf("killed at %d places only", killed)
+	checkRows(t, s)
+	p := preview(t, s, repo, registry.PreviewFilter{}, 100)
+	if p.State != registry.PreviewComplete || p.Expiring != 209 || len(p.Results) != 209 || p.Results[0].Tags[0] != "t000" {
+		t.Errorf("killed after %d transactions: %s with %d of %d results", n, p.State, len(p.Results), p.Expiring)
 	}
+	if done, _ := audits(t, s, registry.LifecyclePreviewed, all); len(done) != 209 || len(slices.Compact(slices.Sorted(slices.Values(done)))) != 209 {
+		t.Errorf("killed after %d transactions: %d records", n, len(done))
+	}
+	named := preview(t, s, repo, registry.PreviewFilter{Images: []registry.Ref{tagged(t, "t205"), {Digest: all["007"].Digest}}}, 100)
+	if len(named.Results) != 2 {
+		t.Errorf("killed after %d transactions: %d results by name", n, len(named.Results))
+	}
+	return died
 }
 
 // TestTwoMakeAPreview: a process that lost its lease and goes on beside another

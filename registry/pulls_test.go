@@ -88,7 +88,7 @@ func TestPullsDoNotWrite(t *testing.T) {
 // Many pulls are written before their time.
 func TestManyPulls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := open(t, registry.Options{PullTimeFlush: time.Hour, ReadEvents: true})
+		s := openUnchecked(t, registry.Options{Index: memory.NewIndex(), Blobs: memory.NewBlobs(), PullTimeFlush: time.Hour, ReadEvents: true})
 		go func() { must(t, s.Run(t.Context())) }()
 		n := create(t, s, "team/app")
 		addImage(t, s, n, "1.0", "one")

@@ -119,7 +119,7 @@ func TestMissingSyncsAreSeen(t *testing.T) {
 // TestNothingIsLostByKills has the real program die at the points by kill -9.
 func TestNothingIsLostByKills(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "berth")
-	build := exec.Command("go", "build", "-trimpath", "-tags", "failpoints", "-o", program, "./cmd/berth")
+	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-w", "-tags", "failpoints", "-o", program, "./cmd/berth")
 	build.Dir = "../.."
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)

@@ -19,7 +19,7 @@ import (
 
 // What may be asked for in the environment.
 const (
-	stepsVariable  = "BERTH_HISTORY_STEPS"  // of all histories together: 5,000
+	stepsVariable  = "BERTH_HISTORY_STEPS"  // of all histories together: 3,000
 	seedVariable   = "BERTH_HISTORY_SEED"   // of the first one: 1
 	replayVariable = "BERTH_HISTORY_REPLAY" // a file with a history to be played alone
 )
@@ -38,7 +38,7 @@ func TestHistories(t *testing.T) {
 		replay(t, file)
 		return
 	}
-	steps, first := number(t, stepsVariable, 5_000), number(t, seedVariable, 1)
+	steps, first := number(t, stepsVariable, 3_000), number(t, seedVariable, 1)
 	workers := runtime.GOMAXPROCS(0)
 	for w := range workers {
 		t.Run(fmt.Sprintf("worker %d", w+1), func(t *testing.T) {

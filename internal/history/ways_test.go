@@ -163,7 +163,7 @@ func openSite(t *testing.T, c config, rule, tag string) *site {
 		}
 	})
 	s := &site{&player{world: w, slots: map[int]string{}, sent: map[string]int{}}, tag}
-	for _, text := range []string{s.furnish(rule), s.put("two", universe["two"].digest, ""), s.put("one", tag, "")} {
+	for _, text := range []string{s.furnish(rule, atOCI), s.put("two", universe["two"].digest, ""), s.put("one", tag, "")} {
 		if text != "" {
 			t.Fatal(text)
 		}
@@ -171,14 +171,18 @@ func openSite(t *testing.T, c config, rule, tag string) *site {
 	return s
 }
 
-// furnish makes the repository, in the region of the key, with all blobs.
-func (s *site) furnish(rule string) (text string) {
+// furnished are the blobs that the documents of the ways need.
+var furnished = []string{"config", "empty", "a", "b", "c"}
+
+// furnish makes the repository, in the region of the key, with those blobs, which go
+// through a door: that of OCI leads to its own region.
+func (s *site) furnish(rule string, to door) (text string) {
 	text = s.play(step{Do: create, Door: atAPI, Repo: place, Rule: rule})
-	for _, name := range blobNames {
+	for _, name := range furnished {
 		if text != "" {
 			return text
 		}
-		text = s.play(step{Do: layer, Door: atAPI, Repo: place, Blob: name})
+		text = s.play(step{Do: layer, Door: to, Repo: place, Blob: name})
 	}
 	return text
 }
@@ -279,7 +283,7 @@ func (s *site) replicated() string {
 	home := s.key.Region
 	s.key.Region = "eu-west-1"
 	defer func() { s.key.Region = home }()
-	if text := s.furnish("MUTABLE"); text != "" {
+	if text := s.furnish("MUTABLE", atAPI); text != "" {
 		return text
 	}
 	rule := members{"destinations": []members{{"region": home, "registryId": account}}}

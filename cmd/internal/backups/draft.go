@@ -9,6 +9,7 @@ import (
 	"slices"
 	"syscall"
 
+	"github.com/seed-78150930/berth/cmd/internal/datadir"
 	"github.com/seed-78150930/berth/cmd/internal/privatefile"
 )
 
@@ -34,15 +35,12 @@ func checkEmpty(path string) error {
 		return fmt.Errorf("the folder to restore into: %w", err)
 	}
 	for _, e := range entries {
-		if e.Name() != "lost+found" && e.Name() != insideName {
+		if e.Name() != "lost+found" && e.Name() != filepath.Base(datadir.DraftIn(path)) {
 			return fmt.Errorf("%s is not empty, it holds %q: name an empty or absent folder to restore into", path, e.Name())
 		}
 	}
 	return nil
 }
-
-// insideName is the name of a draft in the folder itself.
-const insideName = ".restoring"
 
 // newDraft makes the draft of a folder beside it, or in it where it is a file system of its
 // own or the folder above is not ours to write to. What a restore that died has left of one
@@ -52,7 +50,7 @@ func newDraft(final string) (*draft, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &draft{final: final, path: filepath.Join(filepath.Dir(final), "."+filepath.Base(final)+insideName)}
+	d := &draft{final: final, path: datadir.DraftBeside(final)}
 	if err := os.MkdirAll(filepath.Dir(final), 0o755); err != nil {
 		return nil, fmt.Errorf("the folder to restore into: %w", err)
 	}
@@ -62,7 +60,7 @@ func newDraft(final string) (*draft, error) {
 		if !there && err == nil {
 			err = os.Remove(d.path)
 		}
-		d.inside, d.path = true, filepath.Join(final, insideName)
+		d.inside, d.path = true, datadir.DraftIn(final)
 		if mkdir := os.Mkdir(d.path, 0o700); mkdir != nil && !errors.Is(mkdir, fs.ErrExist) {
 			return nil, fmt.Errorf("the folder to restore into: %w", errors.Join(err, mkdir))
 		}

@@ -4,6 +4,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/seed-78150930/berth/cmd/internal/datadir"
 )
 
 func write(t testing.TB, path string) {
@@ -65,7 +67,7 @@ func TestDraftOfOneWhoDied(t *testing.T) {
 // TestDraftInside is that of a folder whose place cannot be taken.
 func TestDraftInside(t *testing.T) {
 	final := filepath.Join(t.TempDir(), "data")
-	d := &draft{final: final, path: filepath.Join(final, insideName), inside: true}
+	d := &draft{final: final, path: datadir.DraftIn(final), inside: true}
 	for _, name := range []string{"format", "index.db", "blobs/00/x"} {
 		write(t, filepath.Join(d.path, name))
 	}

@@ -43,8 +43,8 @@ type Options struct {
 	Prefix       string        // folder of the repositories, such as "berth-bench"
 	Monolithic   bool          // send a blob with the PUT, as containerd does, and not with a PATCH
 	Keep         bool          // leave everything in the registry
-	// Watch is told how it goes, some times a second and by one goroutine; nil for
-	// nobody.
+	// Watch is told how it goes, some times a second and never by two goroutines at
+	// once; nil for nobody.
 	Watch func(Progress)
 }
 

@@ -54,7 +54,8 @@ type Dir struct {
 
 // Open takes possession of the data folder at path, which is made if it is
 // absent or empty. The error is an *InUseError if another process owns it, a
-// *FormatError if it is laid out in a way that this program does not know.
+// *FormatError if it is laid out in a way that this program does not know, a
+// *NoLocksError if the file system cannot keep a second owner out.
 func Open(path string) (*Dir, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -63,7 +64,7 @@ func Open(path string) (*Dir, error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, fmt.Errorf("make data folder: %w", err)
 	}
-	return take(path)
+	return take(path, flock)
 }
 
 // OpenExisting is Open, but returns ErrAbsent where no server has made a data
@@ -76,14 +77,14 @@ func OpenExisting(path string) (*Dir, error) {
 	if _, err := os.Lstat(filepath.Join(path, formatFile)); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s: %w", path, ErrAbsent)
 	}
-	return take(path)
+	return take(path, flock)
 }
 
-func take(path string) (*Dir, error) {
+func take(path string, with locker) (*Dir, error) {
 	if err := checkOurs(path); err != nil {
 		return nil, err
 	}
-	lock, err := acquire(path)
+	lock, err := acquire(path, with)
 	if err != nil {
 		return nil, err
 	}
@@ -104,11 +105,25 @@ func checkOurs(path string) error {
 	if slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == formatFile }) {
 		return nil
 	}
+	if err := checkRestored(path); err != nil {
+		return err
+	}
 	for _, e := range entries {
 		// An interrupted first start leaves the lock and the format's draft; a
 		// file system of its own may have lost+found.
 		if !slices.Contains([]string{lockFile, formatFile + privatefile.Draft, "lost+found"}, e.Name()) {
 			return fmt.Errorf("%s is not a data folder of Berth, nor empty: it holds %q; name an empty or absent folder", path, e.Name())
+		}
+	}
+	return nil
+}
+
+// checkRestored refuses a folder into which a restore was begun and not ended. A new store
+// in its place would look as if everything had gone.
+func checkRestored(path string) error {
+	for _, draft := range []string{DraftIn(path), DraftBeside(path)} {
+		if _, err := os.Lstat(draft); err == nil {
+			return fmt.Errorf("a restore into %s has not ended, or was broken off: run berth restore again, or remove %s to begin with an empty store", path, draft)
 		}
 	}
 	return nil

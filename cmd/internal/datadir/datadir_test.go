@@ -200,6 +200,26 @@ func TestKeyIsNotMadeAnewBesideData(t *testing.T) {
 	refused(t, path, "keys is missing", "backup")
 }
 
+// TestHalfRestoredFolder is refused, whether the draft lies beside it or in it: an empty
+// store must not take its place.
+func TestHalfRestoredFolder(t *testing.T) {
+	for _, draft := range []func(string) string{datadir.DraftBeside, datadir.DraftIn} {
+		path := filepath.Join(t.TempDir(), "data")
+		if err := os.MkdirAll(draft(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		refused(t, path, "a restore into "+path, "run berth restore again, or remove "+draft(path))
+		if err := os.Remove(draft(path)); err != nil {
+			t.Fatal(err)
+		}
+		shut(t, open(t, path))
+		if err := os.MkdirAll(draft(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		shut(t, open(t, path)) // it is a data folder already
+	}
+}
+
 func TestForeignFolderIsLeftAlone(t *testing.T) {
 	path := t.TempDir()
 	write(t, "mine", path, "letter.txt")

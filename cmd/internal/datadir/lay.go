@@ -12,13 +12,25 @@ import (
 	"github.com/seed-78150930/berth/cmd/internal/privatefile"
 )
 
+// draftName ends the name of a folder in which a data folder is made of a backup.
+const draftName = ".restoring"
+
+// DraftBeside is where a restore writes what becomes the data folder at an absolute path,
+// which Open refuses as long as the draft is there.
+func DraftBeside(path string) string {
+	return filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+draftName)
+}
+
+// DraftIn is DraftBeside for a folder whose place cannot be taken.
+func DraftIn(path string) string { return filepath.Join(path, draftName) }
+
 // Lay takes an empty folder to make a data folder of what was backed up, with the key that
 // it had. Until Finish it is none: Open refuses it, whatever lies in it.
 func Lay(path string, key Key) (*Dir, error) {
 	if err := os.Mkdir(filepath.Join(path, tmpDir), 0o700); err != nil {
 		return nil, fmt.Errorf("make data folder: %w", err)
 	}
-	lock, err := acquire(path)
+	lock, err := acquire(path, flock)
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -9,7 +10,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/seed-78150930/berth/cmd/internal/datadir"
 	"github.com/seed-78150930/berth/cmd/internal/shell"
+	filesystem "github.com/seed-78150930/berth/cmd/internal/volume"
 )
 
 // Little space is less than these: a push of one large image fills it.
@@ -147,7 +150,7 @@ const (
 // has: nothing short of a power cut proves it.
 func checkFsync(ctx context.Context, v *visit) []Finding {
 	if f, ok := v.noData("disk.fsync"); !ok {
-		return []Finding{f, {"disk.media", Skipped, f.Found, ""}}
+		return []Finding{f, {"disk.media", Skipped, f.Found, ""}, {"disk.locks", Skipped, f.Found, ""}}
 	}
 	vol, err := v.Volume(v.Data)
 	if err != nil {
@@ -155,9 +158,34 @@ func checkFsync(ctx context.Context, v *visit) []Finding {
 	}
 	m := v.mount(v.Data)
 	if m.kind == "" {
-		m.kind = kinds[vol.Magic]
+		m.kind = filesystem.KindOf(vol.Magic)
 	}
-	return []Finding{v.measure(ctx, m), v.medium(m)}
+	return []Finding{v.measure(ctx, m), v.medium(m), v.locks(m)}
+}
+
+// locks says whether a second server is kept out of the data folder: tried where
+// request bodies come in, and by what the file system is.
+func (v *visit) locks(m mount) Finding {
+	f := Finding{Check: "disk.locks", Status: OK}
+	dir := filepath.Join(v.Data, "tmp")
+	if !v.exists(dir) {
+		f.Status, f.Found = Skipped, "there is no "+dir+" yet: the first start makes it"
+		return f
+	}
+	var none *datadir.NoLocksError
+	err := v.Locks(dir)
+	name := filesystem.Shared(m.kind)
+	switch {
+	case errors.As(err, &none):
+		f.Status, f.Found, f.Mend = Fail, err.Error(), moveData
+	case err != nil:
+		f.Status, f.Found, f.Mend = Warn, "locks cannot be tried: "+err.Error(), "run this as the user that the server runs as"
+	case name != "":
+		f.Status, f.Found, f.Mend = Warn, "locks work here, but whether they keep out servers on other machines is up to "+name, moveData
+	default:
+		f.Found = "a lock on a file keeps out whoever comes second"
+	}
+	return f
 }
 
 // measure appends and syncs for a second at most, where request bodies come in.

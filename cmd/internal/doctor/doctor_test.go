@@ -44,6 +44,7 @@ type world struct {
 	servers  map[string]func() net.Conn // by the address that is dialled
 	volume   doctor.Volume
 	syncs    time.Duration
+	locks    error
 	limit    uint64
 	os       string
 	roots    *x509.CertPool
@@ -126,6 +127,7 @@ func (w *world) machine() doctor.Machine {
 		Append: func(context.Context, string, int) ([]time.Duration, error) {
 			return slices.Repeat([]time.Duration{w.syncs}, 10), nil
 		},
+		Locks: func(string) error { return w.locks },
 	}
 }
 

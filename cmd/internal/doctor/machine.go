@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/seed-78150930/berth/cmd/internal/datadir"
 )
 
 // Machine is what checks see of the machine that they are made on.
@@ -42,6 +44,9 @@ type Machine struct {
 	// it, time and again until the context is done or it was done n times, and
 	// returns how long each took.
 	Append func(ctx context.Context, dir string, n int) ([]time.Duration, error)
+	// Locks tries whether a file in a folder can be locked against others; the error
+	// is a *datadir.NoLocksError if not.
+	Locks func(dir string) error
 }
 
 // Volume is what a file system says of itself.
@@ -60,7 +65,7 @@ func ThisMachine() Machine {
 	return Machine{
 		OS: runtime.GOOS, Home: home, Files: os.DirFS("/"), Env: os.Getenv, Look: exec.LookPath, Run: run,
 		Dial: new(net.Dialer).DialContext, Resolve: resolve, Addrs: ownAddrs(), Now: time.Now,
-		Volume: volume, MaxOpenFiles: maxOpenFiles, Append: appendAndSync,
+		Volume: volume, MaxOpenFiles: maxOpenFiles, Append: appendAndSync, Locks: datadir.TryLocks,
 	}
 }
 

@@ -1,6 +1,10 @@
 package doctor
 
-import "syscall"
+import (
+	"syscall"
+
+	filesystem "github.com/seed-78150930/berth/cmd/internal/volume"
+)
 
 func volume(dir string) (Volume, error) {
 	var s syscall.Statfs_t
@@ -10,6 +14,6 @@ func volume(dir string) (Volume, error) {
 	block := uint64(s.Bsize)
 	return Volume{
 		Free: s.Bavail * block, Size: s.Blocks * block, FreeFiles: s.Ffree, Files: s.Files,
-		Magic: int64(s.Type) & 0xffffffff, // it is signed on some machines, and 32 bits on all
+		Magic: filesystem.Magic(&s),
 	}, nil
 }

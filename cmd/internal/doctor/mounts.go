@@ -49,18 +49,12 @@ func within(dir, point string) bool {
 	return dir == point || strings.HasPrefix(dir, strings.TrimSuffix(point, "/")+"/")
 }
 
-// kinds are file systems by the number that statfs(2) gives.
-var kinds = map[int64]string{
-	0x01021994: "tmpfs", 0x858458f6: "ramfs", 0x794c7630: "overlay", 0xef53: "ext4", 0x58465342: "xfs", 0x9123683e: "btrfs",
-	0x2fc12fc1: "zfs", 0xf2f52010: "f2fs", 0x6969: "nfs", 0xff534d42: "cifs", 0xfe534d42: "smb3", 0x01021997: "9p", 0x65735546: "fuse",
-}
-
 func inMemory(kind string) bool { return kind == "tmpfs" || kind == "ramfs" }
 
 // far are kinds whose promise somebody else keeps, and who.
 var far = map[string]string{
 	"nfs": "the NFS server (with the export option sync)", "nfs4": "the NFS server (with the export option sync)",
-	"cifs": "the SMB server", "smb3": "the SMB server", "9p": "the host of this virtual machine", "virtiofs": "the host of this virtual machine",
+	"cifs": "the SMB server", "smb3": "the SMB server", "smbfs": "the SMB server", "9p": "the host of this virtual machine", "virtiofs": "the host of this virtual machine",
 	"fuse": "a program", "fuseblk": "a program", "overlay": "the file system below, and it goes with the container",
 }
 

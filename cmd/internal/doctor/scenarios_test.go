@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/seed-78150930/berth/cmd/internal/admin"
+	"github.com/seed-78150930/berth/cmd/internal/datadir"
 	"github.com/seed-78150930/berth/cmd/internal/doctor"
 	"github.com/seed-78150930/berth/registry/endpoint"
 )
@@ -138,6 +139,17 @@ var scenarios = map[string]struct {
 		w.files["proc/self/mountinfo"] = mounted("nfs4", "nas:/data", "0:50", "rw")
 	}, []want{
 		{"disk.media", doctor.Warn, "kept by the NFS server", "own disk"},
+		{"disk.locks", doctor.Warn, "up to NFS", "move the data folder to a disk"},
+	}},
+	"FUSE, by statfs alone": {func(_ *testing.T, w *world) { w.volume.Magic = 0x65735546 }, []want{
+		{"disk.locks", doctor.Warn, "up to FUSE", "move the data folder to a disk"},
+	}},
+	"locks that work": {func(*testing.T, *world) {}, []want{{"disk.locks", doctor.OK, "keeps out whoever comes second", ""}}},
+	"locks that do not": {func(_ *testing.T, w *world) {
+		w.locks = &datadir.NoLocksError{Path: "/srv/data", Err: errors.New("no locks available")}
+	}, []want{{"disk.locks", doctor.Fail, "(no locks available)", "move the data folder to a disk"}}},
+	"locks that cannot be tried": {func(_ *testing.T, w *world) { w.locks = fs.ErrPermission }, []want{
+		{"disk.locks", doctor.Warn, "permission denied", "as the user"},
 	}},
 	"a container's own files": {func(_ *testing.T, w *world) {
 		w.files["proc/self/mountinfo"] = mounted("overlay", "overlay", "0:60", "rw")
@@ -161,7 +173,7 @@ var scenarios = map[string]struct {
 	"fast": {func(_ *testing.T, w *world) { w.syncs = 40 * time.Microsecond }, []want{{"disk.fsync", doctor.Warn, "capacitor", "power-loss"}}},
 	"slow": {func(_ *testing.T, w *world) { w.syncs = 80 * time.Millisecond }, []want{{"disk.fsync", doctor.Warn, "80ms", "faster disk"}}},
 	"no data yet": {func(_ *testing.T, w *world) { w.subject.Data = "/srv/other" }, []want{
-		{"disk.fsync", doctor.Skipped, "the first start makes it", ""}, {"disk.space", doctor.Skipped, "", ""}, {"disk.media", doctor.Skipped, "", ""},
+		{"disk.fsync", doctor.Skipped, "the first start makes it", ""}, {"disk.space", doctor.Skipped, "", ""}, {"disk.media", doctor.Skipped, "", ""}, {"disk.locks", doctor.Skipped, "", ""},
 	}},
 	"few open files": {func(_ *testing.T, w *world) { w.limit = 1024 }, []want{{"files", doctor.Fail, "1024 files", "LimitNOFILE=20100"}}},
 	"the server's own limit counts": {func(_ *testing.T, w *world) {

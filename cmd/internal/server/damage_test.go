@@ -15,7 +15,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/seed-78150930/berth/cmd/internal/server"
 	"github.com/seed-78150930/berth/registry/events"
+	"github.com/seed-78150930/berth/storage"
 )
 
 // shelf is a server over files with a repository "team/app", for tests that lay hands
@@ -23,6 +25,7 @@ import (
 type shelf struct {
 	*doorway
 	folder string
+	index  storage.Index // behind all that looks at what is written
 }
 
 func openShelf(t testing.TB, settings ...string) *shelf {
@@ -32,7 +35,7 @@ func openShelf(t testing.TB, settings ...string) *shelf {
 	for i := 0; i < len(settings); i += 2 {
 		flags[settings[i]] = settings[i+1]
 	}
-	s.doorway = openDoorway(t, flags)
+	s.doorway = openWatched(t, flags, server.Watch{Index: func(x storage.Numbered) storage.Numbered { s.index = x; return x }})
 	s.createRepository("team/app")
 	return s
 }
@@ -73,35 +76,36 @@ func (s *shelf) flipLayer(content string) {
 	s.Helper()
 	path, wrong := s.file(content), []byte(content)
 	wrong[len(wrong)/2] ^= 1
-	s.write(path, wrong, 0)
+	s.must(os.WriteFile(path, wrong, 0o600))
 	s.must(os.Chtimes(path, time.Now(), time.Now().Add(-time.Minute)))
 }
 
-// flipManifest flips a bit of a manifest, wherever the index has it.
+// flipManifest flips a bit of a manifest in the index.
 func (s *shelf) flipManifest(body []byte) {
 	s.Helper()
-	path := filepath.Join(s.folder, "index.db")
-	index, err := os.ReadFile(path)
-	s.must(err)
-	wrong, found := slices.Clone(body), 0
-	wrong[len(wrong)/2] ^= 1
-	for at := bytes.Index(index, body); at >= 0; at = bytes.Index(index, body) {
-		s.write(path, wrong, int64(at))
-		copy(index[at:], wrong)
-		found++
+	found := 0
+	s.must(s.index.Update(s.Context(), func(tx storage.Tx) error {
+		found = 0
+		for e, err := range tx.Scan(storage.Range{Prefix: "manifest\x00"}) {
+			if err != nil {
+				return err
+			}
+			at := bytes.Index(e.Value, body)
+			if at < 0 {
+				continue
+			}
+			found++
+			wrong := slices.Clone(e.Value)
+			wrong[at+len(body)/2] ^= 1
+			if err := tx.Put(e.Key, wrong); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	if found != 1 {
+		s.Fatalf("the index has the manifest %d times", found)
 	}
-	if found == 0 {
-		s.Fatal("the index does not have the manifest")
-	}
-}
-
-func (s *shelf) write(path string, b []byte, at int64) {
-	s.Helper()
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
-	s.must(err)
-	_, err = f.WriteAt(b, at)
-	s.must(err)
-	s.must(f.Close())
 }
 
 // link is where the JSON API says that a layer is to be had.

@@ -90,8 +90,10 @@ var floors = map[string]floor{
 	"cmd/internal/ecrlogin":     {level: 6},
 	"cmd/internal/kubelet":      {level: 6},
 
-	"cmd/internal/bench":  {level: 6, sideways: []string{"cmd/internal/ecrlogin"}},
-	"cmd/internal/doctor": {level: 6, sideways: []string{"cmd/internal/admin", "cmd/internal/shell"}},
+	"cmd/internal/bench": {level: 6, sideways: []string{"cmd/internal/ecrlogin", "cmd/internal/bench/least"}}, // the last in tests: something to measure
+	"cmd/internal/doctor": {level: 6, sideways: []string{
+		"cmd/internal/admin", "cmd/internal/shell", "cmd/internal/datadir", "cmd/internal/volume",
+	}},
 
 	"cmd/internal/server": {level: 6, sideways: []string{
 		"cmd/internal/volume",
@@ -104,6 +106,10 @@ var floors = map[string]floor{
 	}},
 
 	// Beside the house: what no program links.
+	"cmd/internal/bench/least": {level: 5}, // a yardstick
+	"cmd/internal/bench/peers": {level: 6, aside: true, sideways: []string{ // starts servers and holds them against each other
+		"cmd/internal/admin", "cmd/internal/bench", "cmd/internal/ecrlogin",
+	}},
 	"auth/sigv4/sigv4test":   {level: 1, aside: true}, // signs requests for tests
 	"ecrapi/internal/gen":    {level: 1, aside: true}, // writes ecrapi/shape
 	"internal/history":       {level: 6, aside: true}, // tests both doors beside a model

@@ -18,6 +18,7 @@ type seams struct {
 	index  func(storage.Numbered) storage.Numbered // puts another before the index and its journal
 	hash   func(digest.Algorithm) hash.Hash        // hashes what is uploaded
 	clock  clock.Options                           // its Wall and Elapsed
+	kind   func(dir string) string                 // says what kind of file system a folder is on
 }
 
 func or(d disk.FS) disk.FS { return cmp.Or(d, disk.FS(disk.OS{})) }

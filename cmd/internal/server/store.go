@@ -7,6 +7,7 @@ import (
 
 	"github.com/seed-78150930/berth/cmd/internal/config"
 	"github.com/seed-78150930/berth/cmd/internal/datadir"
+	"github.com/seed-78150930/berth/cmd/internal/volume"
 	"github.com/seed-78150930/berth/storage"
 	"github.com/seed-78150930/berth/storage/fsblob"
 	"github.com/seed-78150930/berth/storage/gate"
@@ -37,7 +38,21 @@ func openStore(c *config.Config, in seams, log *slog.Logger) (*store, error) {
 	if err != nil {
 		return nil, err
 	}
+	warnOfShared(dir.Path(), in, log)
 	return openFolder(dir, c.Rebuild, in, log)
+}
+
+// warnOfShared says what a file system is that may not keep other machines out. That
+// locks work on this one has been tried.
+func warnOfShared(dir string, in seams, log *slog.Logger) {
+	kind := volume.Kind
+	if in.kind != nil {
+		kind = in.kind
+	}
+	if name := volume.Shared(kind(dir)); name != "" {
+		log.Warn("the data folder is on a file system that other machines may have too: one server alone may use it, and it is as safe as that file system's locks and syncs",
+			"path", dir, "file_system", name)
+	}
 }
 
 // openFolder opens the store in a data folder and takes the folder over. The setting

@@ -152,7 +152,7 @@ func Build(ctx context.Context, module, to string, args ...string) error {
 	if err != nil {
 		return err
 	}
-	args = append([]string{"build", "-tags", Tags, "-trimpath", "-modfile", mod, "-o", to}, append(args, "./kit")...)
+	args = append([]string{"build", "-tags", Tags, "-trimpath", "-ldflags", "-w", "-modfile", mod, "-o", to}, append(args, "./kit")...)
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = module
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -164,3 +164,26 @@ func (sh *Shell) find(name string) string {
 	sh.t.Fatalf("%s is not installed", name)
 	return ""
 }
+
+// KillAfter runs a program, kills it after a time, and says whether it was still at it.
+// One that fails by itself before that fails the test.
+func (sh *Shell) KillAfter(after time.Duration, name string, args ...string) (killed bool) {
+	sh.t.Helper()
+	cmd := exec.Command(sh.find(name), args...)
+	cmd.Dir, cmd.Env = sh.Dir, sh.env
+	p, err := start(cmd)
+	if err != nil {
+		sh.t.Fatalf("%s: %v", name, err)
+	}
+	select {
+	case <-time.After(after):
+		_ = p.cmd.Process.Kill()
+		<-p.done
+	case <-p.done:
+	}
+	state := p.cmd.ProcessState
+	if killed = state.ExitCode() < 0; !killed && !state.Success() {
+		sh.t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), state, p.out)
+	}
+	return killed
+}
