@@ -1,6 +1,10 @@
 package bench
 
-import "time"
+import (
+	"context"
+	"net/http"
+	"time"
+)
 
 // Quantiles are those of some latencies.
 func Quantiles(of []time.Duration, q ...float64) []time.Duration {
@@ -37,3 +41,11 @@ var ReadCPU = readCPU
 
 // Resolve is where a Location leads.
 var Resolve = resolve
+
+// Ask sends a request by a transport, and is what was answered.
+func Ask(ctx context.Context, t *http.Transport, method, base, path string) (status int, body string, err error) {
+	w := newWire(t)
+	defer w.close()
+	got, err := w.do(ctx, request{method: method, base: base, path: path, keep: true})
+	return got.status, string(got.body), err
+}
