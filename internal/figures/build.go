@@ -119,30 +119,24 @@ type builder struct {
 	images int
 	own    bool          // each image has a layer of its own
 	first  registry.Name // from which common layers are mounted
+	layer  v1.Descriptor // of the last images
 }
 
-// perStep is how many repositories are one transaction of the index.
-const perStep = 50
+// perStep is how many images are one transaction of the index: what bbolt holds of one
+// is not split into pages before its end, so a long one has more to move with each row.
+const perStep = 500
 
 // common is the config of all images, and forgotten a layer that every repository has
 // and no image uses.
 const common, forgotten = "{}", "forgotten by all"
 
 func (w *builder) all(ctx context.Context, b *batch, repositories int) error {
-	for i := 0; i < repositories; i += perStep {
-		err := b.step(ctx, func() error {
-			for n := i; n < min(i+perStep, repositories); n++ {
-				if err := w.repository(ctx, n); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil {
+	for n := range repositories {
+		if err := w.repository(ctx, b, n); err != nil {
 			return err
 		}
-		if (i/perStep)%100 == 99 {
-			fmt.Fprintf(os.Stderr, "%d of %d repositories\n", i+perStep, repositories)
+		if n%(repositories/10+1) == 0 {
+			fmt.Fprintf(os.Stderr, "%d of %d repositories\n", n, repositories)
 		}
 	}
 	return nil
@@ -150,11 +144,20 @@ func (w *builder) all(ctx context.Context, b *batch, repositories int) error {
 
 // repository makes one repository with its images. Each tenth has a layer of its own too
 // that no image uses.
-func (w *builder) repository(ctx context.Context, n int) error {
+func (w *builder) repository(ctx context.Context, b *batch, n int) error {
 	name, err := registry.ParseName(registry.ID{Account: account, Region: region}, fmt.Sprintf("team-%03d/app-%05d", n/1000, n))
 	if err != nil {
 		return err
 	}
+	err = b.step(ctx, func() error { return w.begin(ctx, name, n) })
+	for from := 0; err == nil && from < w.images; from += perStep {
+		err = b.step(ctx, func() error { return w.pushSome(ctx, name, n, from, min(from+perStep, w.images)) })
+	}
+	return err
+}
+
+// begin makes a repository with its layers.
+func (w *builder) begin(ctx context.Context, name registry.Name, n int) error {
 	if _, err := w.CreateRepository(ctx, name, registry.Settings{}); err != nil {
 		return err
 	}
@@ -164,13 +167,11 @@ func (w *builder) repository(ctx context.Context, n int) error {
 		}
 	}
 	w.first = pick(n == 0, name, w.first)
-	if err := w.pushAll(ctx, name, n); err != nil {
+	if n%10 == 0 {
+		_, err := w.upload(ctx, name, fmt.Sprintf("forgotten by %d", n))
 		return err
 	}
-	if n%10 == 0 {
-		_, err = w.upload(ctx, name, fmt.Sprintf("forgotten by %d", n))
-	}
-	return err
+	return nil
 }
 
 func pick[T any](first bool, a, b T) T {
@@ -205,16 +206,15 @@ func (w *builder) upload(ctx context.Context, name registry.Name, content string
 	return v1.Descriptor{MediaType: v1.MediaTypeImageLayer, Digest: d.OCI(), Size: int64(len(content))}, err
 }
 
-// pushAll pushes the images of a repository.
-func (w *builder) pushAll(ctx context.Context, name registry.Name, n int) (err error) {
-	var layer v1.Descriptor
-	for i := range w.images {
+// pushSome pushes images of a repository.
+func (w *builder) pushSome(ctx context.Context, name registry.Name, n, from, to int) (err error) {
+	for i := from; i < to; i++ {
 		if i == 0 || w.own {
-			if layer, err = w.upload(ctx, name, fmt.Sprintf("layer %d of %d", i, n)); err != nil {
+			if w.layer, err = w.upload(ctx, name, fmt.Sprintf("layer %d of %d", i, n)); err != nil {
 				return err
 			}
 		}
-		if err := w.image(ctx, name, layer, i); err != nil {
+		if err := w.image(ctx, name, w.layer, i); err != nil {
 			return err
 		}
 	}
