@@ -37,10 +37,10 @@ light_clients = oras regctl notation pebble docker-credential-ecr-login ecr-cred
 # Folders of this module's packages that have a test of some kind.
 packages_with = $(shell grep -rlE --include='*_test.go' --exclude-dir=interop '^func $(1)' . | xargs -r -n1 dirname | sort -u)
 
-.PHONY: help build test lint generate conformance clients light-clients e2e e2e-all bench bench-peers profile benchmarks fuzz figures soak crash histories serve format
+.PHONY: help build test lint generate conformance clients light-clients e2e e2e-all bench bench-peers profile benchmarks fuzz figures figures-small soak crash histories serve format
 
 help: ## list what make can do
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 build: ## build bin/berth, one static binary
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/berth ./cmd/berth
@@ -129,8 +129,13 @@ fuzz: ## run each fuzz target for FUZZTIME (10s), one by one
 		done; \
 	done
 
-figures: build ## build a store of 1,000,000 images, measure start, memory and collection, and write docs/figures.md
-	$(GO) run ./internal/figures -berth '$(CURDIR)/bin/berth' -page '$(CURDIR)/docs/figures.md' $(FIGURES)
+figures: build bin/peers/registry ## measure syncs, memory, disk, starts, pages and collection with 1,000,000 images, and write docs/figures.md
+	@rm -f bin/counted.json
+	BERTH_FIGURES='$(CURDIR)/bin/counted.json' $(GO) test -count=1 -run '^TestFigure' ./cmd/internal/server
+	$(GO) run ./internal/figures -berth '$(CURDIR)/bin/berth' -distribution '$(CURDIR)/bin/peers/registry' -counted bin/counted.json -page docs/figures.md $(FIGURES)
+
+figures-small: build ## measure the same in small, as CI does, and write nothing
+	$(GO) run ./internal/figures -small -berth '$(CURDIR)/bin/berth' $(FIGURES)
 
 soak: build ## have 32 clients, deletes, lifecycle, collection, scrub and backups at one store for SOAK (10m), and write docs/soak.md
 	cd internal/interop && BERTH_BIN='$(CURDIR)/bin/berth' $(GO) test -count=1 -timeout 0 -v ./soak -args -duration=$(SOAK) -page='$(CURDIR)/docs/soak.md'

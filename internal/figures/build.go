@@ -29,28 +29,53 @@ const account, region = "000000000000", "us-east-1"
 // built marks a store that is whole.
 const built = "built"
 
-// build makes the store in a data folder that berth made, unless it is there.
-func build(ctx context.Context, o options, f *report) error {
-	if _, err := os.Stat(filepath.Join(o.dir, built)); err == nil {
-		return nil
-	}
-	data := filepath.Join(o.dir, "data")
-	if err := visit(ctx, o); err != nil { // which makes the folder
-		return err
-	}
-	began := time.Now()
-	if err := fill(ctx, data, o); err != nil {
-		return err
-	}
-	f.Built = time.Since(began)
-	if err := visit(ctx, o); err != nil { // and stops it in order
-		return err
-	}
-	return os.WriteFile(filepath.Join(o.dir, built), nil, 0o600)
+// store is one of many images, in repositories that are all alike.
+type store struct {
+	dir                  string
+	repositories, images int           // images of each repository
+	tags                 int           // of each repository, on its first images
+	took                 time.Duration // to build it, 0 if it was there
 }
 
-// fill puts all images into a store that nobody has open.
-func fill(ctx context.Context, data string, o options) error {
+func (st store) data() string { return filepath.Join(st.dir, "data") }
+
+// image is where a manifest is pulled by its tag.
+func (st store) image(repository, tag int) string {
+	return fmt.Sprintf("/v2/%s/manifests/%s", repositoryOf(repository), tagNumber(tag))
+}
+
+func repositoryOf(n int) string { return fmt.Sprintf("team-%03d/app-%05d", n/1000, n) }
+
+func tagNumber(i int) string { return fmt.Sprintf("1.%d", i) }
+
+func nameOf(repo string) (registry.Name, error) {
+	return registry.ParseName(registry.ID{Account: account, Region: region}, repo)
+}
+
+// build makes the store, unless it is there.
+func build(ctx context.Context, o options, st *store) error {
+	if _, err := os.Stat(filepath.Join(st.dir, built)); err == nil {
+		return nil
+	}
+	began := time.Now()
+	err := filled(ctx, o, st.data(), func(ctx context.Context, w *builder, b *batch) error {
+		w.store = *st
+		return w.all(ctx, b)
+	})
+	if err != nil {
+		return err
+	}
+	st.took = time.Since(began)
+	return os.WriteFile(filepath.Join(st.dir, built), nil, 0o600)
+}
+
+// filled makes a data folder by berth, fills it while nobody has it open, and has berth
+// close it in order.
+func filled(ctx context.Context, o options, data string, fill func(context.Context, *builder, *batch) error) error {
+	visit := func() error { return with(ctx, o, data, func(*server) error { return nil }) }
+	if err := visit(); err != nil {
+		return err
+	}
 	index, err := boltindex.Open(filepath.Join(data, "index.db"), boltindex.Options{Bulk: true})
 	if err != nil {
 		return err
@@ -60,14 +85,16 @@ func fill(ctx context.Context, data string, o options) error {
 		return errors.Join(err, index.Close())
 	}
 	b := &batch{Index: index}
-	service, err := registry.New(ctx, registry.Options{Index: b, Blobs: blobs, Limits: registry.Limits{Repositories: o.repositories + 1}})
+	service, err := registry.New(ctx, registry.Options{Index: b, Blobs: blobs, Limits: registry.Limits{Repositories: 1 << 30, Images: 1 << 30}})
 	if err != nil {
 		return errors.Join(err, index.Close())
 	}
 	ctx = auth.WithPrincipal(ctx, auth.Principal{Account: account, ARN: "arn:aws:iam::" + account + ":root", UserID: account, Region: region, Kind: auth.Root})
-	w := &builder{Service: service, images: o.images, own: o.own}
-	err = w.all(ctx, b, o.repositories)
-	return errors.Join(err, service.Close(ctx), index.Close())
+	err = fill(ctx, &builder{Service: service}, b)
+	if err := errors.Join(err, service.Close(ctx), index.Close()); err != nil {
+		return err
+	}
+	return visit()
 }
 
 // batch is an index on which all updates of a step are one.
@@ -116,10 +143,8 @@ func (lazyFile) Sync() error { return nil }
 // builder fills a registry.
 type builder struct {
 	*registry.Service
-	images int
-	own    bool          // each image has a layer of its own
-	first  registry.Name // from which common layers are mounted
-	layer  v1.Descriptor // of the last images
+	store
+	first registry.Name // from which common layers are mounted
 }
 
 // perStep is how many images are one transaction of the index: what bbolt holds of one
@@ -130,13 +155,13 @@ const perStep = 500
 // and no image uses.
 const common, forgotten = "{}", "forgotten by all"
 
-func (w *builder) all(ctx context.Context, b *batch, repositories int) error {
-	for n := range repositories {
+func (w *builder) all(ctx context.Context, b *batch) error {
+	for n := range w.repositories {
 		if err := w.repository(ctx, b, n); err != nil {
 			return err
 		}
-		if n%(repositories/10+1) == 0 {
-			fmt.Fprintf(os.Stderr, "%d of %d repositories\n", n, repositories)
+		if n%(w.repositories/10+1) == w.repositories/10 {
+			fmt.Fprintf(os.Stderr, "  %d of %d repositories\n", n+1, w.repositories)
 		}
 	}
 	return nil
@@ -145,33 +170,38 @@ func (w *builder) all(ctx context.Context, b *batch, repositories int) error {
 // repository makes one repository with its images. Each tenth has a layer of its own too
 // that no image uses.
 func (w *builder) repository(ctx context.Context, b *batch, n int) error {
-	name, err := registry.ParseName(registry.ID{Account: account, Region: region}, fmt.Sprintf("team-%03d/app-%05d", n/1000, n))
+	name, err := nameOf(repositoryOf(n))
 	if err != nil {
 		return err
 	}
-	err = b.step(ctx, func() error { return w.begin(ctx, name, n) })
+	var layer v1.Descriptor
+	err = b.step(ctx, func() (err error) {
+		layer, err = w.begin(ctx, name, n)
+		return err
+	})
 	for from := 0; err == nil && from < w.images; from += perStep {
-		err = b.step(ctx, func() error { return w.pushSome(ctx, name, n, from, min(from+perStep, w.images)) })
+		err = b.step(ctx, func() error { return w.pushSome(ctx, name, &layer, from, min(from+perStep, w.images)) })
 	}
 	return err
 }
 
-// begin makes a repository with its layers.
-func (w *builder) begin(ctx context.Context, name registry.Name, n int) error {
+// begin makes a repository with its layers, and returns that of its images.
+func (w *builder) begin(ctx context.Context, name registry.Name, n int) (layer v1.Descriptor, err error) {
 	if _, err := w.CreateRepository(ctx, name, registry.Settings{}); err != nil {
-		return err
+		return layer, err
 	}
 	for _, content := range []string{common, forgotten} {
 		if err := w.share(ctx, name, n == 0, content); err != nil {
-			return err
+			return layer, err
 		}
 	}
 	w.first = pick(n == 0, name, w.first)
 	if n%10 == 0 {
-		_, err := w.upload(ctx, name, fmt.Sprintf("forgotten by %d", n))
-		return err
+		if _, err := w.upload(ctx, name, fmt.Sprintf("forgotten by %d", n)); err != nil {
+			return layer, err
+		}
 	}
-	return nil
+	return w.upload(ctx, name, fmt.Sprintf("layer of %d", n))
 }
 
 func pick[T any](first bool, a, b T) T {
@@ -206,36 +236,39 @@ func (w *builder) upload(ctx context.Context, name registry.Name, content string
 	return v1.Descriptor{MediaType: v1.MediaTypeImageLayer, Digest: d.OCI(), Size: int64(len(content))}, err
 }
 
-// pushSome pushes images of a repository.
-func (w *builder) pushSome(ctx context.Context, name registry.Name, n, from, to int) (err error) {
+// pushSome pushes images of a repository, the first of all with a tag.
+func (w *builder) pushSome(ctx context.Context, name registry.Name, layer *v1.Descriptor, from, to int) error {
 	for i := from; i < to; i++ {
-		if i == 0 || w.own {
-			if w.layer, err = w.upload(ctx, name, fmt.Sprintf("layer %d of %d", i, n)); err != nil {
+		var tags []registry.Tag
+		if i < w.tags {
+			tag, err := registry.ParseTag(tagNumber(i))
+			if err != nil {
 				return err
 			}
+			tags = []registry.Tag{tag}
 		}
-		if err := w.image(ctx, name, w.layer, i); err != nil {
+		if err := w.image(ctx, name, layer, i, tags); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// image pushes an image, which its annotation makes unlike the others.
-func (w *builder) image(ctx context.Context, name registry.Name, layer v1.Descriptor, i int) error {
+// image pushes an image, with a layer if there is one. Its annotation makes it unlike the
+// others.
+func (w *builder) image(ctx context.Context, name registry.Name, layer *v1.Descriptor, i int, tags []registry.Tag) error {
 	m := v1.Manifest{
-		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: v1.MediaTypeImageManifest,
-		Config: v1.Descriptor{MediaType: v1.MediaTypeImageConfig, Digest: digest.FromBytes(digest.SHA256, []byte(common)).OCI(), Size: int64(len(common))},
-		Layers: []v1.Descriptor{layer}, Annotations: map[string]string{v1.AnnotationVersion: fmt.Sprintf("1.%d", i)},
+		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: v1.MediaTypeImageManifest, Layers: []v1.Descriptor{},
+		Config:      v1.Descriptor{MediaType: v1.MediaTypeImageConfig, Digest: digest.FromBytes(digest.SHA256, []byte(common)).OCI(), Size: int64(len(common))},
+		Annotations: map[string]string{v1.AnnotationVersion: tagNumber(i)},
+	}
+	if layer != nil {
+		m.Layers = append(m.Layers, *layer)
 	}
 	body, err := json.Marshal(m)
 	if err != nil {
 		return err
 	}
-	tag, err := registry.ParseTag(fmt.Sprintf("1.%d", i))
-	if err != nil {
-		return err
-	}
-	_, err = w.PutImage(ctx, name, registry.Push{Tags: []registry.Tag{tag}, Body: body})
+	_, err = w.PutImage(ctx, name, registry.Push{Tags: tags, Body: body})
 	return err
 }
