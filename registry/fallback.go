@@ -2,6 +2,7 @@ package registry
 
 import (
 	"cmp"
+	"errors"
 	"iter"
 	"slices"
 
@@ -32,6 +33,9 @@ func (r repository) fallback(rd storage.Reader, subject digest.Digest) ([]manife
 		return nil, err
 	}
 	m, err := r.parsed(rd, img)
+	if errors.As(err, new(*manifestDamaged)) {
+		return nil, nil
+	}
 	if err != nil || !m.IsIndex() {
 		return nil, err
 	}

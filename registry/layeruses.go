@@ -39,14 +39,14 @@ func (r repository) moveUses(tx storage.Tx, img stored) error {
 	if img.row.status() == Active {
 		from = idleUses
 	}
-	m, err := r.parsed(tx, img)
+	refs, err := r.references(tx, img, from)
 	if err != nil {
 		return err
 	}
-	for _, b := range blobsOf(m) {
-		key := r.key(b.Digest.String(), img.digest.String())
+	for _, d := range refs.blobs {
+		key := r.key(d.String(), img.digest.String())
 		row, err := from.Get(tx, key...)
-		if errors.Is(err, storage.ErrNotFound) { // foreign, or named twice
+		if errors.Is(err, storage.ErrNotFound) { // foreign
 			continue
 		}
 		if err != nil {

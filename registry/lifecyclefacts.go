@@ -170,12 +170,12 @@ func (all *allFacts) readAgain(rd storage.Reader, repo repository, d digest.Dige
 	if err := all.read(rd, repo, img); err != nil {
 		return err
 	}
-	m, err := repo.parsed(rd, img)
+	refs, err := repo.references(rd, img, usesBy(img.row.status()))
 	if err != nil {
 		return err
 	}
-	for _, c := range m.Manifests {
-		child, err := repo.image(rd, Ref{Digest: c.Digest})
+	for _, d := range refs.children {
+		child, err := repo.image(rd, Ref{Digest: d})
 		if CodeOf(err) == ImageNotFound {
 			continue
 		}

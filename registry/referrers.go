@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -86,7 +87,7 @@ func (r repository) referrer(rd storage.Reader, f foundReferrer, filter StatusFi
 		return Referrer{}, err
 	}
 	m, err := r.parsed(rd, img)
-	if err != nil {
+	if err != nil && !errors.As(err, new(*manifestDamaged)) { // such a one has no annotations
 		return Referrer{}, err
 	}
 	if len(m.Annotations) == 0 {

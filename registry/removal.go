@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/seed-78150930/berth/registry/digest"
-	"github.com/seed-78150930/berth/registry/manifest"
 	"github.com/seed-78150930/berth/storage"
 	"github.com/seed-78150930/berth/storage/table"
 )
@@ -183,14 +182,14 @@ func (r repository) checkUnreferenced(rd storage.Reader, d digest.Digest) error 
 
 // deleteReferences removes the rows by which an image names others, and how far it
 // was replicated.
-func (r repository) deleteReferences(tx storage.Tx, d digest.Digest, m manifest.Manifest) error {
-	for _, c := range m.Manifests {
-		if err := children.Delete(tx, r.key(c.Digest.String(), d.String())...); err != nil {
+func (r repository) deleteReferences(tx storage.Tx, d digest.Digest, refs references) error {
+	for _, child := range refs.children {
+		if err := children.Delete(tx, r.key(child.String(), d.String())...); err != nil {
 			return err
 		}
 	}
-	if m.Subject != nil {
-		if err := referrers.Delete(tx, r.key(m.Subject.Digest.String(), d.String())...); err != nil {
+	if !refs.subject.IsZero() {
+		if err := referrers.Delete(tx, r.key(refs.subject.String(), d.String())...); err != nil {
 			return err
 		}
 	}

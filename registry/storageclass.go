@@ -213,15 +213,11 @@ func (r *repository) eachChild(tx storage.Tx, img stored, fn func(*stored) error
 	if r.row.Inactive == 0 {
 		return nil
 	}
-	m, err := r.parsed(tx, img)
+	refs, err := r.references(tx, img, usesBy(img.row.status()))
 	if err != nil {
 		return err
 	}
-	list := make([]digest.Digest, len(m.Manifests))
-	for i, c := range m.Manifests {
-		list[i] = c.Digest
-	}
-	return r.eachOf(tx, list, fn)
+	return r.eachOf(tx, refs.children, fn)
 }
 
 // eachOf calls fn for those of a list that are there.

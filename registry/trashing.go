@@ -7,7 +7,6 @@ import (
 
 	"github.com/seed-78150930/berth/auth"
 	"github.com/seed-78150930/berth/registry/digest"
-	"github.com/seed-78150930/berth/registry/manifest"
 	"github.com/seed-78150930/berth/storage"
 	"github.com/seed-78150930/berth/storage/table"
 )
@@ -37,15 +36,15 @@ func trashDueKey(at time.Time, repo []string, what string) []string {
 // takeAway takes an image's rows out of the repository, into the trash if there is a
 // window. The tags that it had are gone by then.
 func (s *Service) takeAway(ctx context.Context, tx storage.Tx, repo repository, img stored, named []Tag, why removal) error {
-	m, err := repo.parsed(tx, img)
+	refs, err := repo.references(tx, img, usesBy(img.row.status()))
 	if err != nil {
 		return err
 	}
 	keep := s.live.Load().TrashWindow > 0
-	if err := repo.endUses(tx, img, m, keep); err != nil {
+	if err := repo.endUses(tx, img, refs, keep); err != nil {
 		return err
 	}
-	if err := repo.deleteReferences(tx, img.digest, m); err != nil {
+	if err := repo.deleteReferences(tx, img.digest, refs); err != nil {
 		return err
 	}
 	if err := images.Delete(tx, repo.key(img.digest.String())...); err != nil {
@@ -73,12 +72,12 @@ func (r repository) putTrash(tx storage.Tx, d digest.Digest, row trashRow) error
 
 // endUses ends an image's uses of layers, or has the trash go on with them. What only
 // the trash still uses goes out of sight.
-func (r repository) endUses(tx storage.Tx, img stored, m manifest.Manifest, keep bool) error {
+func (r repository) endUses(tx storage.Tx, img stored, refs references, keep bool) error {
 	uses := usesBy(img.row.status())
-	for _, b := range blobsOf(m) {
-		key := r.key(b.Digest.String(), img.digest.String())
+	for _, d := range refs.blobs {
+		key := r.key(d.String(), img.digest.String())
 		row, err := uses.Get(tx, key...)
-		if errors.Is(err, storage.ErrNotFound) { // foreign, or named twice
+		if errors.Is(err, storage.ErrNotFound) { // foreign
 			continue
 		}
 		if err == nil {
@@ -88,7 +87,7 @@ func (r repository) endUses(tx storage.Tx, img stored, m manifest.Manifest, keep
 			err = trashUses.Put(tx, row, key...)
 		}
 		if err == nil {
-			err = r.hideUnused(tx, b.Digest)
+			err = r.hideUnused(tx, d)
 		}
 		if err != nil {
 			return err
@@ -178,37 +177,17 @@ func (r repository) forgetTrashed(tx storage.Tx, d digest.Digest) (used []digest
 	return used, trash.Delete(tx, r.key(d.String())...)
 }
 
-// usedInTrash lists the layers that an image in the trash uses. One whose manifest
-// cannot be read any more is found by looking at all uses.
+// usedInTrash lists the layers that an image in the trash uses.
 func (r repository) usedInTrash(tx storage.Tx, img stored) (list []digest.Digest, err error) {
-	m, err := r.parsed(tx, img)
-	if err != nil && !errors.As(err, new(*manifestDamaged)) {
-		return nil, err
-	}
-	if err == nil {
-		for _, b := range blobsOf(m) {
-			there, err := trashUses.Has(tx, r.key(b.Digest.String(), img.digest.String())...)
-			if err != nil {
-				return nil, err
-			}
-			if there {
-				list = append(list, b.Digest)
-			}
-		}
-		return list, nil
-	}
-	for f, err := range trashUses.Scan(tx, table.Select{Prefix: r.key()}) {
+	refs, err := r.references(tx, img, trashUses)
+	for _, d := range refs.blobs {
+		there, err := trashUses.Has(tx, r.key(d.String(), img.digest.String())...)
 		if err != nil {
 			return nil, err
 		}
-		if f.Key[4] != img.digest.String() {
-			continue
+		if there {
+			list = append(list, d)
 		}
-		d, err := digest.Parse(f.Key[3])
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, d)
 	}
-	return list, nil
+	return list, err
 }

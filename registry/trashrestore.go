@@ -24,7 +24,7 @@ type RestoredImage struct {
 // before it. It comes back as old as it went, and in the same storage class. A tag
 // names the image that had it and was deleted last. Refusals: RepositoryNotFound,
 // NotInTrash, TooManyImages, TooManyInRegistry, QuotaExceeded, TooManyTags; ChildrenMissing where an index names what is
-// gone for good.
+// gone for good; ImageDamaged.
 func (s *Service) RestoreImage(ctx context.Context, name Name, ref Ref) (list []RestoredImage, err error) {
 	err = s.update(ctx, func(tx storage.Tx) error {
 		list = nil
@@ -39,7 +39,7 @@ func (s *Service) RestoreImage(ctx context.Context, name Name, ref Ref) (list []
 		list, err = s.comeBack(ctx, tx, &repo, d)
 		return err
 	})
-	return list, err
+	return list, s.noteManifest(ctx, err)
 }
 
 // findTrashed is the digest of the image in the trash that ref names.

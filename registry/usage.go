@@ -133,11 +133,11 @@ func (r repository) imageSizes(rd storage.Reader, img stored) (of ImageSizes, er
 	if of.Tags, err = r.tagsOf(rd, img.digest, "", 0); err != nil {
 		return of, err
 	}
-	m, err := r.parsed(rd, img)
+	refs, err := r.references(rd, img, usesBy(img.row.status()))
 	if err != nil {
 		return of, err
 	}
-	for layer := range layersOf(m) {
+	for _, layer := range refs.blobs {
 		alone, err := r.usesAlone(rd, layer, img)
 		if err != nil {
 			return of, err

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/seed-78150930/berth/cmd/internal/admin"
 	"github.com/seed-78150930/berth/cmd/internal/server"
 	"github.com/seed-78150930/berth/registry/events"
 	"github.com/seed-78150930/berth/storage"
@@ -239,4 +240,29 @@ func (s *shelf) wantNoImage(id members) {
 	if got := s.call("BatchGetImage", members{"repositoryName": "team/app", "imageIds": []members{id}}, &out); got != "500 ServerException" {
 		s.Errorf("BatchGetImage of a damaged image: %q, %+v", got, out)
 	}
+}
+
+// An image whose manifest is damaged can be deleted at either door.
+func TestDeleteFlippedManifest(t *testing.T) {
+	s := openShelf(t, "trash-window", "0s", "gc-grace", "0s")
+	p := s.player(nil)
+	for name, by := range s.doors() {
+		p.door = by
+		body := p.image("a layer of " + name)
+		digest := p.put("1", v1.MediaTypeImageManifest, body, accepted)
+		s.flipManifest(body)
+		if a := s.do(s.v2(http.MethodGet, "/v2/team/app/manifests/1", nil)); a.status != http.StatusInternalServerError {
+			t.Errorf("GET of a damaged manifest: %d", a.status)
+		}
+		p.remove(digest, accepted)
+		if a := s.do(s.v2(http.MethodGet, "/v2/team/app/manifests/"+digest, nil)); a.status != http.StatusNotFound {
+			t.Errorf("GET after it was deleted at %s: %d", name, a.status)
+		}
+	}
+	if got := metric(t, metricsOf(t, s.house), "berth_damaged"); got != "0" {
+		t.Errorf("%s are damaged of what was deleted", got)
+	}
+	_, err := admin.RunGC.Ask(t.Context(), s.house, admin.GCRate{})
+	s.must(err)
+	s.house.wantSound()
 }
