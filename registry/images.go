@@ -190,11 +190,32 @@ func (s *Service) onImage(ctx context.Context, name Name, ref Ref, fn func(stora
 // manifest is known to be damaged is not found: see PresentLayer.
 // Refusals: RepositoryNotFound, ImageNotFound, ImageArchived; TagMismatch if tag and
 // digest are both given and disagree.
-func (s *Service) Image(ctx context.Context, name Name, ref Ref) (img Image, err error) {
-	var of repository
+func (s *Service) Image(ctx context.Context, name Name, ref Ref) (Image, error) {
+	p, err := s.pullable.Get(named{name, ref}, func() (pullable, error) { return s.lookUpPullable(ctx, name, ref) })
+	if err == nil {
+		s.notePull(ctx, p.of, p.Digest)
+	}
+	return p.Image, err
+}
+
+// named is an image by its repository and what names it there.
+type named struct {
+	repository Name
+	image      Ref
+}
+
+// pullable is an image that can be pulled, and the repository that has it.
+type pullable struct {
+	Image
+	of repository
+}
+
+// maxPullable is how many of them are known without looking them up again.
+const maxPullable = 4096
+
+func (s *Service) lookUpPullable(ctx context.Context, name Name, ref Ref) (p pullable, err error) {
 	err = s.onImage(ctx, name, ref, func(r storage.Reader, repo repository, found stored) error {
-		img = found.row.public(name, found.digest)
-		of = repo
+		p = pullable{found.row.public(name, found.digest), repo}
 		if err := repo.checkActive(found); err != nil {
 			return err
 		}
@@ -204,10 +225,7 @@ func (s *Service) Image(ctx context.Context, name Name, ref Ref) (img Image, err
 		}
 		return err
 	})
-	if err == nil {
-		s.notePull(ctx, of, img.Digest)
-	}
-	return img, err
+	return p, err
 }
 
 // DescribeImage finds an image with its tags, whatever its status. Refusals as for

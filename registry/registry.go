@@ -210,6 +210,7 @@ type Service struct {
 	integrity   integrityCounts
 	scrubbing   atomic.Int32                         // how many scrubs are under way
 	resources   *storage.Memo[string, auth.Resource] // by ARN
+	pullable    *storage.Memo[named, pullable]
 }
 
 // New opens the domain over an index and a store of blobs.
@@ -232,6 +233,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		index: o.Index, blobs: o.Blobs, now: o.Now, log: o.Log,
 		sessions: newSessions(), wake: make(chan struct{}, 1), previewsWanted: make(chan struct{}, 1), manySeen: make(chan struct{}, 1),
 		compiled: newCompiled(), collection: newCollecting(), asked: newAsked(), resources: storage.NewMemo[string, auth.Resource](storage.ChangesOf(o.Index), maxCompiledRows),
+		pullable: storage.NewMemo[named, pullable](storage.ChangesOf(o.Index), maxPullable),
 	}
 	s.stamper, _ = storage.As[storage.Stamper](o.Blobs)
 	s.proofs, s.damageFound = newProofs(), make(chan struct{}, 1)
