@@ -48,6 +48,16 @@ func (o *object) within(name string, fill func(*object)) {
 	o.b = append(in.b, '}')
 }
 
+// ordinary are the characters that stand in a string as they are.
+var ordinary = ordinaryOnes()
+
+func ordinaryOnes() (is [256]bool) {
+	for c := ' '; c < utf8.RuneSelf; c++ {
+		is[c] = c != '"' && c != '\\'
+	}
+	return is
+}
+
 const hexDigits = "0123456789abcdef"
 
 // appendText adds a JSON string of the first bytes of s, at most so many. What is
@@ -58,7 +68,7 @@ func appendText(dst []byte, s string, most int) []byte {
 	plain := 0
 	for i := 0; i < len(s); {
 		c := s[i]
-		if c >= ' ' && c != '"' && c != '\\' && c < utf8.RuneSelf {
+		if ordinary[c] {
 			i++
 			continue
 		}

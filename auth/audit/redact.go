@@ -88,6 +88,15 @@ func appendValues(dst []byte, v any) ([]byte, bool) {
 	return w.b, w.cut
 }
 
+// field writes the value of a member of Fields, without reflection where it is of a type
+// that nearly every record has.
+func (w *values) field(value any, r rule, depth int) bool {
+	if text, ok := value.(string); ok && r == plain && len(w.b) < w.limit && depth <= deepest {
+		return w.text(text, r)
+	}
+	return w.any(reflect.ValueOf(value), r, depth)
+}
+
 // any writes a value. It writes nothing and says so where there is none.
 func (w *values) any(v reflect.Value, r rule, depth int) bool {
 	for v.Kind() == reflect.Pointer || v.Kind() == reflect.Interface {
@@ -183,10 +192,14 @@ func (w *values) element(comma bool, write func() bool) (written bool) {
 
 func (w *values) member(name string, v reflect.Value, comma bool, depth int) (written bool) {
 	return w.element(comma, func() bool {
-		w.b = appendText(w.b, name, longestText)
-		w.b = append(w.b, ':')
+		w.name(name)
 		return w.any(v, ruleOf(name), depth+1)
 	})
+}
+
+func (w *values) name(name string) {
+	w.b = appendText(w.b, name, longestText)
+	w.b = append(w.b, ':')
 }
 
 // ruleOf finds the rule of a member whatever the case of its name.
@@ -208,7 +221,10 @@ func (w *values) fields(list Fields, depth int) bool {
 	w.b = append(w.b, '{')
 	comma := false
 	for _, f := range list {
-		comma = w.member(f.Name, reflect.ValueOf(f.Value), comma, depth) || comma
+		comma = w.element(comma, func() bool {
+			w.name(f.Name)
+			return w.field(f.Value, ruleOf(f.Name), depth+1)
+		}) || comma
 	}
 	w.b = append(w.b, '}')
 	return true
