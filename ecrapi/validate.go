@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/seed-78150930/berth/ecrapi/shape"
@@ -73,7 +74,7 @@ func checkString(v string, s *shape.Shape, at string) error {
 	if err := checkBounds(int64(utf8.RuneCountInString(v)), s, "length", at); err != nil {
 		return err
 	}
-	if s.Pattern != "" && !patterns[s.Pattern].MatchString(v) {
+	if s.Pattern != "" && !patterns[s.Pattern](v) {
 		if at == repositoryName {
 			return violation(at, "must satisfy regular expression '%s'", strings.ReplaceAll(s.Pattern, `\/`, `/`))
 		}
@@ -132,17 +133,18 @@ func printed(s *shape.Shape) []string {
 	return s.Enum
 }
 
-// patterns are the regular expressions of the model by their text. They match
-// whole values, also where they carry no anchors.
-var patterns = func() map[string]*regexp.Regexp {
-	all := map[string]*regexp.Regexp{}
+// patterns match the values of the model's regular expressions, by their text: whole
+// values, also where they carry no anchors. Each is compiled when it is first needed, since
+// commands and starts need few of them.
+var patterns = func() map[string]func(string) bool {
+	all := map[string]func(string) bool{}
 	var walk func(*shape.Shape)
 	walk = func(s *shape.Shape) {
 		if s == nil {
 			return
 		}
 		if s.Pattern != "" {
-			all[s.Pattern] = regexp.MustCompile(`^(?:` + s.Pattern + `)$`)
+			all[s.Pattern] = matching(`^(?:` + s.Pattern + `)$`)
 		}
 		walk(s.Element)
 		for _, m := range s.Members {
@@ -154,3 +156,8 @@ var patterns = func() map[string]*regexp.Regexp {
 	}
 	return all
 }()
+
+func matching(pattern string) func(string) bool {
+	compiled := sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(pattern) })
+	return func(v string) bool { return compiled().MatchString(v) }
+}
