@@ -121,6 +121,8 @@ func measure(c *cobra.Command, b *benchTarget, args []string, o bench.Options, a
 		print = bench.PrintJSON
 	}
 	switch werr := print(c.OutOrStdout(), report); {
+	case errors.Is(err, context.Canceled):
+		return errors.New("it was interrupted")
 	case err != nil || werr != nil:
 		return errors.Join(err, werr)
 	case report.Failed():

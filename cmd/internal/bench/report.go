@@ -125,15 +125,15 @@ func (r Report) knowsCPU() bool {
 
 func (r Result) row(cpu bool) string {
 	cells := []string{r.Scenario, strconv.Itoa(r.Concurrency), strconv.FormatInt(r.Operations, 10), strconv.FormatInt(r.Errors, 10),
-		number(r.Rate), number(r.MBPerSecond), number(r.P50), number(r.P90), number(r.P99)}
+		Number(r.Rate), Number(r.MBPerSecond), Number(r.P50), Number(r.P90), Number(r.P99)}
 	if cpu {
-		cells = append(cells, number(r.ServerCPUPerOperation()))
+		cells = append(cells, Number(r.ServerCPUPerOperation()))
 	}
 	return strings.Join(cells, "\t") + "\t"
 }
 
-// number is a figure with three digits that count.
-func number(v float64) string {
+// Number is a figure with three digits that count, "-" for none.
+func Number(v float64) string {
 	switch {
 	case v == 0:
 		return "-"

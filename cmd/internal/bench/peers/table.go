@@ -4,11 +4,11 @@ import (
 	"cmp"
 	"fmt"
 	"io"
-	"math"
 	"slices"
-	"strconv"
 	"strings"
 	"text/tabwriter"
+
+	"github.com/seed-78150930/berth/cmd/internal/bench"
 )
 
 // figure is what is compared: of a scenario with a number of requests at once.
@@ -108,7 +108,7 @@ func write(w io.Writer, all []line) error {
 func row(w io.Writer, f figure, of map[string]map[int]line, servers []string, what func(line) float64) {
 	cells := []string{f.String()}
 	for _, s := range servers {
-		cells = append(cells, digits(median(values(of[s], what))))
+		cells = append(cells, bench.Number(median(values(of[s], what))))
 	}
 	for _, pair := range [][2]string{{berth, distribution}, {berth, theLeast}, {leastAgain, theLeast}} {
 		cells = append(cells, spread(ratios(of[pair[0]], of[pair[1]], what)))
@@ -121,18 +121,7 @@ func spread(all []float64) string {
 	if len(all) == 0 {
 		return "-"
 	}
-	return fmt.Sprintf("%s (%s-%s)", digits(median(all)), digits(slices.Min(all)), digits(slices.Max(all)))
-}
-
-// digits is a number with three that count.
-func digits(v float64) string {
-	switch {
-	case v == 0:
-		return "-"
-	case v >= 100:
-		return strconv.FormatFloat(v, 'f', 0, 64)
-	}
-	return strconv.FormatFloat(v, 'f', min(2-int(math.Floor(math.Log10(v))), 4), 64)
+	return fmt.Sprintf("%s (%s-%s)", bench.Number(median(all)), bench.Number(slices.Min(all)), bench.Number(slices.Max(all)))
 }
 
 // remarks are what went wrong or was left out, each once.
