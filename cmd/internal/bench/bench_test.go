@@ -3,6 +3,7 @@ package bench_test
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -139,5 +140,29 @@ func TestInterrupted(t *testing.T) {
 	}
 	if r := report.Results[0]; r.Operations < 30 || r.Errors != 0 {
 		t.Errorf("%d operations, %d errors %q", r.Operations, r.Errors, r.FirstError)
+	}
+}
+
+// TestTagsAreSpreadOverImages keeps below the quota of tags of one image.
+func TestTagsAreSpreadOverImages(t *testing.T) {
+	var mu sync.Mutex
+	tags := map[string]int{} // by manifest
+	target, _ := leastServer(t, func(h http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			h.ServeHTTP(w, r)
+			if strings.Contains(r.URL.Path, "/manifests/t") {
+				mu.Lock()
+				defer mu.Unlock()
+				tags[w.Header().Get("Docker-Content-Digest")]++
+			}
+		})
+	})
+	o := small(t, "tag-push")
+	o.Count = 1001
+	mustWork(t, run(t, target, o))
+	mu.Lock()
+	defer mu.Unlock()
+	if got := slices.Sorted(maps.Values(tags)); !slices.Equal(got, []int{1, 500, 500}) {
+		t.Errorf("images have %v tags", got)
 	}
 }

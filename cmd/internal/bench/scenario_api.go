@@ -33,49 +33,72 @@ func calling(op string, in func(n int64) members) operation {
 	}
 }
 
-// numbered makes images that differ by a number alone, in a repository that has
+// imagesOfRepository is how many images a repository gets, half of what it may
+// have (Amazon ECR service quotas: 20,000 images per repository).
+const imagesOfRepository = 10_000
+
+// numbered makes images that differ by a number alone, in repositories that have
 // what they consist of.
-func (s *session) numbered(ctx context.Context, purpose string) (func(n int64) image, error) {
-	w := s.worker()
-	defer w.wire.close()
-	repo, err := s.repository(ctx, w, purpose)
-	if err != nil {
-		return nil, err
-	}
-	layer := s.payload.blob(smallLayer)
-	blobs := []blob{layer, configOf(repo, purpose, []blob{layer})}
-	for _, b := range blobs {
-		if err := w.uploadLayer(ctx, repo, b); err != nil {
-			return nil, fmt.Errorf("upload what the images consist of: %w", err)
+type numbered struct{ growing[image] }
+
+func newNumbered(purpose string) *numbered {
+	return &numbered{growing[image]{make: func(ctx context.Context, w *worker, _ int) (image, error) {
+		repo, err := w.repository(ctx, w, purpose)
+		if err != nil {
+			return image{}, err
 		}
+		im := w.payload.image(repo, purpose, 1, smallLayer)
+		for _, b := range im.blobs {
+			if err := w.uploadLayer(ctx, repo, b); err != nil {
+				return im, fmt.Errorf("upload what the images consist of: %w", err)
+			}
+		}
+		return im, nil
+	}}}
+}
+
+// at is the image with a number.
+func (m *numbered) at(ctx context.Context, w *worker, n int64) (im image, err error) {
+	of, err := m.growing.at(ctx, w, n/imagesOfRepository)
+	if err == nil {
+		w.aside(func() { im = describe(of.repo, tagOf(n), of.blobs, map[string]string{"n": strconv.FormatInt(n, 10)}) })
 	}
-	return func(n int64) image {
-		return describe(repo, tagOf(n), blobs, map[string]string{"n": strconv.FormatInt(n, 10)})
-	}, nil
+	return im, err
+}
+
+// put is an operation that pushes them by the API.
+func (m *numbered) put(ctx context.Context, w *worker, n int64) (int64, error) {
+	im, err := m.at(ctx, w, n)
+	if err != nil {
+		return 0, err
+	}
+	return 0, w.putImage(ctx, im)
 }
 
 func ecrPutImage(ctx context.Context, s *session) (operation, error) {
-	make, err := s.numbered(ctx, "put")
-	if err != nil {
-		return nil, err
-	}
-	return func(ctx context.Context, w *worker, n int64) (int64, error) {
-		var im image
-		w.aside(func() { im = make(n) })
-		return 0, w.putImage(ctx, im)
-	}, nil
+	images := newNumbered("put")
+	w := s.worker()
+	defer w.wire.close()
+	_, err := images.at(ctx, w, 0)
+	return images.put, err
 }
 
 func ecrDescribe(ctx context.Context, s *session) (operation, error) {
-	make, err := s.numbered(ctx, "described")
+	images := newNumbered("described")
+	w := s.worker()
+	defer w.wire.close()
+	first, err := images.at(ctx, w, 0)
 	if err != nil {
 		return nil, err
 	}
-	err = s.each(ctx, s.options.Tags, func(ctx context.Context, w *worker, i int) error { return w.putImage(ctx, make(int64(i))) })
+	err = s.each(ctx, s.options.Tags, func(ctx context.Context, w *worker, i int) error {
+		_, err := images.put(ctx, w, int64(i))
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("push the images that are to be described: %w", err)
 	}
-	repo := make(0).repo
+	repo := first.repo
 	return func(ctx context.Context, w *worker, _ int64) (int64, error) {
 		in := members{"repositoryName": repo, "maxResults": page}
 		if w.page != "" {

@@ -7,32 +7,34 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 )
 
-// growing are repositories that are made when they are needed.
-type growing struct {
-	purpose string
-	mu      sync.Mutex
-	names   []string
+// growing are things that are made when they are needed, which is not counted.
+type growing[T any] struct {
+	make func(ctx context.Context, w *worker, i int) (T, error)
+
+	mu  sync.Mutex
+	all []T
 }
 
-// at is the repository with a number.
-func (g *growing) at(ctx context.Context, w *worker, i int64) (name string, err error) {
+// at is the one with a number.
+func (g *growing[T]) at(ctx context.Context, w *worker, i int64) (one T, err error) {
 	w.aside(func() {
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		for err == nil && int64(len(g.names)) <= i {
-			if name, err = w.repository(ctx, w, g.purpose); err == nil {
-				g.names = append(g.names, name)
+		for err == nil && int64(len(g.all)) <= i {
+			if one, err = g.make(ctx, w, len(g.all)); err == nil {
+				g.all = append(g.all, one)
 			}
 		}
 		if err == nil {
-			name = g.names[i]
+			one = g.all[i]
 		}
 	})
-	return name, err
+	return one, err
 }
 
 // What is mounted: small layers, each once into a repository.
@@ -54,7 +56,7 @@ func mount(ctx context.Context, s *session) (operation, error) {
 	if err != nil {
 		return nil, fmt.Errorf("push the layers that are to be mounted: %w", err)
 	}
-	targets := &growing{purpose: "mount-to"}
+	targets := growing[string]{make: func(ctx context.Context, w *worker, _ int) (string, error) { return s.repository(ctx, w, "mount-to") }}
 	return func(ctx context.Context, w *worker, n int64) (int64, error) {
 		to, err := targets.at(ctx, w, n/mountLayers)
 		if err != nil {
@@ -113,14 +115,27 @@ func (s *session) small(ctx context.Context, purpose string) (image, error) {
 	return im, err
 }
 
+// tagsOfImage is how many tags an image gets, half of what it may have (Amazon ECR
+// service quotas: 1,000 tags per image). With the next one another is pushed.
+const tagsOfImage = 500
+
+// tagger pushes images with tags that count up.
+func tagger(im image) operation {
+	images := growing[image]{make: func(_ context.Context, _ *worker, i int) (image, error) {
+		return describe(im.repo, "", im.blobs, map[string]string{"n": strconv.Itoa(i)}), nil
+	}}
+	return func(ctx context.Context, w *worker, n int64) (int64, error) {
+		tagged, err := images.at(ctx, w, n/tagsOfImage)
+		if err != nil {
+			return 0, err
+		}
+		return 0, w.putManifest(ctx, im.repo, tagOf(n), tagged.manifest)
+	}
+}
+
 func tagPush(ctx context.Context, s *session) (operation, error) {
 	im, err := s.small(ctx, "tags")
-	if err != nil {
-		return nil, err
-	}
-	return func(ctx context.Context, w *worker, n int64) (int64, error) {
-		return 0, w.putManifest(ctx, im.repo, tagOf(n), im.manifest)
-	}, nil
+	return tagger(im), err
 }
 
 func tagOf(n int64) string { return fmt.Sprintf("t%07d", n) }
@@ -155,8 +170,10 @@ func tagsList(ctx context.Context, s *session) (operation, error) {
 	if err != nil {
 		return nil, err
 	}
+	push := tagger(im)
 	err = s.each(ctx, s.options.Tags-1, func(ctx context.Context, w *worker, i int) error {
-		return w.putManifest(ctx, im.repo, tagOf(int64(i)), im.manifest)
+		_, err := push(ctx, w, int64(i))
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("push the tags that are to be listed: %w", err)
