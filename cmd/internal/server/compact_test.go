@@ -65,7 +65,7 @@ func TestIndexGrowsSmaller(t *testing.T) {
 		return inFolder(t, dir, "trash-window", "0s", "gc-grace", "0s", "metrics.listen", "127.0.0.1:0")
 	}
 	h := start()
-	const count = 20
+	const count = 6
 	for n := range count {
 		if status := h.push("app", n); status != http.StatusCreated {
 			t.Fatal(status)
