@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 	"testing"
 	"time"
 
@@ -174,19 +173,22 @@ func TestGuessingTellsNothing(t *testing.T) {
 	}
 	open := f.verifier(t, func(o *credentials.Options) { o.Home = account })
 	open.SetForms(allForms)
-	took := map[string][]time.Duration{}
-	for range 15 {
-		for _, name := range []string{"alice", "nobody"} {
-			began := time.Now()
-			if _, err := open.Basic(t.Context(), name, "a wrong password"); !errors.Is(err, credentials.ErrBadPassword) {
-				t.Fatal(err)
-			}
-			took[name] = append(took[name], time.Since(began))
+	ask := func(name string) time.Duration {
+		began := time.Now()
+		if _, err := open.Basic(t.Context(), name, "a wrong password"); !errors.Is(err, credentials.ErrBadPassword) {
+			t.Fatal(err)
 		}
+		return time.Since(began)
 	}
-	// The fastest of each are least disturbed by what else the machine does.
-	there, absent := slices.Min(took["alice"]), slices.Min(took["nobody"])
-	if ratio := float64(there) / float64(absent); ratio > 1.5 || ratio < 1/1.5 {
+	// The fastest of each are least disturbed by what else the machine does, which may
+	// take many rounds to leave both alone for once.
+	const rounds, most = 15, 100
+	there, absent, ratio := time.Hour, time.Hour, 0.0
+	for n := 0; n < rounds || n < most && (ratio > 1.5 || ratio < 1/1.5); n++ {
+		there, absent = min(there, ask("alice")), min(absent, ask("nobody"))
+		ratio = float64(there) / float64(absent)
+	}
+	if ratio > 1.5 || ratio < 1/1.5 {
 		t.Errorf("a name that is there takes %v, another %v", there, absent)
 	}
 }

@@ -94,7 +94,7 @@ type running struct {
 func of(ts *testscript.TestScript) *running { return ts.Value(runningKey{}).(*running) }
 
 // patient is more than any step of a script takes.
-const patient = 20 * time.Second
+const patient = time.Minute
 
 // serve ARGS... starts a server on a free port and waits for its last line.
 func (r *running) serve(ts *testscript.TestScript, args []string) {

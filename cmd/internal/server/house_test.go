@@ -204,7 +204,7 @@ type wire struct {
 }
 
 // patient is more than any step of a test takes.
-const patient = 20 * time.Second
+const patient = time.Minute
 
 func (h *house) dial() *wire {
 	h.t.Helper()

@@ -18,10 +18,11 @@ import (
 
 // restless are the tables that requests may write to which do nothing to what is
 // kept: events and their numbers, who follows them, when what ran, a list of the
-// passwords that were given out, which is written late, and what the server found out
-// for previews that have gone since.
+// passwords that were given out, which is written late, what the server found out for
+// previews that have gone since, and what it notes by the clock.
 var restless = []string{
 	"event", "eventcursor", "eventdelivery", "eventdead", "sequence", "job", "issued-password", "decision", "decided", "oldplan",
+	"clock-mark", "collection", "scrub",
 }
 
 // restlessMembers are those of rows that change by reading: when an image was last
