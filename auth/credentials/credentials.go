@@ -69,6 +69,7 @@ type Verifier struct {
 	people    *people
 	issued    issued
 	shown     *storage.Memo[[sha256.Size]byte, shownPassword]
+	heard     *storage.Memo[[sha256.Size]byte, auth.Principal] // of bearer tokens
 	guard     *throttle.Guard
 
 	webIdentities *oidc.Verifier
@@ -104,6 +105,7 @@ func New(o Options) (*Verifier, error) {
 	}
 	if o.Accounts != nil { // without any there is no password that could be right
 		v.shown = storage.NewMemo[[sha256.Size]byte, shownPassword](o.Accounts.Changes(), maxShown)
+		v.heard = storage.NewMemo[[sha256.Size]byte, auth.Principal](o.Accounts.Changes(), maxShown)
 	}
 	v.SetForms(Forms{})
 	return v, nil

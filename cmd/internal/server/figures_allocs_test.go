@@ -14,9 +14,9 @@ import (
 // row that is parsed, and for a page its entries. One more parse of a policy, another
 // transaction, or a copy of a body breaks them.
 const (
-	allocsOfManifest = 310
-	allocsOfBlob     = 300
-	allocsOfTagsPage = 900
+	allocsOfManifest = 130
+	allocsOfBlob     = 130
+	allocsOfTagsPage = 780
 )
 
 func TestFigureAllocations(t *testing.T) {
