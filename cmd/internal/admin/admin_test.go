@@ -125,7 +125,7 @@ func serve(t testing.TB, p admin.Place, s admin.Server) *admin.Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := &http.Server{Handler: admin.Handler(s), ReadHeaderTimeout: time.Second}
+	srv := &http.Server{Handler: admin.Handler(s), ReadHeaderTimeout: time.Minute}
 	go func() { _ = srv.Serve(l) }()
 	t.Cleanup(func() { _ = srv.Close() })
 	return admin.NewClient(p)

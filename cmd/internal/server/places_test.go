@@ -39,7 +39,7 @@ func TestFewFilesKeepNobodyOut(t *testing.T) {
 	var all sync.WaitGroup
 	for range 40 {
 		all.Go(func() {
-			client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 20 * time.Second}
+			client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Minute}
 			resp, err := client.Get(s.URL)
 			if err != nil {
 				t.Error(err)
