@@ -215,15 +215,18 @@ func (a *audit) lookAt(name string, row contentRow) (f Fault, bad bool) {
 	}
 	defer r.Close()
 	size, err := r.Seek(0, io.SeekEnd)
-	if err != nil || size != row.Size {
-		return Fault{FaultSize, f.Row, fmt.Sprintf("blob %s has %d bytes and should have %d: %v", row.Blob, size, row.Size, err)}, true
+	if err != nil {
+		return Fault{FaultSize, f.Row, fmt.Sprintf("nobody knows how large blob %s is: %v", row.Blob, err)}, true
+	}
+	if size != row.Size {
+		return Fault{FaultSize, f.Row, fmt.Sprintf("blob %s has %d bytes and should have %d", row.Blob, size, row.Size)}, true
 	}
 	if !a.check.Hash {
 		return f, false
 	}
 	got, err := a.s.hashFrom(a.ctx, r, d.Algorithm())
 	if err != nil || got != d {
-		return Fault{FaultDigest, f.Row, fmt.Sprintf("the bytes of blob %s have the digest %s: %v", row.Blob, got, err)}, true
+		return Fault{FaultDigest, f.Row, fmt.Sprintf("blob %s: %s", row.Blob, foundInstead(got, err))}, true
 	}
 	return f, false
 }
