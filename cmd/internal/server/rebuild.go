@@ -52,7 +52,8 @@ var ErrSound = errors.New("the index is sound, and has all that its journal has:
 
 // Rebuild makes the index of a server that does not run anew from its journal. An
 // index that is sound is left alone, with ErrSound, unless force says otherwise. The
-// error is a *datadir.InUseError while a server runs.
+// error is a *datadir.InUseError while a server runs. An event tells of it, as of what a
+// start makes anew.
 func Rebuild(ctx context.Context, c *config.Config, force bool) (r Rebuilt, err error) {
 	if c.InMemory() {
 		return r, fmt.Errorf("%w: a server that keeps nothing leaves nothing", datadir.ErrAbsent)
@@ -61,7 +62,38 @@ func Rebuild(ctx context.Context, c *config.Config, force bool) (r Rebuilt, err 
 	if err != nil {
 		return r, err
 	}
-	defer func() { err = errors.Join(err, dir.Close()) }()
+	if r, err = remake(ctx, dir, force); err != nil {
+		return r, errors.Join(err, dir.Close())
+	}
+	if err := noteRebuilt(ctx, c, dir, r); err != nil {
+		return r, fmt.Errorf("%s; but no event tells of it: %w", r, err)
+	}
+	return r, nil
+}
+
+// noteRebuilt writes the event, and lets go of the folder.
+func noteRebuilt(ctx context.Context, c *config.Config, dir *datadir.Dir, r Rebuilt) error {
+	s, err := openFolder(dir, config.RebuildOff, seams{}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	k, err := newKeeper(ctx, c, s, seams{})
+	if err != nil {
+		return err
+	}
+	domain, err := k.registry(ctx)
+	if err == nil {
+		err = domain.NoteIndexRebuilt(ctx, r.detail())
+	}
+	return errors.Join(err, k.Close())
+}
+
+func (r Rebuilt) detail() registry.IndexRebuiltDetail {
+	return registry.IndexRebuiltDetail{Reason: r.Why, Update: r.Number}
+}
+
+// remake is Rebuild in a folder that is open.
+func remake(ctx context.Context, dir *datadir.Dir, force bool) (r Rebuilt, err error) {
 	why := errors.New("it was asked for")
 	var bad *BadIndexError
 	x, err := openIndex(ctx, dir, seams{}, slog.New(slog.DiscardHandler))

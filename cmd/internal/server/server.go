@@ -126,7 +126,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 	}
 	if r := s.keeper.store.rebuilt; r != nil {
 		// An event that cannot be written is in the log none the less.
-		if err := s.registry.NoteIndexRebuilt(ctx, registry.IndexRebuiltDetail{Reason: r.Why, Update: r.Number}); err != nil {
+		if err := s.registry.NoteIndexRebuilt(ctx, r.detail()); err != nil {
 			s.log.Warn("no event tells that the index was rebuilt", "error", err)
 		}
 	}
