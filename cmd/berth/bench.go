@@ -113,7 +113,10 @@ func measure(c *cobra.Command, b *benchTarget, args []string, o bench.Options, a
 	if bar != nil {
 		bar.Clear()
 	}
-	if err != nil && report.Results == nil {
+	switch {
+	case errors.Is(err, bench.ErrNoLogin):
+		return fmt.Errorf("%w: --user names who has one, --data the folder of a server on this machine", err)
+	case err != nil && report.Results == nil:
 		return err
 	}
 	print := bench.Print

@@ -155,7 +155,7 @@ func (r Report) remarks(b *strings.Builder) {
 		if res.Errors > 0 {
 			line("%s: %d errors (%s), the first: %s", res.Scenario, res.Errors, kinds(res.ErrorKinds), res.FirstError)
 		}
-		if res.Seconds > 0 && res.ClientCPU > busy*res.Seconds {
+		if res.Seconds > long && res.ClientCPU > busy*res.Seconds {
 			line("%s: this program itself was busy for %.0f %% of a processor: a server on the same machine had less", res.Scenario, 100*res.ClientCPU/res.Seconds)
 		}
 	}
@@ -164,8 +164,9 @@ func (r Report) remarks(b *strings.Builder) {
 	}
 }
 
-// busy is the share of a processor from which on the client is worth a word.
-const busy = 0.8
+// From this share of a processor on the client is worth a word, if it had it for
+// so many seconds.
+const busy, long = 0.8, 0.5
 
 // kinds are errors by their kind, the most frequent first.
 func kinds(of map[string]int64) string {
