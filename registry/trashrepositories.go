@@ -96,6 +96,12 @@ func (s *Service) clearTrashedUploads(ctx context.Context) error {
 // replicated is. Refusals: NotInTrash, RepositoryExists, TooManyRepositories,
 // TooManyInRegistry, QuotaExceeded.
 func (s *Service) RestoreRepository(ctx context.Context, name, as Name) (Repository, error) {
+	return s.RestoreRepositoryWithID(ctx, name, "", as)
+}
+
+// RestoreRepositoryWithID is RestoreRepository for that of several deleted repositories of
+// a name which has an id, as Trash tells it. "" is the one that was deleted last.
+func (s *Service) RestoreRepositoryWithID(ctx context.Context, name Name, id string, as Name) (Repository, error) {
 	if as.IsZero() {
 		as = Name{name.id, name.path}
 	}
@@ -104,7 +110,7 @@ func (s *Service) RestoreRepository(ctx context.Context, name, as Name) (Reposit
 	}
 	var old repository
 	err := s.view(ctx, func(r storage.Reader) (err error) {
-		if old, _, err = lastTrashed(r, name); err != nil {
+		if old, _, err = trashedNamed(r, name, id); err != nil {
 			return err
 		}
 		return checkFree(r, as)
@@ -144,11 +150,14 @@ func repositoryExists(name Name) *Error {
 	return e
 }
 
-// lastTrashed finds the repository of a name that was deleted last.
-func lastTrashed(rd storage.Reader, name Name) (repo repository, row trashedRepositoryRow, err error) {
+// trashedNamed finds the repository of a name that has an id, or else was deleted last.
+func trashedNamed(rd storage.Reader, name Name, id string) (repo repository, row trashedRepositoryRow, err error) {
 	for f, err := range trashedRepositories.Scan(rd, table.Select{Prefix: name.key()}) {
 		if err != nil {
 			return repo, row, err
+		}
+		if id != "" && f.Row.Repository.ID != id {
+			continue
 		}
 		if repo.row.ID == "" || f.Row.At.After(row.At) {
 			row, repo = f.Row, repository{name, f.Row.Repository}
@@ -156,6 +165,9 @@ func lastTrashed(rd storage.Reader, name Name) (repo repository, row trashedRepo
 	}
 	if repo.row.ID == "" {
 		e := refuse(NotInTrash, "no repository %q is in the trash", name)
+		if id != "" {
+			e = refuse(NotInTrash, "no repository %q with the id %.100q is in the trash", name, id)
+		}
 		e.Name = name
 		return repo, row, e
 	}
@@ -166,7 +178,7 @@ func lastTrashed(rd storage.Reader, name Name) (repo repository, row trashedRepo
 func (s *Service) bringRepositoryBack(ctx context.Context, tx storage.Tx, old repository, as Name) (repo repository, err error) {
 	row, err := trashedRepositories.Get(tx, old.trashKey()...)
 	if errors.Is(err, storage.ErrNotFound) { // another call was faster
-		_, _, err := lastTrashed(tx, old.name)
+		_, _, err := trashedNamed(tx, old.name, "")
 		if err == nil {
 			err = repositoryExists(as)
 		}

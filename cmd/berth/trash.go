@@ -110,12 +110,13 @@ func trashSize(n admin.TrashEmptied) string {
 }
 
 func newTrashRestore() *cobra.Command {
-	var as, region string
+	var as, id, region string
 	c := &cobra.Command{
 		Use:   "restore REPOSITORY[@DIGEST|:TAG] ...",
 		Short: "Bring repositories and images back from the trash",
 		Long: `Bring repositories and images back from the trash. A name brings back the repository
-of that name that was deleted last, with all that it held. With a digest or a tag it
+of that name that was deleted last, or the one with the id that is given, with all that
+it held; trash list --json has the ids. With a digest or a tag it
 is an image of a repository that is there: the one that had the tag and was deleted last.
 Tags come back where they are free. An index brings back those of its images that are in
 the trash.`,
@@ -123,14 +124,15 @@ the trash.`,
 		Args:    withUsage(cobra.MinimumNArgs(1)),
 	}
 	c.Flags().StringVar(&as, "as", "", "name that a repository gets")
+	c.Flags().StringVar(&id, "id", "", "id of the repository, where several of the name were deleted")
 	o := atOffice(c, true)
 	c.Flags().StringVar(&region, "region", "", "region that it is about (default: the server's own)")
 	c.RunE = func(_ *cobra.Command, args []string) error {
-		if as != "" && (len(args) > 1 || strings.ContainsAny(args[0], "@:")) {
-			return usageError{errors.New("--as is for one repository")}
+		if (as != "" || id != "") && (len(args) > 1 || strings.ContainsAny(args[0], "@:")) {
+			return usageError{errors.New("--as and --id are for one repository")}
 		}
 		for _, what := range args {
-			q := admin.TrashRestore{InRegistry: admin.InRegistry{Account: o.account, Region: region}, What: what, As: as}
+			q := admin.TrashRestore{InRegistry: admin.InRegistry{Account: o.account, Region: region}, What: what, As: as, ID: id}
 			if err := answer(o, admin.RestoreTrash, q, printBack); err != nil {
 				return err
 			}

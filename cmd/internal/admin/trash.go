@@ -69,6 +69,9 @@ type TrashRestore struct {
 	What string `json:"what"`
 	// As is the name that a repository gets, "" for the one that it had.
 	As string `json:"as,omitempty"`
+	// ID is that of the repository, where several of the name were deleted; "" is the
+	// one that was deleted last.
+	ID string `json:"id,omitempty"`
 }
 
 func (q TrashRestore) subject() string { return q.What }
@@ -159,10 +162,10 @@ func (c *Clerk) restoreTrash(ctx context.Context, q TrashRestore) (TrashRestored
 		return TrashRestored{}, err
 	}
 	if ref == (registry.Ref{}) {
-		return restoreRepository(ctx, r, name, q.As)
+		return restoreRepository(ctx, r, name, q)
 	}
-	if q.As != "" {
-		return TrashRestored{}, fmt.Errorf("an image comes back to its own repository: another name is for a repository")
+	if q.As != "" || q.ID != "" {
+		return TrashRestored{}, fmt.Errorf("an image comes back to its own repository: another name and an id are for a repository")
 	}
 	list, err := r.RestoreImage(ctx, name, ref)
 	return TrashRestored{name.String(), each(list, func(img registry.RestoredImage) RestoredImage {
@@ -170,15 +173,15 @@ func (c *Clerk) restoreTrash(ctx context.Context, q TrashRestore) (TrashRestored
 	})}, err
 }
 
-func restoreRepository(ctx context.Context, r *registry.Service, name registry.Name, as string) (TrashRestored, error) {
+func restoreRepository(ctx context.Context, r *registry.Service, name registry.Name, q TrashRestore) (TrashRestored, error) {
 	var other registry.Name
-	if as != "" {
+	if q.As != "" {
 		var err error
-		if other, err = registry.ParseName(name.ID(), as); err != nil {
+		if other, err = registry.ParseName(name.ID(), q.As); err != nil {
 			return TrashRestored{}, err
 		}
 	}
-	repo, err := r.RestoreRepository(ctx, name, other)
+	repo, err := r.RestoreRepositoryWithID(ctx, name, q.ID, other)
 	if registry.CodeOf(err) == registry.RepositoryExists {
 		err = fmt.Errorf("%w: bring it back under another name with --as", err)
 	}
