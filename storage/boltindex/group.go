@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"go.etcd.io/bbolt"
 
@@ -15,7 +16,9 @@ import (
 // his update, in his own goroutine, inside the group's open transaction of
 // bbolt. Then he passes the baton to the next who waits for it. If nobody
 // does, or the group is large enough, he commits the group first; who comes
-// during the commit waits, and so the next group forms by itself.
+// during the commit waits, and so the next group forms by itself. While there are
+// fewer than in the group before, he waits a moment for more: each who comes
+// saves a commit, and who is alone waits for nobody.
 //
 // An update that fails takes back its own writes, the overwritten values in
 // reverse order, and leaves the rest of the group as it was. All others learn
@@ -27,16 +30,19 @@ import (
 const (
 	maxUpdates = 512
 	maxBytes   = 8 << 20
+	// maxWait is how long a group waits for company. It is less than a sync takes.
+	maxWait = time.Millisecond
 )
 
 // group is the updates of one commit.
 type group struct {
 	tx      *bbolt.Tx
 	rows    *bbolt.Bucket
-	ran     int    // updates, failed ones too
-	wrote   int    // updates that succeeded and wrote something
-	before  uint64 // number of the last update before them
-	bytes   int    // of keys and values written
+	ran     int       // updates, failed ones too
+	wrote   int       // updates that succeeded and wrote something
+	before  uint64    // number of the last update before them
+	closes  time.Time // when it waits for company no longer; zero until it does
+	bytes   int       // of keys and values written
 	touched map[string]struct{}
 	damaged error
 
@@ -81,6 +87,10 @@ func (x *Index) takeBaton(ctx context.Context) error {
 	x.waiting = append(x.waiting, w)
 	x.mu.Unlock()
 	select {
+	case x.company <- struct{}{}:
+	default: // who waits for company was told
+	}
+	select {
 	case <-w:
 	case <-ctx.Done():
 		if x.leave(w) {
@@ -110,8 +120,13 @@ func (x *Index) leave(w waiter) bool {
 // passBaton gives the baton to the next of this group, or commits the group
 // and gives it to the first of the next.
 func (x *Index) passBaton() {
-	if !x.group.full() && x.wakeNext() {
-		return
+	for !x.group.full() {
+		if x.wakeNext() {
+			return
+		}
+		if !x.awaitCompany() {
+			break
+		}
 	}
 	x.finishGroup()
 	x.mu.Lock()
@@ -119,6 +134,29 @@ func (x *Index) passBaton() {
 	if !x.wake() {
 		x.busy = false
 	}
+}
+
+// awaitCompany waits for another update, if the group before this one had more than this
+// one has. False says that the time for that is over. The caller has the baton.
+func (x *Index) awaitCompany() bool {
+	g := x.group
+	if g == nil || g.wrote == 0 || g.ran >= x.together {
+		return false
+	}
+	if g.closes.IsZero() {
+		g.closes = time.Now().Add(maxWait)
+	}
+	left := time.Until(g.closes)
+	if left <= 0 {
+		return false
+	}
+	timer := time.NewTimer(left)
+	defer timer.Stop()
+	select {
+	case <-x.company:
+	case <-timer.C:
+	}
+	return true
 }
 
 func (x *Index) wakeNext() bool {
@@ -198,6 +236,7 @@ func (x *Index) finishGroup() {
 		return
 	}
 	x.group = nil
+	x.together = g.ran
 	g.err = g.commit()
 	switch {
 	case g.err != nil && !errors.Is(g.err, storage.ErrFull):

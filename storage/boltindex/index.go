@@ -2,7 +2,7 @@
 // at a time may have the file open.
 //
 // Updates that wait at the same time are committed together, and so share the
-// syncs of one commit: see group.go. Nothing waits for company: a group is
+// syncs of one commit: see group.go. Who is alone waits for nobody: a group is
 // whoever came while the commit before it was under way.
 //
 // bbolt never makes a file smaller. When more than half of one that is not small is
@@ -99,8 +99,10 @@ type Index struct {
 	looked      lookedAt
 	compactions int64
 
-	group   *group              // the open one; of whoever has the baton
-	touched map[string]struct{} // keys that were written since a compaction began; likewise
+	group    *group              // the open one; of whoever has the baton
+	together int                 // how many updates the last one had; likewise
+	company  chan struct{}       // has a value when somebody began to wait for the baton
+	touched  map[string]struct{} // keys that were written since a compaction began; likewise
 
 	compacting chan struct{}   // holds one thing while one is under way
 	ending     context.Context // ends when Close begins
@@ -138,7 +140,7 @@ func Open(path string, o Options) (*Index, error) {
 		return nil, fmt.Errorf("open index %s: %w", path, err)
 	}
 	o.Log.Info("index opened", "path", path, "found", found, "took", time.Since(start))
-	x := &Index{log: o.Log, o: o, path: path, found: found, file: &file{db: db}, compacting: make(chan struct{}, 1)}
+	x := &Index{log: o.Log, o: o, path: path, found: found, file: &file{db: db}, compacting: make(chan struct{}, 1), company: make(chan struct{}, 1)}
 	x.ending, x.end = context.WithCancel(context.Background())
 	err = x.View(context.Background(), func(r storage.Reader) error {
 		x.last.Store(r.(storage.Numbering).Number())
