@@ -127,6 +127,17 @@ func (s *Server) putImage(in input) (members, error) {
 	}}, err
 }
 
+// detail is what is told of an image.
+type detail struct {
+	RegistryID string   `json:"registryId"`
+	Repository string   `json:"repositoryName"`
+	Digest     string   `json:"imageDigest"`
+	Tags       []string `json:"imageTags"`
+	Size       int      `json:"imageSizeInBytes"`
+	Pushed     int64    `json:"imagePushedAt"`
+	MediaType  string   `json:"imageManifestMediaType"`
+}
+
 func (s *Server) describeImages(in input) (members, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -135,13 +146,10 @@ func (s *Server) describeImages(in input) (members, error) {
 		return nil, errors.New("there is no such repository")
 	}
 	page, last := pageOf(repo.sorted, url.Values{"n": {strconv.Itoa(in.MaxResults)}, "last": {in.NextToken}})
-	images := make([]members, len(page))
+	images := make([]detail, len(page))
 	for i, tag := range page {
 		m := repo.manifests[repo.tags[tag]]
-		images[i] = members{
-			"registryId": account, "repositoryName": in.RepositoryName, "imageDigest": repo.tags[tag], "imageTags": []string{tag},
-			"imageSizeInBytes": len(m.body), "imageManifestMediaType": m.kind, "imagePushedAt": 1,
-		}
+		images[i] = detail{account, in.RepositoryName, repo.tags[tag], []string{tag}, len(m.body), 1, m.kind}
 	}
 	out := members{"imageDetails": images}
 	if last != "" {
