@@ -29,7 +29,7 @@ const pulled = 2_000
 // a layer by repository; every repository has a layer too that no image uses, and each
 // tenth one more.
 func collection(ctx context.Context, o options, z size) (all []figure, err error) {
-	st := store{dir: filepath.Join(o.dir, "collection-"+z.name), repositories: z.images / imagesOfARepository, images: imagesOfARepository, tags: imagesOfARepository}
+	st := store{dir: filepath.Join(o.dir, "collection-"+z.file), repositories: z.images / imagesOfARepository, images: imagesOfARepository, tags: imagesOfARepository}
 	if err := build(ctx, o, &st); err != nil {
 		return nil, fmt.Errorf("build the store: %w", err)
 	}

@@ -36,7 +36,7 @@ func disks(ctx context.Context, o options, z size) (all []figure, err error) {
 
 // sharedLayer pushes one layer, whole, to many repositories.
 func sharedLayer(ctx context.Context, o options, z size) (f figure, err error) {
-	data := filepath.Join(o.dir, "shared-"+z.name)
+	data := filepath.Join(o.dir, "shared-"+z.file)
 	defer removeAll(data, &err)
 	layer := content{name: "shared", mib: z.layer}
 	var before, after int64
@@ -107,7 +107,7 @@ func removeAll(path string, err *error) { *err = errors.Join(*err, os.RemoveAll(
 // current/link, index/sha256/<digest>/link), of a block each on ext4; so much it took too
 // when it was measured, v3.1.2 with 10,000 tags.
 func tagsOnDisk(ctx context.Context, o options, z size) (all []figure, err error) {
-	data := filepath.Join(o.dir, "tags-"+z.name)
+	data := filepath.Join(o.dir, "tags-"+z.file)
 	defer removeAll(data, &err)
 	var ours int64
 	err = with(ctx, o, data, func(s *server) error {
@@ -120,7 +120,7 @@ func tagsOnDisk(ctx context.Context, o options, z size) (all []figure, err error
 	theirs, from := int64(distributionsTag)*int64(z.tags), "as once measured"
 	if o.distribution != "" {
 		from = "measured beside"
-		if theirs, err = distributions(ctx, o, filepath.Join(o.dir, "distribution-"+z.name), z.tags); err != nil {
+		if theirs, err = distributions(ctx, o, filepath.Join(o.dir, "distribution-"+z.file), z.tags); err != nil {
 			return nil, err
 		}
 	}

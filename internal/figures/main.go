@@ -10,11 +10,13 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // options are the flags.
@@ -32,8 +34,8 @@ func main() {
 	flag.StringVar(&o.counted, "counted", "", "what the tests have counted, one JSON object a line")
 	flag.BoolVar(&o.small, "small", false, "measure at the size for CI alone")
 	flag.BoolVar(&o.whole, "whole", false, "measure at the whole size alone")
-	flag.StringVar(&o.only, "only", "", "measure one part alone: syncs, memory, disk, starts, pages or collection")
-	flag.BoolVar(&o.keep, "keep", false, "leave the stores, and use them if they are there")
+	flag.StringVar(&o.only, "only", "", "measure some parts alone, of syncs,memory,disk,starts,pages,collection")
+	flag.BoolVar(&o.keep, "keep", false, "leave the stores and the figures of each part in the folder, and use what is there")
 	flag.Parse()
 	if err := run(context.Background(), o); err != nil {
 		fmt.Fprintln(os.Stderr, "figures:", err)
@@ -72,7 +74,7 @@ func run(ctx context.Context, o options) (err error) {
 
 // size is how much is measured.
 type size struct {
-	name                 string
+	name, file           string
 	images, repositories int // of the store for starts
 	tags                 int // of the store for starts, and of the one beside distribution's
 	layer                int // MiB of the layer that 20 repositories share, and of what is uploaded by parts
@@ -83,8 +85,8 @@ type size struct {
 
 // What is measured in CI, where a machine is slow and shared, and what by `make figures`.
 var (
-	small = size{name: "in CI", images: 2_000, repositories: 20, tags: 1_000, layer: 32, large: 16, little: 4, pages: [4]int{1_000, 10_000, 200, 2_000}, patience: 10}
-	whole = size{name: "whole", images: 1_000_000, repositories: 2_000, tags: 10_000, layer: 64, large: 64, little: 4, pages: [4]int{10_000, 1_000_000, 1_000, 100_000}, patience: 1}
+	small = size{name: "in CI", file: "small", images: 2_000, repositories: 20, tags: 1_000, layer: 32, large: 16, little: 4, pages: [4]int{1_000, 10_000, 200, 2_000}, patience: 10}
+	whole = size{name: "whole", file: "whole", images: 1_000_000, repositories: 2_000, tags: 10_000, layer: 64, large: 64, little: 4, pages: [4]int{10_000, 1_000_000, 1_000, 100_000}, patience: 1}
 )
 
 // figure is one row of the page.
@@ -109,11 +111,11 @@ func measure(ctx context.Context, o options, z size) (all []figure, err error) {
 	}{
 		{"syncs", syncs}, {"memory", memories}, {"disk", disks}, {"starts", starts}, {"pages", pages}, {"collection", collection},
 	} {
-		if o.only != "" && o.only != part.what {
+		if o.only != "" && !strings.Contains(","+o.only+",", ","+part.what+",") {
 			continue
 		}
 		fmt.Fprintf(os.Stderr, "%s: %s\n", z.name, part.what)
-		figures, err := part.take(ctx, o, z)
+		figures, err := remembered(o, z, part.what, func() ([]figure, error) { return part.take(ctx, o, z) })
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", part.what, err)
 		}
@@ -123,4 +125,23 @@ func measure(ctx context.Context, o options, z size) (all []figure, err error) {
 		all = append(all, figures...)
 	}
 	return all, nil
+}
+
+// remembered takes the figures of a part, or reads them where they are kept.
+func remembered(o options, z size, part string, take func() ([]figure, error)) (all []figure, err error) {
+	if !o.keep {
+		return take()
+	}
+	path := filepath.Join(o.dir, z.file+"-"+part+".json")
+	if text, err := os.ReadFile(path); err == nil {
+		return all, json.Unmarshal(text, &all)
+	}
+	if all, err = take(); err != nil {
+		return nil, err
+	}
+	text, err := json.Marshal(all)
+	if err != nil {
+		return nil, err
+	}
+	return all, errors.Join(os.MkdirAll(o.dir, 0o700), os.WriteFile(path, text, 0o600))
 }

@@ -37,7 +37,7 @@ func memories(ctx context.Context, o options, z size) (all []figure, err error) 
 
 // atRest is a server that has nothing, and one that has answered.
 func atRest(ctx context.Context, o options, z size) (all []figure, err error) {
-	err = with(ctx, o, filepath.Join(o.dir, "memory-"+z.name), func(s *server) error {
+	err = with(ctx, o, filepath.Join(o.dir, "memory-"+z.file), func(s *server) error {
 		time.Sleep(2 * time.Second) // it is idle then
 		m, err := s.memory()
 		if err != nil {
@@ -70,7 +70,7 @@ func pushing(ctx context.Context, o options, z size) ([]figure, error) {
 	peaks := map[int]memory{}
 	for _, size := range []int{z.little, z.large} {
 		for round := range 3 {
-			data := filepath.Join(o.dir, fmt.Sprintf("pushing-%s-%d-%d", z.name, size, round))
+			data := filepath.Join(o.dir, fmt.Sprintf("pushing-%s-%d-%d", z.file, size, round))
 			m, err := peakOf(ctx, o, data, func(s *server) error {
 				return many(pushers, pushers, func(i int) error {
 					return s.push("team/app", content{name: fmt.Sprint("layer ", i), mib: size})
@@ -123,7 +123,7 @@ const (
 func byParts(ctx context.Context, o options, z size) ([]figure, error) {
 	var peaks []memory
 	for _, atOnce := range []int{1, 1 + more} {
-		data := filepath.Join(o.dir, fmt.Sprintf("parts-%s-%d", z.name, atOnce))
+		data := filepath.Join(o.dir, fmt.Sprintf("parts-%s-%d", z.file, atOnce))
 		m, err := peakOf(ctx, o, data, func(s *server) error {
 			if err := s.call("CreateRepository", map[string]any{"repositoryName": "team/app"}, nil); err != nil {
 				return err

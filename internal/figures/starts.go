@@ -28,7 +28,7 @@ func starts(ctx context.Context, o options, z size) (all []figure, err error) {
 	if err != nil {
 		return nil, err
 	}
-	st := store{dir: filepath.Join(o.dir, "store-"+z.name), repositories: z.repositories, images: z.images / z.repositories, tags: z.tags / z.repositories}
+	st := store{dir: filepath.Join(o.dir, "store-"+z.file), repositories: z.repositories, images: z.images / z.repositories, tags: z.tags / z.repositories}
 	if err := build(ctx, o, &st); err != nil {
 		return nil, fmt.Errorf("build the store: %w", err)
 	}
@@ -37,7 +37,7 @@ func starts(ctx context.Context, o options, z size) (all []figure, err error) {
 }
 
 func startsEmpty(ctx context.Context, o options, z size) ([]figure, error) {
-	data := filepath.Join(o.dir, "empty-"+z.name)
+	data := filepath.Join(o.dir, "empty-"+z.file)
 	s, err := start(ctx, o, data, "")
 	if err != nil {
 		return nil, err

@@ -29,7 +29,7 @@ func syncs(ctx context.Context, o options, z size) (all []figure, err error) {
 	if _, err := exec.LookPath("strace"); err != nil {
 		return []figure{told("syncs by strace", "strace is not installed")}, nil
 	}
-	err = with(ctx, o, filepath.Join(o.dir, "syncs-"+z.name), func(s *server) error {
+	err = with(ctx, o, filepath.Join(o.dir, "syncs-"+z.file), func(s *server) error {
 		if err := s.pushImage("team/app", "first", 0); err != nil { // which makes the repository
 			return err
 		}
