@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -40,7 +41,10 @@ func (s Setting) Env() string {
 }
 
 // Settings are all settings, in the order of the table.
-func Settings() []Setting { return walk(reflect.TypeFor[Config](), "", nil) }
+func Settings() []Setting { return slices.Clone(settings()) }
+
+// settings are read once, for each of the program's commands asks before any runs.
+var settings = sync.OnceValue(func() []Setting { return walk(reflect.TypeFor[Config](), "", nil) })
 
 func walk(t reflect.Type, prefix string, at []int) []Setting {
 	var all []Setting
