@@ -5,10 +5,10 @@ import (
 	"runtime"
 )
 
-// OpenWith is Open with a limit to the file's size, if not 0, and a look at
+// OpenWith is Open of a file that is not compacted, with a limit to its size, if not 0, and a look at
 // the file.
 func OpenWith(path string, maxSize int, opened func(*os.File)) (*Index, error) {
-	return Open(path, Options{maxSize: maxSize, opened: opened})
+	return Open(path, Options{maxSize: maxSize, opened: opened, compactOver: -1})
 }
 
 // CompactOver has a file compacted from a size on.

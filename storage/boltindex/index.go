@@ -54,7 +54,7 @@ type Options struct {
 
 	// For tests: a disk that is full at a size in bytes, for the file or for a copy of
 	// it, who gets the files that bbolt opened, and from how many bytes on the file is
-	// compacted.
+	// compacted; from less than none on it is not looked at.
 	maxSize, maxCopy int
 	opened           func(*os.File)
 	compactOver      int64
@@ -153,7 +153,7 @@ func Open(path string, o Options) (*Index, error) {
 		x.end()
 		return nil, fmt.Errorf("open index %s: %w", path, errors.Join(err, db.Close()))
 	}
-	if !o.Bulk {
+	if !o.Bulk && o.compactOver >= 0 {
 		x.running.Go(x.keepSmall)
 	}
 	return x, nil
