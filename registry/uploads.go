@@ -202,6 +202,7 @@ func (s *Service) appendWhole(ctx context.Context, u *session, p Part) error {
 	if err != nil {
 		return errors.Join(err, u.reset(before))
 	}
+	u.offset.Store(u.row.Offset) // nobody sees bytes that might yet be taken back
 	return nil
 }
 
@@ -227,6 +228,9 @@ func (s *Service) appendStream(ctx context.Context, u *session, body io.Reader, 
 			}
 		}
 		err = s.appendSlice(ctx, u, io.LimitReader(io.MultiReader(first, body), min(slice, room, u.reserved())))
+		if checkpoints {
+			u.offset.Store(u.row.Offset)
+		}
 		if err != nil {
 			return err
 		}
@@ -268,7 +272,6 @@ func (s *Service) appendSlice(ctx context.Context, u *session, r io.Reader) erro
 		return errors.Join(err, u.reset(before))
 	}
 	u.row.Offset, u.dirty, u.ragged = size, true, false
-	u.offset.Store(size)
 	if in.err != nil {
 		return fmt.Errorf("%w: %w", ErrBody, in.err)
 	}

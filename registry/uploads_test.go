@@ -160,6 +160,41 @@ func TestBodyThatFails(t *testing.T) {
 	}
 }
 
+// TestWholePartIsSeenWhenItIsKept looks at an upload when the bytes of a part are there
+// and could still be taken back.
+func TestWholePartIsSeenWhenItIsKept(t *testing.T) {
+	for _, whole := range []bool{true, false} {
+		s := open(t, registry.Options{})
+		n := create(t, s, "team/app")
+		id := start(t, s, n)
+		send(t, s, n, id, "first")
+		bytes, ended := strings.NewReader("abc"), 0
+		body := readerFunc(func(p []byte) (int, error) {
+			if bytes.Len() > 0 {
+				return bytes.Read(p)
+			}
+			if ended++; ended == 1 { // it is asked for more when the store has these
+				want := int64(8)
+				if whole {
+					want = 5
+				}
+				wantOffset(t, s, n, id, want)
+			}
+			return 0, io.EOF
+		})
+		_, err := s.AppendUpload(alice(t), n, id, registry.Part{Offset: 5, Length: 3, Body: body, Whole: whole})
+		must(t, err)
+		wantOffset(t, s, n, id, 8)
+		if ended == 0 {
+			t.Error("nobody looked")
+		}
+	}
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
 func TestClientThatGoesAway(t *testing.T) {
 	s := open(t, registry.Options{})
 	n := create(t, s, "team/app")
