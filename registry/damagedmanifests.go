@@ -42,6 +42,9 @@ func (s *Service) noteDamagedManifest(ctx context.Context, m *manifestDamaged) e
 	err := s.update(storage.UseReserve(ctx), func(tx storage.Tx) error {
 		noted = false
 		there, err := images.Has(tx, key...)
+		if err == nil && !there {
+			there, err = trash.Has(tx, key...)
+		}
 		if err != nil || !there {
 			return err
 		}

@@ -2,6 +2,7 @@ package registry_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -121,4 +122,31 @@ func TestDeleteDamagedImages(t *testing.T) {
 			checkRows(t, s)
 		})
 	}
+}
+
+// A scrub finds what decays in the trash, and what is right there again.
+func TestScrubTheTrash(t *testing.T) {
+	index := memory.NewIndex()
+	s := open(t, registry.Options{Index: index, TrashWindow: time.Hour})
+	n := create(t, s, "team/app")
+	img := addImage(t, s, n, "1", "some layer")
+	_, err := s.DeleteImage(alice(t), n, registry.Ref{Digest: img.Digest}, nil)
+	must(t, err)
+	back := spoilManifests(t, index)
+	for _, damaged := range []int64{1, 0} {
+		run, err := s.Scrub(t.Context(), registry.Scrub{Anew: true})
+		must(t, err)
+		list, err := s.Damages(t.Context(), 10)
+		must(t, err)
+		if run.Manifests != 1 || run.Damaged != damaged || len(list) != int(damaged) {
+			t.Errorf("want %d damaged: scrub %+v, damages %+v", damaged, run, list)
+		}
+		back()
+	}
+	if got := damageEvents(t, s); !slices.Equal(got, []registry.EventKind{registry.ContentDamaged, registry.ContentHealed}) {
+		t.Errorf("events %q", got)
+	}
+	_, err = s.RestoreImage(alice(t), n, registry.Ref{Digest: img.Digest})
+	must(t, err)
+	checkRows(t, s)
 }

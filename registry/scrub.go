@@ -30,8 +30,10 @@ type ScrubRun struct {
 // scrubRow is a run with the place where it goes on.
 type scrubRow struct {
 	ScrubRun
-	LayersDone bool     `json:",omitempty"`
-	After      []string `json:",omitempty"` // key of the last content, or name of a repository and digest, that is done
+	LayersDone bool `json:",omitempty"`
+	// ManifestsDone says that those of images in sight are done, and the trash is left.
+	ManifestsDone bool     `json:",omitempty"`
+	After         []string `json:",omitempty"` // key of the last content, or name of a repository and digest, that is done
 }
 
 // scrubs has one row: the last run.
@@ -116,7 +118,7 @@ func (s *Service) Scrub(ctx context.Context, o Scrub) (ScrubRun, error) {
 	defer s.scrubbing.Add(-1)
 	w := &scrubbing{s: s, pace: &byteRate{rate: o.Rate}, saved: time.Now()}
 	err := w.begin(ctx, o.Anew)
-	for _, step := range []func(context.Context) error{w.layers, w.manifests, w.end} {
+	for _, step := range []func(context.Context) error{w.layers, w.manifests, w.trash, w.end} {
 		if err == nil {
 			err = step(ctx)
 		}

@@ -14,33 +14,84 @@ import (
 // manifests looks at those of all images. The place where it goes on is the key of a
 // repository and a digest.
 func (w *scrubbing) manifests(ctx context.Context) error {
-	for {
+	for !w.row.ManifestsDone {
 		looked, err := w.somePages(ctx)
+		if err == nil {
+			err = w.settle(ctx, looked)
+		}
 		if err != nil {
 			return err
 		}
-		for _, m := range looked.damaged {
-			w.row.Damaged++
-			if err := w.s.noteDamagedManifest(ctx, m); err != nil {
-				return err
-			}
-		}
-		for _, m := range looked.healed {
-			if err := w.s.manifestRight(ctx, m.repo, m.img); err != nil {
-				return err
-			}
-		}
-		if err := w.pace.wait(ctx, looked.bytes); err != nil {
-			return err
-		}
-		if looked.after == nil {
-			return nil
-		}
-		w.row.After = looked.after
-		if err := w.save(ctx, false); err != nil {
+		w.row.After, w.row.ManifestsDone = looked.after, looked.after == nil
+		if err := w.save(ctx, w.row.ManifestsDone); err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// trash looks at those of images in the trash, from the first on.
+func (w *scrubbing) trash(ctx context.Context) error {
+	for after, more := []string(nil), true; more; more = after != nil {
+		looked, err := w.someTrash(ctx, after)
+		if err == nil {
+			err = w.settle(ctx, looked)
+		}
+		if err != nil {
+			return err
+		}
+		after = looked.after
+	}
+	return nil
+}
+
+// settle notes what came of some looks, and waits as long as the pace says.
+func (w *scrubbing) settle(ctx context.Context, looked manifestLooks) error {
+	w.row.Manifests += looked.images
+	w.row.Bytes += looked.bytes
+	w.s.integrity.scrubbed.Add(looked.images)
+	w.s.integrity.scrubBytes.Add(looked.bytes)
+	for _, m := range looked.damaged {
+		w.row.Damaged++
+		if err := w.s.noteDamagedManifest(ctx, m); err != nil {
+			return err
+		}
+	}
+	for _, m := range looked.healed {
+		if err := w.s.manifestRight(ctx, m.repo, m.img); err != nil {
+			return err
+		}
+	}
+	return w.pace.wait(ctx, looked.bytes)
+}
+
+// someTrash reads some manifests in the trash, after a key, in one short view.
+func (w *scrubbing) someTrash(ctx context.Context, after []string) (looked manifestLooks, err error) {
+	err = w.s.view(ctx, func(r storage.Reader) error {
+		looked = manifestLooks{}
+		n := 0
+		for f, err := range trash.Scan(r, table.Select{After: after, Limit: scrubPage}) {
+			if err != nil {
+				return err
+			}
+			if n++; n == scrubPage {
+				looked.after = f.Key
+			}
+			due, err := trashDue.Get(r, trashDueKey(f.Row.At, f.Key[:3], f.Key[3])...)
+			if errors.Is(err, storage.ErrNotFound) { // its repository is being cleared away
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			repo := repository{Name{ID{f.Key[0], f.Key[1]}, due.Repository}, repositoryRow{ID: f.Key[2]}}
+			if err := looked.image(r, repo, table.Found[imageRow]{Key: f.Key, Row: f.Row.Image}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return looked, err
 }
 
 // manifestLooks is what came of looking at some manifests.
@@ -65,10 +116,6 @@ func (w *scrubbing) somePages(ctx context.Context) (looked manifestLooks, err er
 		looked.after = nil
 		return err
 	})
-	w.row.Manifests += looked.images
-	w.row.Bytes += looked.bytes
-	w.s.integrity.scrubbed.Add(looked.images)
-	w.s.integrity.scrubBytes.Add(looked.bytes)
 	return looked, err
 }
 
