@@ -66,12 +66,14 @@ func Rebuild(ctx context.Context, c *config.Config, force bool) (r Rebuilt, err 
 		return r, errors.Join(err, dir.Close())
 	}
 	if err := noteRebuilt(ctx, c, dir, r); err != nil {
-		return r, fmt.Errorf("%s; but no event tells of it: %w", r, err)
+		return r, fmt.Errorf("%s; but no event tells of it, or the journal is not whole: %w", r, err)
 	}
 	return r, nil
 }
 
-// noteRebuilt writes the event, and lets go of the folder.
+// noteRebuilt writes the event, and lets go of the folder when the journal is whole
+// again: it goes on with a new snapshot, and until that is made only what was before the
+// rebuilding could be made anew.
 func noteRebuilt(ctx context.Context, c *config.Config, dir *datadir.Dir, r Rebuilt) error {
 	s, err := openFolder(dir, config.RebuildOff, seams{}, slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -84,6 +86,9 @@ func noteRebuilt(ctx context.Context, c *config.Config, dir *datadir.Dir, r Rebu
 	domain, err := k.registry(ctx)
 	if err == nil {
 		err = domain.NoteIndexRebuilt(ctx, r.detail())
+	}
+	if err == nil {
+		err = s.kept.Sync(ctx)
 	}
 	return errors.Join(err, k.Close())
 }
@@ -190,6 +195,11 @@ func openOrRebuild(ctx context.Context, dir *datadir.Dir, setting string, in sea
 		return x, nil, errors.Join(bad, err)
 	}
 	log.Warn(r.String(), "rows", r.Rows, "update", r.Number, "cut", r.Cut)
-	x, err = openIndex(ctx, dir, in, log)
-	return x, &r, err
+	if x, err = openIndex(ctx, dir, in, log); err != nil {
+		return x, &r, err
+	}
+	if err := x.Sync(ctx); err != nil { // as in noteRebuilt
+		log.Warn("the journal of the index that was made anew is not whole yet", "error", err)
+	}
+	return x, &r, nil
 }
