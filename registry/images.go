@@ -192,10 +192,11 @@ func (s *Service) onImage(ctx context.Context, name Name, ref Ref, fn func(stora
 // digest are both given and disagree.
 func (s *Service) Image(ctx context.Context, name Name, ref Ref) (Image, error) {
 	p, err := s.pullable.Get(named{name, ref}, func() (pullable, error) { return s.lookUpPullable(ctx, name, ref) })
-	if err == nil {
-		s.notePull(ctx, p.of, p.Digest)
+	if err != nil {
+		return Image{}, err
 	}
-	return p.Image, err
+	s.notePull(ctx, p.of, p.digest)
+	return p.row.public(name, p.digest), nil
 }
 
 // named is an image by its repository and what names it there.
@@ -206,7 +207,7 @@ type named struct {
 
 // pullable is an image that can be pulled, and the repository that has it.
 type pullable struct {
-	Image
+	stored
 	of repository
 }
 
@@ -215,7 +216,7 @@ const maxPullable = 4096
 
 func (s *Service) lookUpPullable(ctx context.Context, name Name, ref Ref) (p pullable, err error) {
 	err = s.onImage(ctx, name, ref, func(r storage.Reader, repo repository, found stored) error {
-		p = pullable{found.row.public(name, found.digest), repo}
+		p = pullable{found, repo}
 		if err := repo.checkActive(found); err != nil {
 			return err
 		}
@@ -243,22 +244,48 @@ func (s *Service) DescribeImage(ctx context.Context, name Name, ref Ref) (img Im
 // against the digest. It is a pull, whose time is noted: see Options.PullTimeFlush.
 // Refusals as for Image, and ImageDamaged.
 func (s *Service) Manifest(ctx context.Context, name Name, ref Ref) (img Image, body []byte, err error) {
-	var of repository
+	looked := false
+	p, err := s.pullable.Get(named{name, ref}, func() (p pullable, err error) {
+		looked = true
+		p, body, err = s.lookUpManifest(ctx, name, ref)
+		return p, err
+	})
+	if err == nil && !looked {
+		p, body, err = s.knownManifest(ctx, name, ref, p)
+	}
+	if err != nil {
+		return Image{}, nil, err
+	}
+	img = p.row.public(name, p.digest)
+	s.notePull(ctx, p.of, img.Digest)
+	s.notePullEvent(ctx, p.of, img, ref.Tag)
+	return img, body, nil
+}
+
+// knownManifest is the manifest of an image that is known. If anything is wrong with it,
+// such as that the image was deleted a moment ago, a whole look-up tells what.
+func (s *Service) knownManifest(ctx context.Context, name Name, ref Ref, p pullable) (_ pullable, body []byte, err error) {
+	err = s.view(ctx, func(r storage.Reader) (err error) {
+		body, err = p.of.manifest(r, p.stored)
+		return err
+	})
+	if err != nil {
+		return s.lookUpManifest(ctx, name, ref)
+	}
+	return p, body, nil
+}
+
+// lookUpManifest finds an image with its manifest.
+func (s *Service) lookUpManifest(ctx context.Context, name Name, ref Ref) (p pullable, body []byte, err error) {
 	err = s.onImage(ctx, name, ref, func(r storage.Reader, repo repository, found stored) (err error) {
-		img = found.row.public(name, found.digest)
+		p = pullable{found, repo}
 		if err := repo.checkActive(found); err != nil {
 			return err
 		}
-		of = repo
 		body, err = repo.manifest(r, found)
 		return err
 	})
-	err = s.noteManifest(ctx, err)
-	if err == nil {
-		s.notePull(ctx, of, img.Digest)
-		s.notePullEvent(ctx, of, img, ref.Tag)
-	}
-	return img, body, err
+	return p, body, s.noteManifest(ctx, err)
 }
 
 // manifest reads an image's manifest and checks it against its digest.
