@@ -181,7 +181,7 @@ func (c *compaction) open() (err error) {
 		o.MaxSize = c.x.o.maxCopy
 	}
 	if c.db, err = openBolt(c.path, o, c.x.o.opened); err != nil {
-		return errors.Join(err, c.remove())
+		return errors.Join(copyFault(err), c.remove())
 	}
 	c.db.AllocSize = copyAlloc
 	err = attempt(func() error {

@@ -63,12 +63,13 @@ func mapFull(err error) error {
 
 // mapCommit is mapFull for a commit: a sync that failed is never one that merely found
 // no room, whatever the system says. bbolt returns the bare number of fdatasync's error,
-// and that of the sync after the file has grown as text; writes fail with a path.
+// where the system has no fdatasync that of File.Sync, and that of the sync after the
+// file has grown as text; writes fail with a path.
 func mapCommit(err error) error {
 	var no syscall.Errno
 	var path *fs.PathError
-	bare := errors.As(err, &no) && !errors.As(err, &path)
-	if err != nil && (bare || strings.Contains(err.Error(), "file sync error")) {
+	sync := errors.As(err, &no) && (!errors.As(err, &path) || path.Op == "sync")
+	if err != nil && (sync || strings.Contains(err.Error(), "file sync error")) {
 		return fmt.Errorf("%w: %w", storage.ErrSync, err)
 	}
 	return mapFull(err)

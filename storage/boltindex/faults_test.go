@@ -20,6 +20,7 @@ func TestCommitErrors(t *testing.T) {
 		{errors.New("file resize error: truncate index.db: no space left on device"), storage.ErrFull},
 		{syscall.ENOSPC, storage.ErrSync},
 		{errors.Join(nil, syscall.EIO), storage.ErrSync},
+		{&fs.PathError{Op: "sync", Path: "index.db", Err: syscall.EIO}, storage.ErrSync},
 		{errors.New("file sync error: sync index.db: no space left on device"), storage.ErrSync},
 	} {
 		got := mapCommit(c.err)
