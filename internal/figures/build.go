@@ -26,7 +26,7 @@ import (
 // account and region are those of a server for development, which knows the key test.
 const account, region = "000000000000", "us-east-1"
 
-// built marks a store that is whole.
+// built marks a store that is whole, and says how long it took.
 const built = "built"
 
 // store is one of many images, in repositories that are all alike.
@@ -34,7 +34,7 @@ type store struct {
 	dir                  string
 	repositories, images int           // images of each repository
 	tags                 int           // of each repository, on its first images
-	took                 time.Duration // to build it, 0 if it was there
+	took                 time.Duration // to build it
 }
 
 func (st store) data() string { return filepath.Join(st.dir, "data") }
@@ -54,8 +54,9 @@ func nameOf(repo string) (registry.Name, error) {
 
 // build makes the store, unless it is there.
 func build(ctx context.Context, o options, st *store) error {
-	if _, err := os.Stat(filepath.Join(st.dir, built)); err == nil {
-		return nil
+	if took, err := os.ReadFile(filepath.Join(st.dir, built)); err == nil {
+		st.took, err = time.ParseDuration(string(took))
+		return err
 	}
 	began := time.Now()
 	err := filled(ctx, o, st.data(), func(ctx context.Context, w *builder, b *batch) error {
@@ -66,7 +67,7 @@ func build(ctx context.Context, o options, st *store) error {
 		return err
 	}
 	st.took = time.Since(began)
-	return os.WriteFile(filepath.Join(st.dir, built), nil, 0o600)
+	return os.WriteFile(filepath.Join(st.dir, built), []byte(st.took.String()), 0o600)
 }
 
 // filled makes a data folder by berth, fills it while nobody has it open, and has berth
