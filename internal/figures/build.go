@@ -104,7 +104,11 @@ type batch struct {
 	tx storage.Tx // nil outside of a step
 }
 
+// step has all updates of fn be one; within another step they are of that.
 func (b *batch) step(ctx context.Context, fn func() error) error {
+	if b.tx != nil {
+		return fn()
+	}
 	return b.Index.Update(ctx, func(tx storage.Tx) error {
 		b.tx = tx
 		defer func() { b.tx = nil }()
@@ -157,12 +161,31 @@ const perStep = 500
 const common, forgotten = "{}", "forgotten by all"
 
 func (w *builder) all(ctx context.Context, b *batch) error {
-	for n := range w.repositories {
-		if err := w.repository(ctx, b, n); err != nil {
+	for n := 0; n < w.repositories; {
+		to := min(n+max(1, perStep/w.images), w.repositories)
+		some := func() error { return w.some(ctx, b, n, to) }
+		var err error
+		if w.images < perStep {
+			err = b.step(ctx, some)
+		} else {
+			err = some()
+		}
+		if err != nil {
 			return err
 		}
-		if n%(w.repositories/10+1) == w.repositories/10 {
-			fmt.Fprintf(os.Stderr, "  %d of %d repositories\n", n+1, w.repositories)
+		if tenth := w.repositories/10 + 1; to/tenth > n/tenth {
+			fmt.Fprintf(os.Stderr, "  %d of %d repositories\n", to, w.repositories)
+		}
+		n = to
+	}
+	return nil
+}
+
+// some makes the repositories from one on before another.
+func (w *builder) some(ctx context.Context, b *batch, from, to int) error {
+	for n := from; n < to; n++ {
+		if err := w.repository(ctx, b, n); err != nil {
+			return err
 		}
 	}
 	return nil

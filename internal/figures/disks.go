@@ -21,8 +21,8 @@ const (
 	mostCopies       = 1.01
 	mostOfTheirs     = 0.2
 	sharing          = 20
-	tagsOfAnImage    = 1_000        // as many as an image may have
-	distributionsTag = 28_672 * 1.0 // bytes, measured: see tagsOnDisk
+	tagsOfAnImage    = 1_000  // as many as an image may have
+	distributionsTag = 28_667 // bytes, measured: see tagsOnDisk
 )
 
 func disks(ctx context.Context, o options, z size) (all []figure, err error) {
@@ -117,7 +117,7 @@ func tagsOnDisk(ctx context.Context, o options, z size) (all []figure, err error
 	if err != nil {
 		return nil, err
 	}
-	theirs, from := int64(distributionsTag)*int64(z.tags), "as once measured"
+	theirs, from := distributionsTag*int64(z.tags), "as once measured"
 	if o.distribution != "" {
 		from = "measured beside"
 		if theirs, err = distributions(ctx, o, filepath.Join(o.dir, "distribution-"+z.file), z.tags); err != nil {
