@@ -93,11 +93,12 @@ var (
 type figure struct {
 	What, Must, Value string
 	Broken            bool
+	Why               string // what is known of a bound that is broken
 }
 
 // kept says what was measured and that it must be at most so much.
 func kept[N int64 | float64](what string, value, most N, show func(N) string) figure {
-	return figure{what, "≤ " + show(most), show(value), value > most}
+	return figure{What: what, Must: "≤ " + show(most), Value: show(value), Broken: value > most}
 }
 
 // told is a figure without a bound.

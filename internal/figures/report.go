@@ -117,4 +117,9 @@ func (r *report) section(b *strings.Builder, column, title, text string, list []
 	for _, f := range list {
 		fmt.Fprintf(b, "| %s | %s | %s |\n", f.What, f.Must, f.Value)
 	}
+	for _, f := range list {
+		if f.Broken {
+			fmt.Fprintf(b, "\nMissed: %s, %s, which must be %s. %s\n", f.What, f.Value, f.Must, f.Why)
+		}
+	}
 }
