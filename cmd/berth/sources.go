@@ -22,7 +22,7 @@ import (
 func addSettings(c *cobra.Command, keys ...string) config.Sources {
 	src := config.Sources{Flags: map[string]string{}, Environ: os.Environ()}
 	for _, s := range config.Settings() {
-		if s.Flag() == "" || len(keys) > 0 && !slices.Contains(keys, s.Key) {
+		if len(keys) > 0 && !slices.Contains(keys, s.Key) || s.Flag() == "" {
 			continue
 		}
 		flag := c.Flags().VarPF(settingFlag{s, src.Flags}, s.Flag(), "", s.Help)
