@@ -30,6 +30,7 @@ const pulled = 2_000
 // tenth one more.
 func collection(ctx context.Context, o options, z size) (all []figure, err error) {
 	st := store{dir: filepath.Join(o.dir, "collection-"+z.file), repositories: z.images / imagesOfARepository, images: imagesOfARepository, tags: imagesOfARepository}
+	defer removeAll(st.dir, &err) // nothing is left in it to collect
 	if err := build(ctx, o, &st); err != nil {
 		return nil, fmt.Errorf("build the store: %w", err)
 	}
