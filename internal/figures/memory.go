@@ -37,7 +37,9 @@ func memories(ctx context.Context, o options, z size) (all []figure, err error) 
 
 // atRest is a server that has nothing, and one that has answered.
 func atRest(ctx context.Context, o options, z size) (all []figure, err error) {
-	err = with(ctx, o, filepath.Join(o.dir, "memory-"+z.file), func(s *server) error {
+	data := filepath.Join(o.dir, "memory-"+z.file)
+	defer removeAll(data, &err)
+	err = with(ctx, o, data, func(s *server) error {
 		time.Sleep(2 * time.Second) // it is idle then
 		m, err := s.memory()
 		if err != nil {

@@ -23,30 +23,42 @@ const (
 // pushed is how many images are pushed, one by one and then at once.
 const pushed = 16
 
+// rounds is how often they are, and what counts is the least: when a machine has other work,
+// those that are to be at once come one after the other.
+const rounds = 3
+
 // syncs has strace count what a server asks of the disk. Tests count the same inside of
 // it, so where strace is missing nothing is.
 func syncs(ctx context.Context, o options, z size) (all []figure, err error) {
 	if _, err := exec.LookPath("strace"); err != nil {
 		return []figure{told("syncs by strace", "strace is not installed")}, nil
 	}
-	err = with(ctx, o, filepath.Join(o.dir, "syncs-"+z.file), func(s *server) error {
+	data := filepath.Join(o.dir, "syncs-"+z.file)
+	defer removeAll(data, &err)
+	err = with(ctx, o, data, func(s *server) error {
 		if err := s.pushImage("team/app", "first", 0); err != nil { // which makes the repository
 			return err
 		}
+		images := 0
 		for _, way := range []struct {
 			what   string
 			atOnce int
 			most   float64
 		}{{"alone", 1, mostSyncs}, {"with 16 at once, each", pushed, mostSyncsAtOnce}} {
-			t, err := s.traced(func() error {
-				return many(pushed, way.atOnce, func(i int) error {
-					return s.pushImage("team/app", "latest", 1+i+pushed*way.atOnce)
+			var t trace
+			for round := range rounds {
+				next, err := s.traced(func() error {
+					return many(pushed, way.atOnce, func(i int) error { return s.pushImage("team/app", "latest", 1+i+images) })
 				})
-			})
-			if err != nil {
-				return err
+				if err != nil {
+					return err
+				}
+				images += pushed
+				if round == 0 || next.all() < t.all() {
+					t = next
+				}
 			}
-			what := "syncs of an image of 5 layers and a config, " + way.what + ", by strace"
+			what := "syncs of an image of 5 layers and a config, " + way.what + ", by strace (least of three)"
 			f := kept(what, float64(t.all())/pushed, way.most, func(n float64) string { return strconv.FormatFloat(n, 'f', -1, 64) })
 			f.Value += " (" + t.String() + ")"
 			all = append(all, f)
