@@ -27,8 +27,9 @@ type tally struct {
 	gets, rows              atomic.Int64 // keys that were asked for, and entries that scans gave
 	hashed                  atomic.Int64 // bytes that went through the hash of an upload's digest
 
-	// before is called by each update, if it is set, before it begins.
-	before func(context.Context)
+	// before is called by each update, if it is set, before it begins; what it returns
+	// is called inside.
+	before func(context.Context) (inside func())
 }
 
 // watch has a server counted.
@@ -106,11 +107,15 @@ func (x *countedIndex) View(ctx context.Context, fn func(storage.Reader) error) 
 }
 
 func (x *countedIndex) Update(ctx context.Context, fn func(storage.Tx) error) error {
+	inside := func() {}
 	if x.c.before != nil {
-		x.c.before(ctx)
+		inside = x.c.before(ctx)
 	}
 	x.c.updates.Add(1)
-	return x.Numbered.Update(ctx, func(tx storage.Tx) error { return fn(countedTx{countedReader{tx, x.c}, tx}) })
+	return x.Numbered.Update(ctx, func(tx storage.Tx) error {
+		inside()
+		return fn(countedTx{countedReader{tx, x.c}, tx})
+	})
 }
 
 type countedReader struct {

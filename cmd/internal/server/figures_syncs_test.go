@@ -71,25 +71,39 @@ func pushAtOnce(d *doorway, s *inStep) {
 	}
 }
 
-// inStep has the updates of several pushers begin together. So it is on an idle machine by
-// itself, since all wait for the same disk; on one with other work they might come one by
-// one, and what is counted would be the machine.
+// inStep has the updates of several pushers come together, while the first of them is in
+// its transaction. So it is on an idle machine by itself, since all wait for the same
+// disk; on one with other work they might come one by one, and what is counted would be
+// the machine.
 type inStep struct {
-	mu      sync.Mutex
-	of      int // pushers
-	waiting []chan struct{}
+	mu   sync.Mutex
+	of   int   // pushers
+	next *wave // whose updates have not begun
 }
 
-func (s *inStep) wait(ctx context.Context) {
+// wave is an update of each pusher.
+type wave struct {
+	waiting int
+	begin   chan struct{} // closed when all wait
+	coming  sync.WaitGroup
+}
+
+func (s *inStep) wait(ctx context.Context) (inside func()) {
 	if auth.PrincipalOf(ctx).ARN == "" { // the server's own
-		return
+		return func() {}
 	}
 	s.mu.Lock()
-	turn := make(chan struct{})
-	s.waiting = append(s.waiting, turn)
+	if s.next == nil {
+		s.next = &wave{begin: make(chan struct{})}
+	}
+	w := s.next
+	w.waiting++
+	w.coming.Add(1)
 	s.release()
 	s.mu.Unlock()
-	<-turn
+	<-w.begin
+	w.coming.Done()
+	return w.coming.Wait
 }
 
 func (s *inStep) leave() {
@@ -99,13 +113,10 @@ func (s *inStep) leave() {
 	s.release()
 }
 
-// release lets all go on if nobody is missing. The caller has the lock.
+// release lets a wave go if nobody is missing. The caller has the lock.
 func (s *inStep) release() {
-	if len(s.waiting) < s.of {
-		return
+	if s.next != nil && s.next.waiting >= s.of {
+		close(s.next.begin)
+		s.next = nil
 	}
-	for _, turn := range s.waiting {
-		close(turn)
-	}
-	s.waiting = nil
 }
