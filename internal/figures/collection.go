@@ -38,6 +38,11 @@ func collection(ctx context.Context, o options, z size) (all []figure, err error
 	if err != nil {
 		return nil, err
 	}
+	defer func() {
+		if err != nil {
+			_ = s.kill() // there is an error to tell of
+		}
+	}()
 	m, err := s.memory()
 	if err != nil {
 		return nil, err
