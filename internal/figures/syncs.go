@@ -28,10 +28,10 @@ const pushed = 16
 const rounds = 3
 
 // syncs has strace count what a server asks of the disk. Tests count the same inside of
-// it, so where strace is missing nothing is.
+// it, so where strace is missing, or may not look at processes, nothing is.
 func syncs(ctx context.Context, o options, z size) (all []figure, err error) {
-	if _, err := exec.LookPath("strace"); err != nil {
-		return []figure{told("syncs by strace", "strace is not installed")}, nil
+	if err := exec.CommandContext(ctx, "strace", "-qq", "-o", os.DevNull, "true").Run(); err != nil {
+		return []figure{told("syncs by strace", "strace does not work here: "+err.Error())}, nil
 	}
 	data := filepath.Join(o.dir, "syncs-"+z.file)
 	defer removeAll(data, &err)
@@ -44,7 +44,7 @@ func syncs(ctx context.Context, o options, z size) (all []figure, err error) {
 			what   string
 			atOnce int
 			most   float64
-		}{{"alone", 1, mostSyncs}, {"with 16 at once, each", pushed, mostSyncsAtOnce}} {
+		}{{"alone", 1, mostSyncs}, {"with 16 at once, each", pushed, mostSyncsAtOnce * z.slack}} {
 			var t trace
 			for round := range rounds {
 				next, err := s.traced(func() error {
