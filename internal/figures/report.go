@@ -89,7 +89,7 @@ By the tests called ` + "`TestFigure…`" + `, which are run with all others. A 
 	for _, c := range r.counted {
 		fmt.Fprintf(&b, "| %s | ≤ %s | %s |\n", c.What, number(c.Bound), number(c.Value))
 	}
-	r.section(&b, "in CI", "Measured from outside, at the size for CI", "Times may be ten times as long there, and what depends on many things at once half as much again.", r.small)
+	r.section(&b, "in CI", "Measured from outside, at the size for CI", "Times may be ten times as long there.", r.small)
 	r.section(&b, "whole", "Measured from outside, whole", "", r.whole)
 	b.WriteString(`
 Anonymous memory is RssAnon of /proc/PID/status, resident memory with its peak VmHWM: that has the pages of files too, the program's own and the
