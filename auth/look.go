@@ -27,3 +27,20 @@ func LookFor(ctx context.Context, a Authorizer, c Check) (Look, error) {
 		return a.Authorize(ctx, c)
 	}, nil
 }
+
+// Everywhere is a [Looker] that can tell of a check that it allows it on every resource,
+// so that none needs to be looked at.
+type Everywhere interface {
+	// Everywhere says that a check is allowed on all resources of its account that have
+	// no policies, of their own or of their registry, whatever they are called and
+	// whatever tags they have. False says nothing.
+	Everywhere(ctx context.Context, c Check) (bool, error)
+}
+
+// AllowedEverywhere asks an authorizer that is an [Everywhere]; false of others.
+func AllowedEverywhere(ctx context.Context, a Authorizer, c Check) (bool, error) {
+	if e, ok := a.(Everywhere); ok {
+		return e.Everywhere(ctx, c)
+	}
+	return false, nil
+}

@@ -500,10 +500,28 @@ func (s *Service) Tags(ctx context.Context, name Name, after string, limit int) 
 	return page, next, err
 }
 
+// allTags lists the tags that are selected, by their keys alone.
+func allTags(rd storage.Reader, sel table.Select, after string, limit int) (page []Tag, next string, err error) {
+	page, last := make([]Tag, 0, min(limit, usualPage)), after
+	for name, err := range tags.Names(rd, sel) {
+		if err != nil {
+			return nil, "", err
+		}
+		if len(page) == limit {
+			return page, last, nil
+		}
+		page, last = append(page, Tag{name}), name
+	}
+	return page, "", nil
+}
+
 func (r repository) activeTags(rd storage.Reader, after string, limit int) (page []Tag, next string, err error) {
 	sel := table.Select{Prefix: r.key()}
 	if after != "" {
 		sel.After = []string{after}
+	}
+	if r.row.Inactive == 0 {
+		return allTags(rd, sel, after, limit)
 	}
 	last, left := after, limit*rowsForEach+rowsAtLeast
 	for f, err := range tags.Scan(rd, sel) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/seed-78150930/berth/auth"
+	"github.com/seed-78150930/berth/auth/policy"
 	"github.com/seed-78150930/berth/storage"
 	"github.com/seed-78150930/berth/storage/table"
 )
@@ -13,6 +14,9 @@ import (
 // which is the server's, sees all.
 type Sight struct {
 	look auth.Look
+	// everywhere says that all repositories without policies are seen, if the registry
+	// has none either.
+	everywhere bool
 	// all asks for all repositories at once: what a list without anything to see ends
 	// with.
 	all func(context.Context) error
@@ -26,14 +30,18 @@ func SightFor(ctx context.Context, a auth.Authorizer, c auth.Check) (Sight, erro
 	if err != nil {
 		return Sight{}, err
 	}
-	return Sight{look, func(ctx context.Context) error { return a.Authorize(ctx, c) }}, nil
+	everywhere, err := auth.AllowedEverywhere(ctx, a, c)
+	if err != nil {
+		return Sight{}, err
+	}
+	return Sight{look, everywhere, func(ctx context.Context) error { return a.Authorize(ctx, c) }}, nil
 }
 
-func (v Sight) sees(ctx context.Context, repo Repository, of auth.Resource) (bool, error) {
-	if v.look == nil {
+func (v Sight) sees(ctx context.Context, row lookedAt) (bool, error) {
+	if row.seen {
 		return true, nil
 	}
-	err := v.look(ctx, repo.Name.ARN(), of)
+	err := v.look(ctx, row.repo.Name.ARN(), row.of)
 	var denied *auth.Denied
 	if errors.As(err, &denied) {
 		return false, nil
@@ -70,7 +78,7 @@ func (s *Service) visible(ctx context.Context, id ID, after string, limit int, v
 			return nil, false, err
 		}
 		for _, row := range rows {
-			sees, err := v.sees(ctx, row.repo, row.of)
+			sees, err := v.sees(ctx, row)
 			if err != nil {
 				return nil, false, err
 			}
@@ -92,6 +100,7 @@ func (s *Service) visible(ctx context.Context, id ID, after string, limit int, v
 type lookedAt struct {
 	repo Repository
 	of   auth.Resource
+	seen bool // by everybody who is asked about
 }
 
 // lookedAt reads a step of the repositories of a registry. What decides on them is
@@ -99,7 +108,7 @@ type lookedAt struct {
 func (s *Service) lookedAt(ctx context.Context, id ID, after string, step int, v Sight) (rows []lookedAt, err error) {
 	err = s.view(ctx, func(rd storage.Reader) error {
 		rows = nil
-		resource, err := s.resourcesOf(rd, id, v)
+		policies, err := s.policiesOf(rd, id, v)
 		if err != nil {
 			return err
 		}
@@ -108,37 +117,44 @@ func (s *Service) lookedAt(ctx context.Context, id ID, after string, step int, v
 				return err
 			}
 			repo := repository{Name{id, f.Key[2]}, f.Row}
-			of, err := resource(repo)
-			if err != nil {
-				return err
+			row := lookedAt{repo.public(), auth.Resource{}, policies.allSeen}
+			if !row.seen {
+				if row.of, err = s.resourceIn(rd, repo, policies); err != nil {
+					return err
+				}
 			}
-			rows = append(rows, lookedAt{repo.public(), of})
+			rows = append(rows, row)
 		}
 		return nil
 	})
 	return rows, err
 }
 
-// resourcesOf returns what gives the resources of repositories of a registry. Where
-// no repository has a policy, none is looked for.
-func (s *Service) resourcesOf(rd storage.Reader, id ID, v Sight) (func(repository) (auth.Resource, error), error) {
+// policiesOf is what policies a registry and its repositories have.
+type policiesOf struct {
+	allSeen bool // whatever they are: there is nothing to decide on
+	common  []policy.Attached
+	some    bool // repositories have, or had, their own
+}
+
+func (s *Service) policiesOf(rd storage.Reader, id ID, v Sight) (p policiesOf, err error) {
 	if v.look == nil {
-		return func(repository) (auth.Resource, error) { return auth.Resource{}, nil }, nil
+		return policiesOf{allSeen: true}, nil
 	}
-	common, err := s.registryPolicies(rd, id)
-	if err != nil {
-		return nil, err
+	if p.common, err = s.registryPolicies(rd, id); err != nil {
+		return p, err
 	}
-	some, err := hasPolicies(rd, id)
-	if err != nil {
-		return nil, err
+	p.some, err = hasPolicies(rd, id)
+	p.allSeen = v.everywhere && !p.some && p.common == nil
+	return p, err
+}
+
+// resourceIn is the resource that a repository is.
+func (s *Service) resourceIn(rd storage.Reader, repo repository, p policiesOf) (auth.Resource, error) {
+	if !p.some { // none is looked for
+		return auth.Resource{Policies: p.common, Tags: repo.row.ResourceTags}, nil
 	}
-	return func(repo repository) (auth.Resource, error) {
-		if !some {
-			return auth.Resource{Policies: common, Tags: repo.row.ResourceTags}, nil
-		}
-		return s.resource(rd, repo, common)
-	}, nil
+	return s.resource(rd, repo, p.common)
 }
 
 // hasPolicies says whether repositories of a registry have, or had, policies.

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/seed-78150930/berth/auth"
 	"github.com/seed-78150930/berth/auth/policy"
@@ -20,7 +21,11 @@ type seer struct {
 	visible func(arn string, of auth.Resource) bool
 	all     bool // may see all at once
 	looks   int  // resources that were looked at
+	// everywhere is what it says of all that have no policies.
+	everywhere bool
 }
+
+func (v *seer) Everywhere(context.Context, auth.Check) (bool, error) { return v.everywhere, nil }
 
 func (v *seer) Authorize(_ context.Context, c auth.Check) error {
 	if strings.HasSuffix(c.Resource, "/*") && v.all {
@@ -161,6 +166,61 @@ func TestLooksAtPoliciesAndTags(t *testing.T) {
 	if d := cmp.Diff(want, look()); d != "" {
 		t.Errorf("with policies (-want +got):\n%s", d)
 	}
+}
+
+// TestSeenEverywhere: where all is seen nothing is looked at, until any policy of the
+// registry or of one of its repositories could say otherwise.
+func TestSeenEverywhere(t *testing.T) {
+	s := open(t, registry.Options{})
+	all := []string{"a/1", "b/2", "c/3", "d/4", "e/5"}
+	for _, path := range all {
+		create(t, s, path)
+	}
+	v := seer{everywhere: true, visible: func(arn string, of auth.Resource) bool { return len(of.Policies) == 0 }}
+	check := func(what string, want []string, looks bool) {
+		t.Helper()
+		for _, limit := range []int{1, 2, 5, 100} {
+			v.looks = 0
+			if d := cmp.Diff(want, seenPages(t, s, v.sight(t), limit), cmpopts.EquateEmpty()); d != "" {
+				t.Errorf("%s, %d at a time (-want +got):\n%s", what, limit, d)
+			}
+			if d := cmp.Diff(want, seenNames(t, s, v.sight(t), limit), cmpopts.EquateEmpty()); d != "" {
+				t.Errorf("%s, names, %d at a time (-want +got):\n%s", what, limit, d)
+			}
+			if v.looks > 0 != looks {
+				t.Errorf("%s: %d looks", what, v.looks)
+			}
+		}
+	}
+	check("no policies", all, false)
+	_, err := s.SetRepositoryPolicy(alice(t), name(t, "c/3"), openPolicy, false)
+	must(t, err)
+	check("one repository has a policy", []string{"a/1", "b/2", "d/4", "e/5"}, true)
+	_, err = s.DeleteRepositoryPolicy(alice(t), name(t, "c/3"))
+	must(t, err)
+	check("it had one", all, true)
+	v.all = true
+	_, err = s.PutRegistryPolicy(alice(t), here, openRegistryPolicy)
+	must(t, err)
+	check("the registry has a policy", nil, true)
+}
+
+// seenNames is seenPages by names alone.
+func seenNames(t testing.TB, s *registry.Service, sight registry.Sight, limit int) (all []string) {
+	t.Helper()
+	for after, more := "", true; more; {
+		var page []registry.Name
+		var err error
+		page, more, err = s.RepositoryNames(alice(t), here, after, limit, sight)
+		must(t, err)
+		for _, n := range page {
+			all = append(all, n.String())
+		}
+		if len(page) > 0 {
+			after = all[len(all)-1]
+		}
+	}
+	return all
 }
 
 // TestSightWithoutLook: an authorizer that does not look is asked for each.

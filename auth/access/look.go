@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/seed-78150930/berth/auth"
+	"github.com/seed-78150930/berth/auth/policy"
 )
 
 // Look implements auth.Looker: all but the resources is looked up once. What it
@@ -21,4 +22,17 @@ func (a *Authorizer) Look(ctx context.Context, c auth.Check) (auth.Look, error) 
 		}
 		return nil
 	}, nil
+}
+
+// Everywhere implements auth.Everywhere.
+func (a *Authorizer) Everywhere(ctx context.Context, c auth.Check) (bool, error) {
+	if c.Principal.Scope != nil {
+		return false, nil // it may name repositories
+	}
+	id, err := a.identity(ctx, c.Principal)
+	if err != nil {
+		return false, err
+	}
+	q := a.general(ctx, c, id)
+	return policy.Everywhere(q.policies, q.request), nil
 }

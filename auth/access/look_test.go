@@ -63,6 +63,10 @@ func TestLooksAsItAuthorizes(t *testing.T) {
 				t.Errorf("%s at %s: %v, and asked for it alone %v", what, arn, text(err), text(want))
 			}
 		}
+		everywhere, err := auth.AllowedEverywhere(t.Context(), f, check)
+		if err != nil || everywhere != (what == "root" || what == "who sees all") {
+			t.Errorf("%s: everywhere %t, %v", what, everywhere, err)
+		}
 	}
 }
 

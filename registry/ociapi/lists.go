@@ -1,7 +1,6 @@
 package ociapi
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -34,8 +33,9 @@ func (s *Server) listTags(w http.ResponseWriter, r *http.Request, to target) err
 		path: to.url("/tags/list"),
 		page: func(after string, limit int) (entries []string, next string, err error) {
 			page, next, err := s.registry.Tags(r.Context(), to.name, after, limit)
-			for _, tag := range page {
-				entries = append(entries, tag.String())
+			entries = make([]string, len(page))
+			for i, tag := range page {
+				entries[i] = tag.String()
 			}
 			return entries, next, err
 		},
@@ -54,9 +54,10 @@ func (s *Server) listRepositories(w http.ResponseWriter, r *http.Request, to tar
 		path: to.address("/v2/" + to.prefix + catalogPath),
 		page: func(after string, limit int) (entries []string, next string, err error) {
 			after = strings.TrimPrefix(after, to.prefix)
-			page, more, err := s.registry.Repositories(r.Context(), to.id, after, limit, sight)
-			for _, repo := range page {
-				entries = append(entries, to.prefix+repo.Name.String())
+			page, more, err := s.registry.RepositoryNames(r.Context(), to.id, after, limit, sight)
+			entries = make([]string, len(page))
+			for i, name := range page {
+				entries[i] = to.prefix + name.String()
 			}
 			if more && len(entries) > 0 {
 				next = entries[len(entries)-1]
@@ -119,22 +120,28 @@ func (l list) contentType() string {
 // write writes the list: the entries of the first page and, if there is a next one,
 // those of all others.
 func (l list) write(w http.ResponseWriter, entries []string, next string) error {
-	out := bufio.NewWriter(w)
-	out.WriteString(l.head + "[")
-	separator := ""
-	for {
+	out := make([]byte, 0, l.length(entries))
+	out = append(append(out, l.head...), '[')
+	for first := true; ; {
 		for _, e := range entries {
-			out.WriteString(separator + strconv.Quote(e)) // names and tags are ASCII without quotes
-			separator = ","
+			if !first {
+				out = append(out, ',')
+			}
+			first = false
+			out = append(append(append(out, '"'), e...), '"') // names and tags are ASCII without quotes
 		}
 		if next == "" {
-			out.WriteString(listEnd)
-			return out.Flush()
-		}
-		var err error
-		if entries, next, err = l.page(next, listStep); err != nil {
+			_, err := w.Write(append(out, listEnd...))
 			return err
 		}
+		_, err := w.Write(out)
+		if err == nil {
+			entries, next, err = l.page(next, listStep)
+		}
+		if err != nil {
+			return err
+		}
+		out = out[:0]
 	}
 }
 

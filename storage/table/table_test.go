@@ -242,3 +242,37 @@ func TestScanStops(t *testing.T) {
 		return nil
 	})
 }
+
+func TestNames(t *testing.T) {
+	x := with(t, []string{"a", "1"}, []string{"a", "2"}, []string{"a", "3"}, []string{"ab", "4"})
+	for _, tt := range []struct {
+		sel  table.Select
+		want []string
+	}{
+		{table.Select{Prefix: []string{"a"}}, []string{"1", "2", "3"}},
+		{table.Select{Prefix: []string{"a"}, After: []string{"1"}, Limit: 1}, []string{"2"}},
+		{table.Select{Prefix: []string{"b"}}, nil},
+	} {
+		err := x.View(ctx, func(r storage.Reader) error {
+			var got []string
+			for name, err := range tags.Names(r, tt.sel) {
+				if err != nil {
+					return err
+				}
+				got = append(got, name)
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("%+v (-want +got):\n%s", tt.sel, diff)
+			}
+			for _, err := range tags.Names(r, table.Select{}) {
+				if !errors.Is(err, table.ErrBadKey) {
+					t.Errorf("names behind no part: %v", err)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+}
