@@ -152,26 +152,50 @@ func (s *Service) OpenLayer(ctx context.Context, name Name, d digest.Digest) (l 
 	}
 }
 
-// locate finds a layer and the content that has its bytes.
-func (s *Service) locate(ctx context.Context, name Name, d digest.Digest) (l Layer, row contentRow, err error) {
-	err = s.view(ctx, func(r storage.Reader) error {
-		repo, err := find(r, name)
-		if err != nil {
+// heldLayer is a layer by the repository that holds it.
+type heldLayer struct {
+	repository Name
+	digest     digest.Digest
+}
+
+// located is a layer that can be read, and the content that has its bytes.
+type located struct {
+	layer   Layer
+	content contentRow
+}
+
+// maxLocated is how many of them are known without looking them up again.
+const maxLocated = 4096
+
+// locate finds a layer and the content that has its bytes. Bytes are deleted after the
+// change that gave them up, so a look after they were found missing is a new one.
+func (s *Service) locate(ctx context.Context, name Name, d digest.Digest) (Layer, contentRow, error) {
+	found, err := s.located.Get(heldLayer{name, d}, func() (found located, err error) {
+		err = s.view(ctx, func(r storage.Reader) (err error) {
+			found, err = lookUpLayer(r, name, d)
 			return err
-		}
-		if l, err = repo.layer(r, d); err != nil {
-			return err
-		}
-		if err := repo.checkReadable(r, d); err != nil {
-			return err
-		}
-		if damaged, err := damages.Has(r, d.String()); err != nil || damaged {
-			return cmp.Or(err, error(layerDamaged(name, d)))
-		}
-		row, err = contents.Get(r, d.String())
-		return err
+		})
+		return found, err
 	})
-	return l, row, err
+	return found.layer, found.content, err
+}
+
+func lookUpLayer(r storage.Reader, name Name, d digest.Digest) (found located, err error) {
+	repo, err := find(r, name)
+	if err != nil {
+		return found, err
+	}
+	if found.layer, err = repo.layer(r, d); err != nil {
+		return found, err
+	}
+	if err := repo.checkReadable(r, d); err != nil {
+		return found, err
+	}
+	if damaged, err := damages.Has(r, d.String()); err != nil || damaged {
+		return found, cmp.Or(err, error(layerDamaged(name, d)))
+	}
+	found.content, err = contents.Get(r, d.String())
+	return found, err
 }
 
 // openContent is OpenContent with the service's own blobs.

@@ -241,8 +241,8 @@ func (s *Service) DescribeImage(ctx context.Context, name Name, ref Ref) (img Im
 }
 
 // Manifest finds an image and its manifest's bytes, which have been held
-// against the digest. It is a pull, whose time is noted: see Options.PullTimeFlush.
-// Refusals as for Image, and ImageDamaged.
+// against the digest. They are shared, and not to be changed. It is a pull, whose time is
+// noted: see Options.PullTimeFlush. Refusals as for Image, and ImageDamaged.
 func (s *Service) Manifest(ctx context.Context, name Name, ref Ref) (img Image, body []byte, err error) {
 	looked := false
 	p, err := s.pullable.Get(named{name, ref}, func() (p pullable, err error) {
@@ -265,6 +265,9 @@ func (s *Service) Manifest(ctx context.Context, name Name, ref Ref) (img Image, 
 // knownManifest is the manifest of an image that is known. If anything is wrong with it,
 // such as that the image was deleted a moment ago, a whole look-up tells what.
 func (s *Service) knownManifest(ctx context.Context, name Name, ref Ref, p pullable) (_ pullable, body []byte, err error) {
+	if body, ok := s.bodies.get(p.stored); ok {
+		return p, body, nil
+	}
 	err = s.view(ctx, func(r storage.Reader) (err error) {
 		body, err = p.of.manifest(r, p.stored)
 		return err
@@ -272,6 +275,7 @@ func (s *Service) knownManifest(ctx context.Context, name Name, ref Ref, p pulla
 	if err != nil {
 		return s.lookUpManifest(ctx, name, ref)
 	}
+	s.bodies.keep(p.stored, body)
 	return p, body, nil
 }
 
@@ -285,6 +289,9 @@ func (s *Service) lookUpManifest(ctx context.Context, name Name, ref Ref) (p pul
 		body, err = repo.manifest(r, found)
 		return err
 	})
+	if err == nil {
+		s.bodies.keep(p.stored, body)
+	}
 	return p, body, s.noteManifest(ctx, err)
 }
 

@@ -211,6 +211,8 @@ type Service struct {
 	scrubbing   atomic.Int32                         // how many scrubs are under way
 	resources   *storage.Memo[string, auth.Resource] // by ARN
 	pullable    *storage.Memo[named, pullable]
+	located     *storage.Memo[heldLayer, located]
+	bodies      bodies
 }
 
 // New opens the domain over an index and a store of blobs.
@@ -234,6 +236,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		sessions: newSessions(), wake: make(chan struct{}, 1), previewsWanted: make(chan struct{}, 1), manySeen: make(chan struct{}, 1),
 		compiled: newCompiled(), collection: newCollecting(), asked: newAsked(), resources: storage.NewMemo[string, auth.Resource](storage.ChangesOf(o.Index), maxCompiledRows),
 		pullable: storage.NewMemo[named, pullable](storage.ChangesOf(o.Index), maxPullable),
+		located:  storage.NewMemo[heldLayer, located](storage.ChangesOf(o.Index), maxLocated),
 	}
 	s.stamper, _ = storage.As[storage.Stamper](o.Blobs)
 	s.proofs, s.damageFound = newProofs(), make(chan struct{}, 1)
