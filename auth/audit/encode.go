@@ -30,6 +30,15 @@ func (o *object) text(name, value string, most int) {
 	}
 }
 
+// own adds members of our own, as they stand in a record.
+func (o *object) own(members string) {
+	if !o.empty {
+		o.b = append(o.b, ',')
+	}
+	o.empty = false
+	o.b = append(o.b, members...)
+}
+
 func (o *object) number(name string, value int64) {
 	o.name(name)
 	o.b = strconv.AppendInt(o.b, value, 10)
@@ -40,13 +49,14 @@ func (o *object) truth(name string, value bool) {
 	o.b = strconv.AppendBool(o.b, value)
 }
 
-// within adds a member that is an object, written by fill.
-func (o *object) within(name string, fill func(*object)) {
+// within begins a member that is an object, which its close ends.
+func (o *object) within(name string) object {
 	o.name(name)
-	in := newObject(o.b)
-	fill(&in)
-	o.b = append(in.b, '}')
+	return newObject(o.b)
 }
+
+// close ends an object that began in another, and goes on with that.
+func (o *object) close(in object) { o.b = append(in.b, '}') }
 
 // ordinary are the characters that stand in a string as they are.
 var ordinary = ordinaryOnes()

@@ -82,19 +82,40 @@ type values struct {
 func appendValues(dst []byte, v any) ([]byte, bool) {
 	w := values{b: dst, limit: len(dst) + longestValues}
 	start := len(dst)
-	if !w.any(reflect.ValueOf(v), plain, 0) {
+	if !w.field(v, plain, 0) {
 		w.b = append(w.b[:start], "null"...)
 	}
 	return w.b, w.cut
 }
 
-// field writes the value of a member of Fields, without reflection where it is of a type
-// that nearly every record has.
+// field writes a value, without reflection where it is of a type that nearly every
+// record has.
 func (w *values) field(value any, r rule, depth int) bool {
-	if text, ok := value.(string); ok && r == plain && len(w.b) < w.limit && depth <= deepest {
-		return w.text(text, r)
+	if r != plain || len(w.b) >= w.limit || depth > deepest {
+		return w.any(reflect.ValueOf(value), r, depth)
+	}
+	switch v := value.(type) {
+	case string:
+		return w.text(v, r)
+	case Fields:
+		return v != nil && w.fields(v, depth)
+	case []Fields:
+		return v != nil && list(w, v, func(f Fields) bool { return w.field(f, r, depth+1) })
+	case []string:
+		return v != nil && list(w, v, func(s string) bool { return w.field(s, r, depth+1) })
 	}
 	return w.any(reflect.ValueOf(value), r, depth)
+}
+
+// list writes the elements of a list that write writes.
+func list[T any](w *values, all []T, write func(T) bool) bool {
+	w.b = append(w.b, '[')
+	comma := false
+	for _, one := range all {
+		comma = w.element(comma, func() bool { return write(one) }) || comma
+	}
+	w.b = append(w.b, ']')
+	return true
 }
 
 // any writes a value. It writes nothing and says so where there is none.
