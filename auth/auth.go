@@ -126,17 +126,3 @@ func (f AuthorizerFunc) Prepare(ctx context.Context, c Check) (Decider, error) {
 	}
 	return func(more policy.Keys) error { return f(ctx, c.With(more)) }, nil
 }
-
-type principalKey struct{}
-
-// WithPrincipal notes in ctx who is asking.
-func WithPrincipal(ctx context.Context, p Principal) context.Context {
-	return context.WithValue(ctx, principalKey{}, p)
-}
-
-// PrincipalOf returns who is asking, or the zero Principal where the server
-// acts by itself.
-func PrincipalOf(ctx context.Context) Principal {
-	p, _ := ctx.Value(principalKey{}).(Principal)
-	return p
-}

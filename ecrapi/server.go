@@ -158,7 +158,7 @@ func (a *API) answer(r *http.Request, c *call) (out any, err error) {
 		return nil, err
 	}
 	c.by, c.record.Principal = by, by
-	return a.run(auth.WithPrincipal(r.Context(), by), c, op, body)
+	return a.run(auth.Identify(r.Context(), by), c, op, body)
 }
 
 // region is the one whose registries a request means: that of the host name if

@@ -38,21 +38,33 @@ func NewMemo[Key comparable, Value any](c Changes, limit int) *Memo[Key, Value] 
 // Get is what look says, or said since the last change. Values are shared, and not to
 // be changed. An error is not remembered.
 func (m *Memo[Key, Value]) Get(k Key, look func() (Value, error)) (Value, error) {
+	if v, ok := m.Known(k); ok {
+		return v, nil
+	}
 	if m.changes == nil {
 		return look()
 	}
 	at := m.changes.Last()
-	m.mu.RLock()
-	r, ok := m.entries[k]
-	m.mu.RUnlock()
-	if ok && r.at == at {
-		return r.value, nil
-	}
 	v, err := look()
 	if err == nil {
 		m.keep(k, remembered[Value]{at, v})
 	}
 	return v, err
+}
+
+// Known is what Get would give without a look.
+func (m *Memo[Key, Value]) Known(k Key) (v Value, ok bool) {
+	if m.changes == nil {
+		return v, false
+	}
+	at := m.changes.Last()
+	m.mu.RLock()
+	r, ok := m.entries[k]
+	m.mu.RUnlock()
+	if !ok || r.at != at {
+		return v, false
+	}
+	return r.value, true
 }
 
 func (m *Memo[Key, Value]) keep(k Key, r remembered[Value]) {

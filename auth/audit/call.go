@@ -59,6 +59,7 @@ type Call struct {
 	id       string
 	source   string
 	agent    string
+	basic    string // header by which a name is claimed
 	refusal  error
 	code     string
 	message  string
@@ -77,8 +78,6 @@ type Federated struct{ Provider, Audience, Subject string }
 
 // Unknown is the event of a call that names no operation.
 const Unknown = "UnknownOperation"
-
-type callKey struct{}
 
 // Begin begins the call of a request. The door must go on with the writer and
 // the request that come with it, and end the call.
@@ -102,7 +101,9 @@ func (t *Trail) Begin(w http.ResponseWriter, r *http.Request, door Door) (*Call,
 		c.refusal = t.reserve()
 		c.held = c.refusal == nil
 	}
-	r = r.WithContext(context.WithValue(r.Context(), callKey{}, c))
+	if ctx := auth.WithCall(r.Context(), c); ctx != r.Context() {
+		r = r.WithContext(ctx)
+	}
 	if r.Body != nil && r.Body != http.NoBody {
 		r.Body = &countedBody{r.Body, &c.received}
 	}
@@ -113,7 +114,7 @@ func (t *Trail) Begin(w http.ResponseWriter, r *http.Request, door Door) (*Call,
 // Of returns the call that ctx is in the course of, or one that is never
 // recorded.
 func Of(ctx context.Context) *Call {
-	if c, ok := ctx.Value(callKey{}).(*Call); ok {
+	if c, ok := auth.CallOf(ctx).(*Call); ok {
 		return c
 	}
 	return new(Call)
@@ -139,6 +140,16 @@ func (c *Call) ClaimSigned(r *http.Request) {
 		claim = r.URL.Query().Get("X-Amz-Credential")
 	}
 	c.ClaimedKey, _, _ = strings.Cut(claim, "/")
+}
+
+// ClaimBasic notes the name that a request gives in a Basic header.
+func (c *Call) ClaimBasic(r *http.Request) { c.basic = r.Header.Get("Authorization") }
+
+// claimBasic reads it, for a record of who did not prove to be anybody.
+func (c *Call) claimBasic() {
+	if c.basic != "" && c.Claimed == "" && c.Principal.IsZero() {
+		c.Claimed, _, _ = (&http.Request{Header: http.Header{"Authorization": {c.basic}}}).BasicAuth()
+	}
 }
 
 // Fail notes that the call is answered by an error. err may be a *auth.Denied,
@@ -206,6 +217,7 @@ func (c *Call) keep() {
 	if c.Event == "" {
 		c.Event = Unknown
 	}
+	c.claimBasic()
 	scratch := c.trail.scratch.Get().(*[]byte)
 	defer c.trail.scratch.Put(scratch)
 	line := c.record((*scratch)[:0])

@@ -70,6 +70,7 @@ type Verifier struct {
 	issued    issued
 	shown     *storage.Memo[[sha256.Size]byte, shownPassword]
 	heard     *storage.Memo[[sha256.Size]byte, auth.Principal] // of bearer tokens
+	headers   *storage.Memo[string, shownPassword]             // by the Basic header with the password
 	guard     *throttle.Guard
 
 	webIdentities *oidc.Verifier
@@ -106,6 +107,7 @@ func New(o Options) (*Verifier, error) {
 	if o.Accounts != nil { // without any there is no password that could be right
 		v.shown = storage.NewMemo[[sha256.Size]byte, shownPassword](o.Accounts.Changes(), maxShown)
 		v.heard = storage.NewMemo[[sha256.Size]byte, auth.Principal](o.Accounts.Changes(), maxShown)
+		v.headers = storage.NewMemo[string, shownPassword](o.Accounts.Changes(), maxHeaders)
 	}
 	v.SetForms(Forms{})
 	return v, nil

@@ -109,18 +109,30 @@ type shownPassword struct {
 	by     auth.Principal
 }
 
-// maxShown is how many registry passwords are known without being verified anew.
-const maxShown = 10_000
+// maxShown is how many registry passwords are known without being verified anew,
+// maxHeaders how many of them by the whole header, which is longer than a hash.
+const maxShown, maxHeaders = 10_000, 2_000
 
 // open verifies a registry password. The error is ErrBadPassword, also an
 // ErrExpiredPassword, or a fault. A client shows its password with each request, so one
 // that was right is known by its hash as long as nothing changes that could end it;
 // only the time is looked at anew.
 func (v *Verifier) open(ctx context.Context, password string) (auth.Principal, error) {
-	shown, err := v.shown.Get(sha256.Sum256([]byte(password)), func() (shownPassword, error) { return v.verify(ctx, password) })
-	if err == nil {
-		err = v.tokens.CheckLife(shown.claims)
+	shown, err := v.look(ctx, password)
+	if err != nil {
+		return auth.Principal{}, err
 	}
+	return v.inTime(shown)
+}
+
+// look is open whatever the time.
+func (v *Verifier) look(ctx context.Context, password string) (shownPassword, error) {
+	return v.shown.Get(sha256.Sum256([]byte(password)), func() (shownPassword, error) { return v.verify(ctx, password) })
+}
+
+// inTime is whom a password stands for, if it is in force now.
+func (v *Verifier) inTime(shown shownPassword) (auth.Principal, error) {
+	err := v.tokens.CheckLife(shown.claims)
 	switch {
 	case errors.Is(err, token.ErrExpired):
 		return auth.Principal{}, ErrExpiredPassword

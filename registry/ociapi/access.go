@@ -74,11 +74,10 @@ func (s *Server) authenticate(r *http.Request, site endpoint.Site) (auth.Princip
 	if text, ok := bearerOf(shown[0]); ok && s.bearer {
 		return s.bear(r, site, text)
 	}
-	user, password, ok := r.BasicAuth()
+	p, ok, err := s.credentials.BasicHeader(r.Context(), shown[0])
 	if !ok {
 		return auth.Principal{}, nil, errUnauthorized
 	}
-	p, err := s.credentials.Basic(r.Context(), user, password)
 	if errors.Is(err, credentials.ErrBadPassword) {
 		err = s.refusePassword(err)
 	}

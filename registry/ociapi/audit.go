@@ -43,8 +43,7 @@ const (
 // describe notes in a call what its request says by itself, before anything of it
 // is believed.
 func (s *Server) describe(c *audit.Call, r *http.Request, at route, unrouted error) {
-	user, _, _ := r.BasicAuth()
-	c.Claimed = user
+	c.ClaimBasic(r)
 	if s.bearer && r.URL.EscapedPath() == tokenPath {
 		c.Event = tokenEvent
 		return

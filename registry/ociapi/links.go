@@ -7,7 +7,6 @@ import (
 
 	"github.com/distribution/distribution/v3/registry/api/errcode"
 
-	"github.com/seed-78150930/berth/auth"
 	"github.com/seed-78150930/berth/auth/audit"
 	"github.com/seed-78150930/berth/auth/credentials"
 	"github.com/seed-78150930/berth/registry"
@@ -51,7 +50,7 @@ func (s *Server) serveLink(call *audit.Call, w http.ResponseWriter, r *http.Requ
 	}
 	to := target{by: by, id: name.ID(), name: name, ref: d.String()}
 	aim(call, to)
-	r = r.WithContext(auth.WithPrincipal(r.Context(), by))
+	r = identified(r, by)
 	if err := s.authorize(r.Context(), to, getLayer); err != nil {
 		return s.noteDenied(r.Context(), to, err)
 	}

@@ -163,7 +163,7 @@ func (s *Server) serve(call *audit.Call, w http.ResponseWriter, r *http.Request,
 	to.grants = granted
 	aim(call, to)
 	by = to.by
-	r = r.WithContext(auth.WithPrincipal(r.Context(), by))
+	r = identified(r, by)
 	actions := op.actions(r, to.query)
 	if to, err = s.permit(r, to, op, actions); err != nil {
 		return s.challenge(w, r, site, s.noteDenied(r.Context(), to, err))
@@ -175,6 +175,14 @@ func (s *Server) serve(call *audit.Call, w http.ResponseWriter, r *http.Request,
 		return err
 	}
 	return s.challenge(w, r, site, s.noteDenied(r.Context(), to, op.serve(s, w, r, to)))
+}
+
+// identified is r with who is asking.
+func identified(r *http.Request, by auth.Principal) *http.Request {
+	if ctx := auth.Identify(r.Context(), by); ctx != r.Context() {
+		return r.WithContext(ctx)
+	}
+	return r
 }
 
 // tooOften answers what comes too often, with the seconds to wait in Retry-After
