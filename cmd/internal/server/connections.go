@@ -1,7 +1,6 @@
 package server
 
 import (
-	"container/list"
 	"context"
 	"net"
 	"net/http"
@@ -23,16 +22,33 @@ type connections struct {
 	limit func() int
 	freed chan struct{} // a connection was closed
 
-	mu      sync.Mutex
-	open    int       // and the one that is about to be accepted
-	waiting list.List // of idler, those that waited longest in front
-	place   map[net.Conn]*list.Element
+	mu     sync.Mutex
+	open   int     // and the one that is about to be accepted
+	rest   resting // before the one that has waited longest, behind the one that came last
+	client map[net.Conn]*resting
 }
 
-// idler is a connection without a request under way.
-type idler struct {
-	conn  net.Conn
-	since time.Time
+// resting is a connection's place among those without a request under way, in a ring.
+type resting struct {
+	conn           net.Conn
+	since          time.Time
+	before, behind *resting // nil while a request is under way
+}
+
+// leave takes a connection out of the ring, if it is there.
+func (r *resting) leave() {
+	if r.before == nil {
+		return
+	}
+	r.before.behind, r.behind.before = r.behind, r.before
+	r.before, r.behind = nil, nil
+}
+
+// join puts a connection behind all others.
+func (r *resting) join(ring *resting) {
+	r.leave()
+	r.before, r.behind = ring.before, ring
+	r.before.behind, r.behind.before = r, r
 }
 
 // courtesy is how long a connection may wait before it counts as idle: its
@@ -47,11 +63,13 @@ const filesEach, filesApart, fewest = 3, 64, 8
 // that the process may open.
 func newConnections(setting func() int, files uint64) *connections {
 	places := max(fewest, int((max(files, filesApart)-filesApart)/filesEach))
-	return &connections{
-		limit: func() int { return min(max(setting(), 2), places) },
-		freed: make(chan struct{}, 1),
-		place: map[net.Conn]*list.Element{},
+	c := &connections{
+		limit:  func() int { return min(max(setting(), 2), places) },
+		freed:  make(chan struct{}, 1),
+		client: map[net.Conn]*resting{},
 	}
+	c.rest.before, c.rest.behind = &c.rest, &c.rest
+	return c
 }
 
 // openFiles is how many files the process may open.
@@ -118,15 +136,14 @@ func (c *connections) tryPlace() (again time.Duration, ok bool) {
 		c.open++
 		return 0, true
 	}
-	first := c.waiting.Front()
-	if first == nil {
+	longest := c.rest.behind
+	if longest == &c.rest {
 		return courtesy, false
 	}
-	longest := first.Value.(idler)
 	if left := courtesy - time.Since(longest.since); left > 0 {
 		return left, false
 	}
-	c.unwait(longest.conn)
+	longest.leave()
 	_ = longest.conn.Close() // the server sees that it is closed, and says so to state
 	return courtesy, false
 }
@@ -148,33 +165,48 @@ func (c *connections) state(conn net.Conn, state http.ConnState) {
 	case http.StateNew, http.StateIdle:
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		c.unwait(conn)
-		c.place[conn] = c.waiting.PushBack(idler{conn, time.Now()})
+		r := c.of(conn)
+		r.since = time.Now()
+		r.join(&c.rest)
 	case http.StateClosed, http.StateHijacked:
-		c.busy(conn)
+		c.forget(conn)
 		c.free()
 	}
 }
 
-// busy says that a connection does not wait any more.
-func (c *connections) busy(conn net.Conn) {
+// forget says that a connection is none any more, or is known by another name from here on.
+func (c *connections) forget(conn net.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.unwait(conn)
+	c.of(conn).leave()
+	delete(c.client, conn)
 }
 
-func (c *connections) unwait(conn net.Conn) {
-	if e, ok := c.place[conn]; ok {
-		c.waiting.Remove(e)
-		delete(c.place, conn)
+// of is a connection's place. mu is held.
+func (c *connections) of(conn net.Conn) *resting {
+	r, ok := c.client[conn]
+	if !ok {
+		r = &resting{conn: conn}
+		c.client[conn] = r
 	}
+	return r
+}
+
+// busy says that a connection does not wait any more.
+func (c *connections) busy(r *resting) {
+	c.mu.Lock()
+	r.leave()
+	c.mu.Unlock()
 }
 
 type busyKey struct{}
 
 // context is the http.Server's ConnContext.
 func (c *connections) context(ctx context.Context, conn net.Conn) context.Context {
-	return context.WithValue(ctx, busyKey{}, func() { c.busy(conn) })
+	c.mu.Lock()
+	r := c.of(conn)
+	c.mu.Unlock()
+	return context.WithValue(ctx, busyKey{}, func() { c.busy(r) })
 }
 
 // noteBusy says that a request of the context's connection is under way.

@@ -21,11 +21,11 @@ type doors struct {
 	ready func(context.Context) error
 }
 
-// ServeHTTP routes by the path as it was sent: what is escaped stays so, and
+// serve routes by the path as it was sent: what is escaped stays so, and
 // two slashes are two. A mux would tidy the path by a redirect, and a
 // repository's name may hold anything that looks like a route.
-func (d *doors) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	switch d.door(r) {
+func (d *doors) serve(w http.ResponseWriter, r *http.Request, to door) {
+	switch to {
 	case ociDoor:
 		d.oci.ServeHTTP(w, r)
 	case linkDoor:
@@ -39,17 +39,22 @@ func (d *doors) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// The doors by the names that metrics have for them.
+// door is where a request comes in.
+type door int
+
 const (
-	ociDoor    = "oci"
-	linkDoor   = "layers"
-	ecrDoor    = "ecr"
-	healthDoor = "health"
-	otherDoor  = "other" // STS among them
+	otherDoor door = iota // STS among them
+	ociDoor
+	linkDoor
+	ecrDoor
+	healthDoor
 )
 
-func (*doors) door(r *http.Request) string {
-	path := r.URL.EscapedPath()
+// doorNames are what metrics call them.
+var doorNames = [...]string{otherDoor: "other", ociDoor: "oci", linkDoor: "layers", ecrDoor: "ecr", healthDoor: "health"}
+
+// doorOf finds the door by the escaped path.
+func doorOf(r *http.Request, path string) door {
 	switch {
 	case path == "/v2", strings.HasPrefix(path, "/v2/"):
 		return ociDoor

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -80,6 +81,9 @@ func (s *Server) Metrics() map[string]string {
 func Paced(limit time.Duration, h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, a := paceBody(w, r, limit), newAnswer(w, limit)
+		if body != nil {
+			a.renew()
+		}
 		h.ServeHTTP(a, r)
 		a.end(body.end())
 	})
@@ -146,7 +150,7 @@ func (c Connections) Enter() bool {
 }
 
 // Busy says that a request of a connection is under way.
-func (c Connections) Busy(conn net.Conn) { c.busy(conn) }
+func (c Connections) Busy(conn net.Conn) { noteBusy(c.context(context.Background(), conn)) }
 
 // Courtesy is how long a connection may wait before it counts as idle.
 const Courtesy = courtesy
@@ -169,4 +173,23 @@ func (s *Server) Faults(ctx context.Context) (list []string, err error) {
 		list = append(list, f.String())
 	}
 	return list, nil
+}
+
+// AccessLine is what a line of the access log tells.
+type AccessLine = accessLine
+
+// NewAccessLine is a line of strangers' texts.
+func NewAccessLine(method, path, target, agent string, status int, took time.Duration) AccessLine {
+	return accessLine{id: "0-1", remote: "[::1]:80", method: method, path: path, status: status, received: 1, sent: 2, took: took, target: target, agent: agent}
+}
+
+// WriteAccess has the access log of a form write a line, and the log itself the same.
+func WriteAccess(form string, level slog.Level, a AccessLine) (got, want string) {
+	var text strings.Builder
+	_, log := newLog(&text, form, slog.LevelDebug)
+	log.write(context.Background(), level, a)
+	got = text.String()
+	text.Reset()
+	log.log.LogAttrs(context.Background(), level, accessMessage, a.attrs()...)
+	return got, text.String()
 }

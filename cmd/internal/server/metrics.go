@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -146,6 +147,7 @@ type metrics struct {
 	requests       *prometheus.CounterVec
 	took           *prometheus.HistogramVec
 	received, sent prometheus.Counter
+	counts         [len(doorNames)][classes]atomic.Pointer[counts]
 }
 
 // newMetrics makes the registry of all metrics. It is the server's own: what a library

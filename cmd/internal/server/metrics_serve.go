@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
@@ -45,10 +46,37 @@ func (s *Server) metricsURL() string {
 }
 
 // countRequest counts a request that was answered.
-func (s *Server) countRequest(door string, status int, received, sent int64, took time.Duration) {
+func (s *Server) countRequest(d door, status int, received, sent int64, took time.Duration) {
 	m := s.metrics
-	m.requests.WithLabelValues(door, strconv.Itoa(status/100)+"xx").Inc()
-	m.took.WithLabelValues(door).Observe(took.Seconds())
-	m.received.Add(float64(received))
+	counts := m.of(d, status/100)
+	counts.requests.Inc()
+	counts.took.Observe(took.Seconds())
+	if received > 0 {
+		m.received.Add(float64(received))
+	}
 	m.sent.Add(float64(sent))
+}
+
+// counts are those that a request is counted by.
+type counts struct {
+	requests prometheus.Counter
+	took     prometheus.Observer
+}
+
+// classes are those of statuses, by their first digit, and 0 for what can be none.
+const classes = 6
+
+// of are the counts of a door and a class of statuses. They are made for the first
+// request of theirs, so that metrics tell of no others, and found at once from then on.
+func (m *metrics) of(d door, class int) *counts {
+	if class < 0 || class >= classes {
+		class = 0
+	}
+	at := &m.counts[d][class]
+	if known := at.Load(); known != nil {
+		return known
+	}
+	made := &counts{m.requests.WithLabelValues(doorNames[d], strconv.Itoa(class)+"xx"), m.took.WithLabelValues(doorNames[d])}
+	at.Store(made)
+	return made
 }

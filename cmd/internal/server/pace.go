@@ -118,23 +118,39 @@ func (b *pacedBody) bytes() int64 {
 // of files go by sendfile.
 type answer struct {
 	http.ResponseWriter
-	conn   *http.ResponseController
-	time   time.Duration
-	status int // 0 until it is written
-	bytes  int64
+	time     time.Duration
+	deadline time.Time // that is set; zero if none is
+	status   int       // 0 until it is written
+	bytes    int64
 }
 
+// newAnswer is an answer without a deadline: the server takes that of the last request
+// away, and nothing is sent before the first step begins.
 func newAnswer(w http.ResponseWriter, limit time.Duration) *answer {
-	a := &answer{ResponseWriter: w, conn: http.NewResponseController(w), time: limit}
-	a.renew() // the last request's deadline may be over
-	return a
+	return &answer{ResponseWriter: w, time: limit}
 }
 
 // renew begins a step.
 func (a *answer) renew() { a.allow(a.time) }
 
+// fresh is within which part of a step it is not begun anew: most answers are sent as
+// soon as they are written.
+const fresh = 1024
+
 // allow does what it can: a connection without deadlines, as in a test, has none.
-func (a *answer) allow(d time.Duration) { _ = a.conn.SetWriteDeadline(time.Now().Add(d)) }
+func (a *answer) allow(d time.Duration) {
+	deadline := time.Now().Add(d)
+	if late := deadline.Sub(a.deadline); late >= 0 && late < d/fresh {
+		return
+	}
+	a.deadline = deadline
+	_ = a.control().SetWriteDeadline(deadline)
+}
+
+// control finds the server's own.
+func (a *answer) control() *http.ResponseController {
+	return http.NewResponseController(a.ResponseWriter)
+}
 
 // end gives the client a step's time for what the server has not sent yet, and
 // will not send before it has waited.
@@ -152,6 +168,8 @@ func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 func (a *answer) WriteHeader(status int) {
 	if a.status == 0 && status >= http.StatusOK {
 		a.status = status
+	} else {
+		a.renew() // what is not the answer goes out at once
 	}
 	a.ResponseWriter.WriteHeader(status)
 }
@@ -202,4 +220,7 @@ func (a *answer) wrote() {
 }
 
 // Flush implements http.Flusher.
-func (a *answer) Flush() { _ = a.conn.Flush() }
+func (a *answer) Flush() {
+	a.renew()
+	_ = a.control().Flush()
+}

@@ -29,8 +29,12 @@ func newRequestID() string {
 	var b [16]byte
 	rand.Read(b[:]) // does not fail: crypto/rand
 	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	h := hex.EncodeToString(b[:])
-	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
+	text := make([]byte, 0, 36)
+	text = append(hex.AppendEncode(text, b[:4]), '-')
+	text = append(hex.AppendEncode(text, b[4:6]), '-')
+	text = append(hex.AppendEncode(text, b[6:8]), '-')
+	text = append(hex.AppendEncode(text, b[8:10]), '-')
+	return string(hex.AppendEncode(text, b[10:]))
 }
 
 // ServeHTTP answers as the first port does.
@@ -49,12 +53,17 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, d *doors) {
 	began, id, timeouts := time.Now(), newRequestID(), s.config.Load().Timeouts
 	w.Header()["X-Amzn-Requestid"] = []string{id} // canonical, which Set would have to find out
 	r = withCircumstances(d.names.Forwarded(r), id)
-	body := paceBody(w, r, timeouts.Body)
-	a := newAnswer(w, timeouts.Answer)
-	broken := s.serve(a, r, d)
+	body, a := paceBody(w, r, timeouts.Body), newAnswer(w, timeouts.Answer)
+	if body != nil {
+		a.renew() // a client that waits to be asked for it is asked
+	}
+	path := r.URL.EscapedPath()
+	door := doorOf(r, path)
+	broken := s.serve(a, r, d, door)
 	a.end(body.end())
-	s.logRequest(r, a, body, began)
-	s.countRequest(d.door(r), statusOf(r.Context(), a), body.bytes(), a.bytes, time.Since(began))
+	status, took := statusOf(r.Context(), a), time.Since(began)
+	s.logRequest(r, path, accessLine{id: id, status: status, received: body.bytes(), sent: a.bytes, took: took})
+	s.countRequest(door, status, body.bytes(), a.bytes, took)
 	if broken {
 		panic(http.ErrAbortHandler) // the client must see that the answer is not whole
 	}
@@ -63,7 +72,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, d *doors) {
 
 // serve has the doors answer. A panic of theirs is answered with 500; broken
 // says that it came too late for that.
-func (s *Server) serve(a *answer, r *http.Request, d *doors) (broken bool) {
+func (s *Server) serve(a *answer, r *http.Request, d *doors, door door) (broken bool) {
 	defer func() {
 		p := recover()
 		if p == nil {
@@ -77,7 +86,7 @@ func (s *Server) serve(a *answer, r *http.Request, d *doors) (broken bool) {
 			writePlain(a, http.StatusInternalServerError, "internal error, request "+requestID(r.Context()))
 		}
 	}()
-	d.ServeHTTP(a, r)
+	d.serve(a, r, door)
 	return false
 }
 
@@ -88,27 +97,14 @@ const longestLogged = 512
 // signatures and tokens, so that of those only the name of an operation and of
 // the client are logged. The address is that of the socket, or what a trusted
 // proxy says of it: headers of others anybody may write.
-func (s *Server) logRequest(r *http.Request, a *answer, body *pacedBody, began time.Time) {
+func (s *Server) logRequest(r *http.Request, path string, a accessLine) {
 	level := slog.LevelInfo
-	if path := r.URL.Path; path == "/healthz" || path == "/readyz" {
+	if path == "/healthz" || path == "/readyz" {
 		level = slog.LevelDebug // asked every few seconds by those who watch
 	}
-	if !s.log.Enabled(r.Context(), level) {
-		return
-	}
-	attrs := []slog.Attr{
-		slog.String("id", requestID(r.Context())), slog.String("remote", r.RemoteAddr),
-		slog.String("method", clip(r.Method)), slog.String("path", clip(r.URL.EscapedPath())),
-		slog.Int("status", statusOf(r.Context(), a)), slog.Int64("received", body.bytes()), slog.Int64("sent", a.bytes),
-		slog.Duration("took", time.Since(began)),
-	}
-	if target := r.Header.Get("X-Amz-Target"); target != "" {
-		attrs = append(attrs, slog.String("target", clip(target)))
-	}
-	if agent := r.UserAgent(); agent != "" {
-		attrs = append(attrs, slog.String("agent", clip(agent)))
-	}
-	s.log.LogAttrs(r.Context(), level, "request", attrs...)
+	a.remote, a.method, a.path = r.RemoteAddr, clip(r.Method), clip(path)
+	a.target, a.agent = clip(r.Header.Get("X-Amz-Target")), clip(r.UserAgent())
+	s.accesses.write(r.Context(), level, a)
 }
 
 // clientGone is the status in the access log where nginx has it too: of a request

@@ -108,7 +108,7 @@ func isPassing(err error) bool {
 // secure does the handshake of a connection and hands it out.
 func (l *secureListener) secure(ctx context.Context, c net.Conn) {
 	t, err := l.handshake(ctx, c)
-	l.bound.busy(c) // from here on it is the server's to say whether it waits
+	l.bound.forget(c) // from here on it is the server's to say whether it waits
 	if err == nil {
 		select {
 		case l.done <- t:

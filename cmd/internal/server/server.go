@@ -55,6 +55,7 @@ type Options struct {
 type Server struct {
 	options     Options
 	log         *slog.Logger
+	accesses    *accessLog
 	level       *slog.LevelVar
 	started     time.Time
 	keeper      *Keeper
@@ -90,7 +91,7 @@ type Server struct {
 // caller must call Run.
 func New(ctx context.Context, o Options) (*Server, error) {
 	s := &Server{options: o, level: new(slog.LevelVar), started: time.Now()}
-	s.log = newLog(o.Log, o.Config.LogFormat, s.level)
+	s.log, s.accesses = newLog(o.Log, o.Config.LogFormat, s.level)
 	store, err := openStore(o.Config, o.seams, s.log)
 	var newer *datadir.FormatError
 	if errors.As(err, &newer) {
@@ -106,14 +107,6 @@ func New(ctx context.Context, o Options) (*Server, error) {
 		return nil, errors.Join(err, s.abandon())
 	}
 	return s, nil
-}
-
-func newLog(w io.Writer, format string, level slog.Leveler) *slog.Logger {
-	o := &slog.HandlerOptions{Level: level}
-	if format == "json" {
-		return slog.New(slog.NewJSONHandler(w, o))
-	}
-	return slog.New(slog.NewTextHandler(w, o))
 }
 
 // open builds everything over the store.
