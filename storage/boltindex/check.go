@@ -2,6 +2,7 @@ package boltindex
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"fmt"
 	"hash/fnv"
@@ -45,7 +46,7 @@ type meta struct {
 // checkFile reads a whole file and says whether bbolt can read every row and no
 // page has two uses. It does not know what the rows should hold. The file must not
 // change meanwhile.
-func checkFile(path string) (err error) {
+func checkFile(ctx context.Context, path string) (err error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return err
@@ -56,8 +57,8 @@ func checkFile(path string) (err error) {
 		return err
 	}
 	// Once from front to back, since the pages below come in any order.
-	if _, err := io.Copy(io.Discard, f); err != nil {
-		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	if err := readThrough(ctx, f); err != nil {
+		return err
 	}
 	m, err := readMeta(f)
 	if err != nil {
@@ -66,7 +67,7 @@ func checkFile(path string) (err error) {
 	if m.pages > uint64(info.Size())/uint64(m.pageSize) {
 		return fmt.Errorf("%w: it is cut short: %d bytes, of %d pages of %d", ErrDamaged, info.Size(), m.pages, m.pageSize)
 	}
-	c := &checker{file: f, meta: m, used: make([]uint64, m.pages/64+1)}
+	c := &checker{ctx: ctx, file: f, meta: m, used: make([]uint64, m.pages/64+1)}
 	c.used[0] = 3 // the meta pages
 	if err := c.bucket(m.root, nil, true, 0); err != nil {
 		return err
@@ -75,6 +76,23 @@ func checkFile(path string) (err error) {
 		return fmt.Errorf("%w: it is a bbolt file of something else", ErrDamaged)
 	}
 	return c.freelist()
+}
+
+// readThrough has the system read all of a file.
+func readThrough(ctx context.Context, f *os.File) error {
+	b := make([]byte, 1<<20)
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		switch _, err := f.Read(b); err {
+		case nil:
+		case io.EOF:
+			return nil
+		default:
+			return fmt.Errorf("%w: %w", ErrDamaged, err)
+		}
+	}
 }
 
 // readMeta returns what the newer of the sound meta pages says.
@@ -112,6 +130,7 @@ func metaAt(f *os.File, at int64) (m meta, ok bool) {
 
 // checker walks over the pages of a file.
 type checker struct {
+	ctx   context.Context
 	file  *os.File
 	meta  meta
 	used  []uint64 // a bit for each page
@@ -131,6 +150,9 @@ func (c *checker) bucket(page uint64, inline []byte, top bool, depth int) error 
 type bounds struct{ low, high []byte }
 
 func (c *checker) page(id uint64, keys bounds, top, root bool, depth int) error {
+	if err := c.ctx.Err(); err != nil {
+		return err
+	}
 	if depth > maxDepth {
 		return c.bad(id, "it lies too deep")
 	}

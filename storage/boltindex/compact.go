@@ -175,12 +175,12 @@ func (c *compaction) open() (err error) {
 	if err := c.remove(); err != nil {
 		return err
 	}
-	o := options(c.x.o)
-	o.NoSync = true
-	if c.x.o.maxCopy > 0 {
-		o.MaxSize = c.x.o.maxCopy
+	o := c.x.o
+	o.Bulk = true
+	if o.maxCopy > 0 {
+		o.maxSize = o.maxCopy
 	}
-	if c.db, err = openBolt(c.path, o, c.x.o.opened); err != nil {
+	if c.db, err = openOwn(c.path, o, nil); err != nil {
 		return errors.Join(copyFault(err), c.remove())
 	}
 	c.db.AllocSize = copyAlloc

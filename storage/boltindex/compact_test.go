@@ -579,7 +579,7 @@ func TestCompactOfADamagedFile(t *testing.T) {
 	if x.Compactions() != 0 || !errors.Is(x.Damage(), boltindex.ErrDamaged) {
 		t.Errorf("compacted %d times, damage %v", x.Compactions(), x.Damage())
 	}
-	wantFiles(t, dir, "index.db")
+	wantFiles(t, dir, "index.db", "index.db.closed") // which says that it is bad
 }
 
 func TestCompactCancelled(t *testing.T) {

@@ -44,3 +44,17 @@ func (x *Index) countWaiting() int {
 	defer x.mu.Unlock()
 	return len(x.waiting)
 }
+
+// AwaitUpdatable returns when a file that was opened for views alone has been opened for
+// updates.
+func (x *Index) AwaitUpdatable() {
+	for x.readOnly() {
+		runtime.Gosched()
+	}
+}
+
+func (x *Index) readOnly() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.file.db.IsReadOnly()
+}

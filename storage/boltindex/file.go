@@ -45,44 +45,15 @@ func initialMap() int {
 	return 1 << 30
 }
 
-func openFile(path string, o Options) (*bbolt.DB, Found, error) {
-	found, err := prepare(path, o)
-	if err != nil {
-		return nil, "", err
-	}
-	db, err := openOwn(path, o)
-	if err != nil {
-		return nil, "", err
-	}
-	err = db.View(func(tx *bbolt.Tx) error {
-		_, err := rowsOf(tx)
-		return err
-	})
-	if err == nil && !o.Bulk { // whoever has the file has its copy
-		err = removeDraft(o.Disk, draftPath(path))
-	}
-	if err != nil {
-		return nil, "", errors.Join(err, db.Close())
-	}
-	return db, found, nil
-}
-
-// openOwn opens the file that has a name, also once it is there: the lock may have
-// been waited for while another process gave the name to a compacted copy.
-func openOwn(path string, o Options) (*bbolt.DB, error) {
-	var mine os.FileInfo
-	db, err := openBolt(path, options(o), func(f *os.File) {
-		mine, _ = f.Stat() // nil if it fails, and no file is the same
-		if o.opened != nil {
-			o.opened(f)
-		}
-	})
+// openLeft opens a file that is as it was left.
+func openLeft(path string, o Options) (*bbolt.DB, error) {
+	db, err := openOwn(path, o, nil)
 	if err != nil {
 		return nil, err
 	}
-	named, err := os.Stat(path)
-	if err == nil && !os.SameFile(mine, named) {
-		err = errors.New("another process has compacted it meanwhile")
+	err = rowsThere(db)
+	if err == nil && !o.Bulk { // whoever has the file has its copy
+		err = removeDraft(o.Disk, draftPath(path))
 	}
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
@@ -90,8 +61,45 @@ func openOwn(path string, o Options) (*bbolt.DB, error) {
 	return db, nil
 }
 
-// prepare makes a file that is absent, and checks one that may not be as it was
-// left.
+// openOwn opens a file for updates. One that is open already is shared, with its lock.
+func openOwn(path string, o Options, shared *os.File) (*bbolt.DB, error) {
+	var mine *os.File
+	db, err := openBolt(path, options(o), func(name string, flag int, mode os.FileMode) (f *os.File, err error) {
+		if shared != nil {
+			f, err = again(shared)
+		} else {
+			f, err = os.OpenFile(name, flag, mode)
+		}
+		if err == nil && o.opened != nil {
+			o.opened(f)
+		}
+		mine = f
+		return f, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := isNamed(mine, path); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+// isNamed says that a name leads to a file, also once it is open: its lock may have been
+// waited for while another process gave the name to a compacted copy.
+func isNamed(f *os.File, path string) error {
+	mine, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	named, err := os.Stat(path)
+	if err == nil && !os.SameFile(mine, named) {
+		err = errors.New("another process has compacted it meanwhile")
+	}
+	return err
+}
+
+// prepare makes a file that is absent, and says how one that is there is found.
 func prepare(path string, o Options) (Found, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -100,22 +108,10 @@ func prepare(path string, o Options) (Found, error) {
 	if err != nil {
 		return "", err
 	}
-	if !info.Mode().IsRegular() {
-		return Unclosed, nil // bbolt says what is wrong with it
-	}
-	if info.Size() == 0 { // bbolt would make a new one of it
+	if info.Mode().IsRegular() && info.Size() == 0 { // bbolt would make a new one of it
 		return "", fmt.Errorf("%w: it is empty", ErrDamaged)
 	}
-	found, err := find(path)
-	if err != nil || found == Closed {
-		return found, err
-	}
-	// Which keeps out others who would write to it.
-	db, err := openBolt(path, &bbolt.Options{Timeout: lockTimeout, ReadOnly: true}, nil)
-	if err != nil {
-		return "", err
-	}
-	return found, errors.Join(checkFile(path), db.Close())
+	return find(path)
 }
 
 // rowsOf returns the bucket that holds all rows.
@@ -162,16 +158,16 @@ func create(path string, on disk.FS) error {
 }
 
 // openBolt opens a file in which a damaged page is an error, where bbolt would
-// panic. It shows the open file to opened, if that is not nil.
-func openBolt(path string, o *bbolt.Options, opened func(*os.File)) (db *bbolt.DB, err error) {
+// panic. The file itself comes of open; nil means os.OpenFile.
+func openBolt(path string, o *bbolt.Options, open func(string, int, os.FileMode) (*os.File, error)) (db *bbolt.DB, err error) {
 	defer surviveFaults(&err)()
 	defer catch(&err)
 	var f *os.File
+	if open == nil {
+		open = os.OpenFile
+	}
 	o.OpenFile = func(name string, flag int, mode os.FileMode) (_ *os.File, err error) {
-		f, err = os.OpenFile(name, flag, mode)
-		if err == nil && opened != nil {
-			opened(f)
-		}
+		f, err = open(name, flag, mode)
 		return f, err
 	}
 	defer func() {

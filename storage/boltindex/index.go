@@ -47,6 +47,16 @@ type Options struct {
 	// and until then a power cut may leave anything.
 	Bulk bool
 
+	// Verify, unless nil, holds the rows of a file that was not closed in order against
+	// what else is known of them, before the first update. An error says that they are
+	// not as they should be, or that ctx has ended.
+	Verify func(ctx context.Context, x storage.Numbered) error
+
+	// Patience is how long Open waits until such a file has been read. Then it returns
+	// an Index that answers views, and whose updates wait: see [Index.Sound]. 0 means
+	// as long as it takes.
+	Patience time.Duration
+
 	// Room says whether a disk has room for a number of bytes more, which a
 	// compaction needs for as long as it takes; nil means that nobody is asked, and
 	// one that finds none gives up.
@@ -83,7 +93,8 @@ type Index struct {
 
 	path    string
 	found   Found
-	written bool // since it was opened; of whoever has the baton
+	doubt   *doubt // nil if it was found as it was left
+	written bool   // since it was opened; of whoever has the baton
 
 	mu      sync.Mutex // guards what follows
 	closed  bool
@@ -121,9 +132,9 @@ type file struct {
 // process has it open, Open fails after a second. Two processes must not
 // create the same index at once; whoever owns the folder sees to that.
 //
-// If the file is not as Close left it, as after a crash, Open reads all of it, and
-// fails with ErrDamaged where it does not hold together. What rows should hold is
-// not known here: see [Index.Found].
+// If the file is not as Close left it, as after a crash, all of it is read: Open, or
+// [Index.Sound] where that takes longer than Options.Patience, fails with ErrDamaged
+// where it does not hold together, or with what Options.Verify says.
 func Open(path string, o Options) (*Index, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -134,29 +145,41 @@ func Open(path string, o Options) (*Index, error) {
 	if o.compactOver == 0 {
 		o.compactOver = compactOver
 	}
-	start := time.Now()
-	db, found, err := openFile(path, o)
-	if err != nil {
-		return nil, fmt.Errorf("open index %s: %w", path, err)
-	}
-	o.Log.Info("index opened", "path", path, "found", found, "took", time.Since(start))
-	x := &Index{log: o.Log, o: o, path: path, found: found, file: &file{db: db}, compacting: make(chan struct{}, 1), company: make(chan struct{}, 1)}
+	x := &Index{log: o.Log, o: o, path: path, compacting: make(chan struct{}, 1), company: make(chan struct{}, 1)}
 	x.ending, x.end = context.WithCancel(context.Background())
-	err = x.View(context.Background(), func(r storage.Reader) error {
-		x.last.Store(r.(storage.Numbering).Number())
-		return nil
-	})
-	if err == nil && !o.Bulk {
-		err = x.firstLook()
-	}
-	if err != nil {
+	if err := x.openFound(); err != nil {
 		x.end()
-		return nil, fmt.Errorf("open index %s: %w", path, errors.Join(err, db.Close()))
+		return nil, fmt.Errorf("open index %s: %w", path, err)
 	}
 	if !o.Bulk && o.compactOver >= 0 {
 		x.running.Go(x.keepSmall)
 	}
 	return x, nil
+}
+
+// openFound opens the file as it is found.
+func (x *Index) openFound() (err error) {
+	start := time.Now()
+	if x.found, err = prepare(x.path, x.o); err != nil {
+		return err
+	}
+	if x.found != New && x.found != Closed {
+		return x.openDoubtful()
+	}
+	db, err := openLeft(x.path, x.o)
+	if err != nil {
+		return err
+	}
+	x.file = &file{db: db}
+	err = x.readLast()
+	if err == nil && !x.o.Bulk {
+		err = x.firstLook()
+	}
+	if err != nil {
+		return errors.Join(err, db.Close())
+	}
+	x.log.Info("index opened", "path", x.path, "found", x.found, "took", time.Since(start))
+	return nil
 }
 
 // Last implements storage.Numbered. The numbers are the sequence of the bucket that
@@ -167,8 +190,7 @@ func (x *Index) Last() uint64 { return x.last.Load() }
 func (x *Index) Found() Found { return x.found }
 
 // Damage is the first ErrDamaged that was met since the file was opened, nil if
-// none was. Then Close does not say that the file was closed in order, so that
-// the next Open reads it whole.
+// none was. The next Open reads the file whole, and does not return before.
 func (x *Index) Damage() error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -187,7 +209,7 @@ func (x *Index) noteDamage(err error) {
 	}
 	x.mu.Unlock()
 	if first {
-		x.log.Error("index is damaged; stop the server and rebuild it", "path", x.path, "error", errors.Join(err, unmark(x.path, x.o.Disk)))
+		x.log.Error("index is damaged; stop the server and rebuild it", "path", x.path, "error", errors.Join(err, markDoubtful(x.path, x.o.Disk)))
 	}
 }
 
@@ -252,7 +274,7 @@ func (x *Index) Close() error {
 	if errors.Is(x.broken, errStuck) {
 		return x.broken // bbolt would wait for its own lock
 	}
-	if x.found == Closed && !x.written {
+	if x.found == Closed && !x.written || db.IsReadOnly() {
 		return db.Close() // it is as it was
 	}
 	kept := x.broken == nil && x.damage == nil && x.beforeWrite() == nil
@@ -279,6 +301,10 @@ func (x *Index) Close() error {
 func (x *Index) beforeWrite() error {
 	if x.written || x.o.Bulk {
 		return nil
+	}
+	if x.Damage() != nil {
+		x.written = true
+		return nil // and the mark says so
 	}
 	if err := unmark(x.path, x.o.Disk); err != nil {
 		if errors.Is(err, storage.ErrSync) {

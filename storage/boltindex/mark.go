@@ -15,7 +15,10 @@ import (
 // Beside a file that was closed in order lies a mark, which says what the file
 // looked like then. It goes before the first write. So if it is there and still
 // true, the file is as it was left, by all that a file system can tell, and need
-// not be read.
+// not be read. Where a file was found bad while it was in use, the mark says that.
+
+// doubtful is what a mark says of such a file.
+const doubtful = "found bad\n"
 
 // Found is how a file was found when it was opened.
 type Found string
@@ -26,6 +29,7 @@ const (
 	Closed   Found = "closed"              // as it was left
 	Unclosed Found = "not closed in order" // as after a crash
 	Touched  Found = "touched"             // another than the one that was closed
+	Doubtful Found = "found bad before"    // by whoever had it open last
 )
 
 func markPath(path string) string { return path + ".closed" }
@@ -48,6 +52,9 @@ func find(path string) (Found, error) {
 	if err != nil {
 		return "", err
 	}
+	if string(mark) == doubtful {
+		return Doubtful, nil
+	}
 	now, err := describe(path)
 	if err != nil {
 		return "", err
@@ -61,12 +68,19 @@ func find(path string) (Found, error) {
 	return Closed, nil
 }
 
-// mark leaves one. A power cut may lose it.
+// mark leaves one that says that the file is closed. A power cut may lose it.
 func mark(path string, on disk.FS) error {
 	text, err := describe(path)
 	if err != nil {
 		return err
 	}
+	return leave(path, text, on)
+}
+
+// markDoubtful leaves one that says that the file is bad.
+func markDoubtful(path string, on disk.FS) error { return leave(path, doubtful, on) }
+
+func leave(path, text string, on disk.FS) error {
 	f, err := on.OpenFile(markPath(path), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
