@@ -73,6 +73,14 @@ func (s *Store) create(ctx context.Context, row keyRow, find func(storage.Reader
 	if !isAccount(row.Account) {
 		return Key{}, "", ErrBadAccount
 	}
+	// Mostly one is there, and an update waits for others.
+	err = s.index.View(ctx, func(r storage.Reader) (err error) {
+		found, err = find(r)
+		return err
+	})
+	if err != nil || found != "" {
+		return Key{}, found, err
+	}
 	id, secret := NewPair(PrefixKey)
 	row.CreatedAt, row.Sealed = s.today(), s.seal.seal(id, secret)
 	err = s.index.Update(ctx, func(tx storage.Tx) (err error) {

@@ -87,6 +87,9 @@ func printStatus(w io.Writer, st admin.Status) error {
 	}
 	if x := st.Index; x != nil {
 		line("index", "%s", indexWords(*x))
+		if x.Reading {
+			line("  unclosed", "it was not closed in order and is read whole; writes wait for that")
+		}
 		line("journal", "%s", journalWords(*x))
 		for _, t := range [][2]string{{"  damaged", x.Damage}, {"  rebuilt", x.Rebuilt}, {"  failed", x.Failure}, {"  cut", x.Cut}} {
 			if t[1] != "" {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -59,15 +60,23 @@ func serve(c *cobra.Command, src config.Sources) error {
 			s.ToggleReadOnly()
 		}
 	})()
-	s, err := server.New(ctx, server.Options{
-		Config: cfg, Reload: func() (*config.Config, error) { return config.Load(src) },
-		Version: thisVersion(), Program: thisProgram(), Out: c.OutOrStdout(), Log: c.ErrOrStderr(),
-	})
-	if err != nil {
-		return err
+	run := func() error {
+		s, err := server.New(ctx, server.Options{
+			Config: cfg, Reload: func() (*config.Config, error) { return config.Load(src) },
+			Version: thisVersion(), Program: thisProgram(), Out: c.OutOrStdout(), Log: c.ErrOrStderr(),
+		})
+		if err != nil {
+			return err
+		}
+		running.Store(s)
+		return s.Run(ctx)
 	}
-	running.Store(s)
-	return s.Run(ctx)
+	err = run()
+	var bad *server.BadIndexError
+	if errors.As(err, &bad) && cfg.Rebuild == config.RebuildAuto && ctx.Err() == nil {
+		return run() // which makes a new one first, or fails as any start would
+	}
+	return err
 }
 
 // thisProgram is what runs this program in a shell: its name if that is found,

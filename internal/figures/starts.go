@@ -88,8 +88,6 @@ func startsFull(ctx context.Context, o options, z size, st store) ([]figure, err
 		return nil, err
 	}
 	dead := within("the same after a kill in the midst of pushes", killed, longestKilled, z)
-	dead.Why = "The index was not closed in order, so all of it is read before anything is served: each page is checked, then held against the journal, then " +
-		"looked at for free pages. The next step is to answer while that goes on."
 	what := fmt.Sprintf("start with %d images in %d repositories and %d tags", z.images, z.repositories, z.tags)
 	all := []figure{
 		told("building that store (its index)", short(st.took)+" ("+mib(index.Size())+")"),

@@ -122,26 +122,39 @@ func (f *Follower) meetSinks(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	known := map[string]bool{}
-	err = f.index.Update(ctx, func(tx storage.Tx) error {
+	known, met := map[string]bool{}, true
+	err = f.index.View(ctx, func(r storage.Reader) error {
 		for _, s := range f.sinks() {
 			known[s.key()] = true
-			has, err := cursors.Has(tx, s.key())
+			has, err := cursors.Has(r, s.key())
 			if err != nil {
 				return err
 			}
-			if !has {
-				if err := cursors.Put(tx, cursorRow{last}, s.key()); err != nil {
-					return err
-				}
-			}
+			met = met && has
 		}
 		return nil
 	})
+	if err == nil && !met { // or a start need not wait for others' updates
+		err = f.index.Update(ctx, func(tx storage.Tx) error { return beginAt(tx, last, known) })
+	}
 	if err != nil {
 		return err
 	}
 	return f.forgetSinks(ctx, known)
+}
+
+// beginAt gives a cursor to those sinks that have none.
+func beginAt(tx storage.Tx, last uint64, sinks map[string]bool) error {
+	for key := range sinks {
+		has, err := cursors.Has(tx, key)
+		if err == nil && !has {
+			err = cursors.Put(tx, cursorRow{last}, key)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (f *Follower) forgetSinks(ctx context.Context, known map[string]bool) error {

@@ -61,6 +61,11 @@ type Options struct {
 	Now  func() time.Time // nil means time.Now
 	Log  *slog.Logger     // takes what is wrong with the files; nil means nowhere
 
+	// Sound, if not nil, waits until the index below is known to be sound, and returns
+	// what is wrong with it or the error of ctx. Until then, and for ever if it is not
+	// sound, nothing of the journal is changed; no update may run before it returns.
+	Sound func(ctx context.Context) error
+
 	// Room says why the disk has no room for a snapshot, nil if it has: half of one
 	// would take it from others. Nil means that it always has.
 	Room func() error
@@ -148,7 +153,14 @@ func New(inner storage.Index, dir string, o Options) (*Index, error) {
 	}
 	x.frames.New = func() any { b := make([]byte, 0, 1<<10); return &b }
 	k := &keeper{x: x, early: map[uint64]record{}}
-	if err := k.open(); err != nil {
+	if err := k.look(); err != nil {
+		return nil, fmt.Errorf("open journal in %s: %w", dir, err)
+	}
+	if x.o.Sound != nil {
+		go k.runWhenSound()
+		return x, nil
+	}
+	if err := k.goOn(); err != nil {
 		return nil, fmt.Errorf("open journal in %s: %w", dir, err)
 	}
 	go k.run()

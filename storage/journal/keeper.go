@@ -15,15 +15,18 @@ import (
 // keeper is the goroutine that alone writes the segments. What it has is its own
 // but where Index says otherwise.
 type keeper struct {
-	x      *Index
-	next   uint64            // number of the next record to be written
-	early  map[uint64]record // came before it
-	gap    time.Time         // since when the next one is missing that later ones came before
-	number uint64            // of the newest file
-	seg    *segment          // nil while there is none
-	sizes  map[uint64]int64  // of segments since the last snapshot
-	dirty  time.Time         // since when there is something to sync
-	oldest time.Time         // when the oldest came of what is not synced
+	x       *Index
+	found   found             // when it was opened
+	index   uint64            // the index's last update then
+	nothing bool              // it had no rows
+	next    uint64            // number of the next record to be written
+	early   map[uint64]record // came before it
+	gap     time.Time         // since when the next one is missing that later ones came before
+	number  uint64            // of the newest file
+	seg     *segment          // nil while there is none
+	sizes   map[uint64]int64  // of segments since the last snapshot
+	dirty   time.Time         // since when there is something to sync
+	oldest  time.Time         // when the oldest came of what is not synced
 
 	retry  time.Time     // when to begin again, if there is no segment
 	pause  time.Duration // before the next time

@@ -28,61 +28,107 @@ type found struct {
 	whole bool
 }
 
-// open finds out how far the journal reaches and begins to write.
-func (k *keeper) open() error {
+// look finds out how far the journal reaches, and changes nothing of it.
+func (k *keeper) look() (err error) {
 	x := k.x
 	if err := makeFolder(x.o.Disk, x.dir); err != nil {
-		return err
-	}
-	if err := removeDrafts(x.o.Disk, x.dir); err != nil {
 		return err
 	}
 	f, err := look(x.dir)
 	if err != nil {
 		return err
 	}
-	index := x.inner.Last()
-	if index < f.last {
-		return fmt.Errorf("%w: it is at update %d, the journal at %d", ErrBehind, index, f.last)
+	k.found, k.index, k.number, k.sizes = f, x.inner.Last(), f.newest(), map[uint64]int64{}
+	if k.index < f.last {
+		return fmt.Errorf("%w: it is at update %d, the journal at %d", ErrBehind, k.index, f.last)
+	}
+	if k.index == 0 {
+		if k.nothing, err = isEmpty(x.inner); err != nil {
+			return err
+		}
+	}
+	if k.follows() {
+		x.status.Broken, x.synced = !f.whole, f.last
+	} else {
+		x.status.Broken = !k.nothing
+	}
+	if f.whole {
+		x.status.Safe = f.last
+	}
+	return nil
+}
+
+// follows says whether the journal reaches up to the index.
+func (k *keeper) follows() bool { return k.index == k.found.last && len(k.found.segments) > 0 }
+
+// runWhenSound is run, once it is known that the index is sound.
+func (k *keeper) runWhenSound() {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() {
+		select {
+		case <-k.x.stop:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	err := k.x.o.Sound(ctx)
+	if err != nil {
+		k.stayAway(err)
+		return
+	}
+	if err := k.goOn(); err != nil {
+		k.giveUp(err)
+	}
+	k.run()
+}
+
+// stayAway leaves the journal as it is, for the index is bad.
+func (k *keeper) stayAway(why error) {
+	x := k.x
+	x.mu.Lock()
+	x.down = true
+	x.dropArrived()
+	x.status.Failure, x.status.Failed = why.Error(), x.o.Now().UTC()
+	x.announce()
+	x.mu.Unlock()
+	<-x.stop
+	close(x.stopped)
+}
+
+// goOn begins to write where the journal ends.
+func (k *keeper) goOn() error {
+	x, f := k.x, k.found
+	if err := removeDrafts(x.o.Disk, x.dir); err != nil {
+		return err
 	}
 	if err := f.tidy(x.o.Disk, x.dir); err != nil {
 		return err
 	}
-	k.number = f.newest()
-	k.sizes = map[uint64]int64{}
-	if err := k.takeUp(f, index); err != nil {
+	if err := k.takeUp(f); err != nil {
 		return err
 	}
 	if f.cut != "" {
-		x.status.Cut = f.cut
 		x.o.Log.Warn("journal: cut to the last sound record", "cut", f.cut, "update", f.last)
 	}
 	return k.noteFound(f)
 }
 
 // takeUp goes on with the last segment, or begins one if updates are missing.
-func (k *keeper) takeUp(f found, index uint64) error {
-	x := k.x
-	if index == f.last && len(f.segments) > 0 {
-		x.status.Broken = !f.whole
-		return k.goOn(f)
-	}
-	nothing, err := isEmpty(x.inner)
-	if err != nil {
-		return err
-	}
-	if index == 0 && nothing {
+func (k *keeper) takeUp(f found) error {
+	switch {
+	case k.follows():
+		return k.append(f)
+	case k.nothing:
 		return k.begin(0, fromNothing)
+	case f.last > 0:
+		k.x.o.Log.Info("journal: behind the index; a new snapshot is begun", "journal", f.last, "index", k.index)
 	}
-	x.status.Broken = true
-	if f.last > 0 {
-		x.o.Log.Info("journal: behind the index; a new snapshot is begun", "journal", f.last, "index", index)
-	}
-	return k.begin(index, 0)
+	return k.begin(k.index, 0)
 }
 
-// goOn opens the last segment to append to it.
-func (k *keeper) goOn(f found) error {
+// append opens the last segment to append to it.
+func (k *keeper) append(f found) error {
 	n := f.newest()
 	s := &segment{path: segmentPath(k.x.dir, n), number: n, size: f.end, last: f.last}
 	var err error
@@ -96,21 +142,18 @@ func (k *keeper) goOn(f found) error {
 // noteFound fills in what status says before anything has happened.
 func (k *keeper) noteFound(f found) error {
 	x := k.x
-	x.synced = k.next - 1
-	if x.status.Safe = f.last; !f.whole {
-		x.status.Safe = 0
-	}
-	since := uint64(0)
+	since, snapshot, size := uint64(0), SnapshotEnd{}, int64(0)
+	damaged := false
 	if len(f.snapshots) > 0 {
 		since = f.snapshots[len(f.snapshots)-1]
 		info, err := os.Stat(snapshotPath(x.dir, since))
 		if err != nil {
 			return err
 		}
-		x.status.Size = info.Size()
-		if x.status.Snapshot, err = readEnd(snapshotPath(x.dir, since)); err != nil {
+		size = info.Size()
+		if snapshot, err = readEnd(snapshotPath(x.dir, since)); err != nil {
 			x.o.Log.Error("journal: the snapshot is damaged; a new one is begun", "error", err)
-			x.status.Broken, x.status.Safe = true, 0
+			damaged = true
 		}
 	}
 	for _, n := range newer(f.segments, since) {
@@ -120,8 +163,15 @@ func (k *keeper) noteFound(f found) error {
 		}
 		k.sizes[n] = info.Size()
 	}
-	x.status.Records = k.total()
-	if x.status.Safe < x.inner.Last() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.synced = k.next - 1
+	x.status.Cut, x.status.Snapshot, x.status.Size, x.status.Records = f.cut, snapshot, size, k.total()
+	if x.status.Safe = f.last; damaged || !f.whole {
+		x.status.Safe = 0
+	}
+	x.status.Broken = x.status.Broken || damaged
+	if x.status.Safe < k.index && x.status.Since.IsZero() {
 		x.status.Since = x.o.Now().UTC()
 	}
 	return nil

@@ -7,6 +7,9 @@ type Index struct {
 	// Damage is what was found damaged since the start, "" if nothing was. It takes a
 	// stop and `berth rebuild`.
 	Damage string `json:"damage,omitempty"`
+	// Reading says that it was not closed in order and is being read whole: reads are
+	// answered, and updates wait.
+	Reading bool `json:"reading,omitempty"`
 	// Rebuilt says what was made of a bad index at the start, "" if it was sound.
 	Rebuilt string `json:"rebuilt,omitempty"`
 

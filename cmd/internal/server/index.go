@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/seed-78150930/berth/cmd/internal/datadir"
 	"github.com/seed-78150930/berth/cmd/internal/volume"
@@ -40,31 +41,48 @@ type kept struct {
 }
 
 // openIndex opens the index of a data folder with its journal. The error is a
-// *BadIndexError if what is there is damaged, gone, or older than the journal.
-func openIndex(ctx context.Context, dir *datadir.Dir, in seams, log *slog.Logger) (kept, error) {
-	bad := func(err error) (kept, error) {
-		if errors.Is(err, boltindex.ErrDamaged) || errors.Is(err, journal.ErrBehind) || errors.Is(err, errLost) || errors.Is(err, errDiffers) {
-			err = &BadIndexError{dir.Index(), err}
-		}
-		return kept{}, err
-	}
+// *BadIndexError if what is there is damaged, gone, or older than the journal. An index
+// that was not closed in order is looked at for as long as patience says before it is
+// used, and then beside its use, see [kept.sound]; no patience means as long as it takes.
+func openIndex(dir *datadir.Dir, patience time.Duration, in seams, log *slog.Logger) (kept, error) {
 	if err := checkThere(dir); err != nil {
-		return bad(err)
+		return kept{}, asBad(dir.Index(), err)
 	}
 	file, err := boltindex.Open(dir.Index(), boltindex.Options{
-		Log: log, Disk: or(in.facts), Room: func(n int64) error { return roomForCopy(dir, n) },
+		Log: log, Disk: or(in.facts), Room: func(n int64) error { return roomForCopy(dir, n) }, Patience: patience,
+		Verify: func(ctx context.Context, x storage.Numbered) error { return compareWithJournal(ctx, dir, x, log) },
 	})
 	if err != nil {
-		return bad(err)
+		return kept{}, asBad(dir.Index(), err)
 	}
-	if err := compareWithJournal(ctx, dir, file, log); err != nil {
-		return bad(errors.Join(err, file.Close()))
+	o := journal.Options{Log: log, Disk: or(in.facts), Room: func() error { return roomForSnapshot(dir) }}
+	if !file.Settled() {
+		o.Sound = file.Sound
 	}
-	x, err := journal.New(file, dir.Journal(), journal.Options{Log: log, Disk: or(in.facts), Room: func() error { return roomForSnapshot(dir) }})
+	x, err := journal.New(file, dir.Journal(), o)
 	if err != nil {
-		return bad(errors.Join(err, file.Close()))
+		return kept{}, asBad(dir.Index(), errors.Join(err, file.Close()))
 	}
 	return kept{x, file}, nil
+}
+
+// asBad is an error as it is, or a *BadIndexError if it says that the index is bad.
+func asBad(path string, err error) error {
+	for _, bad := range []error{boltindex.ErrDamaged, journal.ErrBehind, errLost, errDiffers} {
+		if errors.Is(err, bad) {
+			return &BadIndexError{path, err}
+		}
+	}
+	return err
+}
+
+// sound waits until the index is known to be as it should be, where its opening did not. Until
+// then it takes no update.
+func (k kept) sound(ctx context.Context, dir *datadir.Dir) error {
+	if k.file == nil {
+		return nil
+	}
+	return asBad(dir.Index(), k.file.Sound(ctx))
 }
 
 // roomForSnapshot says whether all rows of the index could be written once more: its
@@ -107,10 +125,7 @@ func checkThere(dir *datadir.Dir) error {
 // compareWithJournal holds an index that is not as it was left against its journal,
 // if that reaches up to it: then each difference is damage, for which the file itself
 // has no sign.
-func compareWithJournal(ctx context.Context, dir *datadir.Dir, file *boltindex.Index, log *slog.Logger) error {
-	if file.Found() == boltindex.Closed || file.Found() == boltindex.New {
-		return nil
-	}
+func compareWithJournal(ctx context.Context, dir *datadir.Dir, file storage.Numbered, log *slog.Logger) error {
 	state, err := journal.Open(dir.Journal(), journal.At{})
 	if errors.Is(err, journal.ErrNothing) {
 		if there, _ := journal.Present(dir.Journal()); there {

@@ -19,6 +19,7 @@ func (s *store) indexState() *admin.Index {
 	}
 	sp := s.kept.file.Space()
 	st.FileBytes, st.FreeBytes, st.Compactions = sp.File, sp.Free, s.kept.file.Compactions()
+	st.Reading = !s.kept.file.Settled()
 	if err := s.kept.file.Damage(); err != nil {
 		st.Damage = err.Error()
 	}

@@ -44,7 +44,7 @@ func OpenKeeper(ctx context.Context, c *config.Config) (*Keeper, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := openFolder(dir, config.RebuildOff, seams{}, slog.New(slog.DiscardHandler))
+	s, err := openFolder(dir, opening{rebuild: config.RebuildOff}, seams{}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, err
 	}

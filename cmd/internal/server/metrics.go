@@ -76,6 +76,7 @@ func (s *Server) tellers() []prometheus.Collector {
 			gauge("berth_index_bytes", "Size of the index's file; 0 in memory.", func(x admin.Index) float64 { return float64(x.FileBytes) }),
 			gauge("berth_index_free_bytes", "Bytes of it that hold nothing, about, as of ten minutes ago at most.", func(x admin.Index) float64 { return float64(x.FreeBytes) }),
 			counter("berth_index_compactions_total", "Times that the file was compacted because more than half of it was free.", func(x admin.Index) float64 { return float64(x.Compactions) }),
+			gauge("berth_index_reading", "1 while the index, which was not closed in order, is read whole and updates wait, else 0.", func(x admin.Index) float64 { return truth(x.Reading) }),
 			gauge("berth_index_damaged", "1 if the index was found damaged since the start, else 0.", func(x admin.Index) float64 { return truth(x.Damage != "") }),
 		),
 		told(s, s.figures,

@@ -75,7 +75,7 @@ func Rebuild(ctx context.Context, c *config.Config, force bool) (r Rebuilt, err 
 // again: it goes on with a new snapshot, and until that is made only what was before the
 // rebuilding could be made anew.
 func noteRebuilt(ctx context.Context, c *config.Config, dir *datadir.Dir, r Rebuilt) error {
-	s, err := openFolder(dir, config.RebuildOff, seams{}, slog.New(slog.DiscardHandler))
+	s, err := openFolder(dir, opening{rebuild: config.RebuildOff}, seams{}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}
@@ -101,7 +101,7 @@ func (r Rebuilt) detail() registry.IndexRebuiltDetail {
 func remake(ctx context.Context, dir *datadir.Dir, force bool) (r Rebuilt, err error) {
 	why := errors.New("it was asked for")
 	var bad *BadIndexError
-	x, err := openIndex(ctx, dir, seams{}, slog.New(slog.DiscardHandler))
+	x, err := openIndex(dir, 0, seams{}, slog.New(slog.DiscardHandler))
 	switch {
 	case errors.As(err, &bad):
 		why = bad.Err
@@ -175,19 +175,22 @@ func canRebuild(dir *datadir.Dir) error {
 	return s.Close()
 }
 
+// opening is how an index is opened.
+type opening struct {
+	rebuild  string        // the setting: what to do with a bad one
+	patience time.Duration // see openIndex
+}
+
 // openOrRebuild opens the index of a folder, and a bad one after it was rebuilt, if
 // the setting says so.
-func openOrRebuild(ctx context.Context, dir *datadir.Dir, setting string, in seams, log *slog.Logger) (kept, *Rebuilt, error) {
-	x, err := openIndex(ctx, dir, in, log)
+func openOrRebuild(ctx context.Context, dir *datadir.Dir, how opening, in seams, log *slog.Logger) (kept, *Rebuilt, error) {
+	x, err := openIndex(dir, how.patience, in, log)
 	var bad *BadIndexError
 	if !errors.As(err, &bad) {
 		return x, nil, err
 	}
-	if err := canRebuild(dir); err != nil {
-		return x, nil, fmt.Errorf("%w\nit cannot be made anew, put a backup in its place: %w", bad, err)
-	}
-	if setting != config.RebuildAuto {
-		return x, nil, fmt.Errorf("%w\nmake it anew from its journal by: berth rebuild --data %s\nor have each start do so by the setting rebuild: auto", err, dir.Path())
+	if err := refuse(dir, how.rebuild, bad); err != nil {
+		return x, nil, err
 	}
 	log.Error("the index is bad; it is made anew from its journal", "path", bad.Path, "error", bad.Err)
 	r, err := rebuild(ctx, dir, bad.Err)
@@ -195,11 +198,22 @@ func openOrRebuild(ctx context.Context, dir *datadir.Dir, setting string, in sea
 		return x, nil, errors.Join(bad, err)
 	}
 	log.Warn(r.String(), "rows", r.Rows, "update", r.Number, "cut", r.Cut)
-	if x, err = openIndex(ctx, dir, in, log); err != nil {
+	if x, err = openIndex(dir, 0, in, log); err != nil {
 		return x, &r, err
 	}
 	if err := x.Sync(ctx); err != nil { // as in noteRebuilt
 		log.Warn("the journal of the index that was made anew is not whole yet", "error", err)
 	}
 	return x, &r, nil
+}
+
+// refuse says what there is to do about a bad index, nil if a start makes it anew by itself.
+func refuse(dir *datadir.Dir, setting string, bad *BadIndexError) error {
+	if err := canRebuild(dir); err != nil {
+		return fmt.Errorf("%w\nit cannot be made anew, put a backup in its place: %w", bad, err)
+	}
+	if setting != config.RebuildAuto {
+		return fmt.Errorf("%w\nmake it anew from its journal by: berth rebuild --data %s\nor have each start do so by the setting rebuild: auto", bad, dir.Path())
+	}
+	return nil
 }

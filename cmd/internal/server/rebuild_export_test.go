@@ -17,6 +17,6 @@ func OpenIndex(dir *datadir.Dir) (*journal.Index, error) {
 
 // OpenOrRebuild opens the index of a folder as a server does with the setting.
 func OpenOrRebuild(dir *datadir.Dir, setting string) (*journal.Index, *Rebuilt, error) {
-	x, r, err := openOrRebuild(context.Background(), dir, setting, seams{}, slog.New(slog.DiscardHandler))
+	x, r, err := openOrRebuild(context.Background(), dir, opening{rebuild: setting}, seams{}, slog.New(slog.DiscardHandler))
 	return x.Index, r, err
 }

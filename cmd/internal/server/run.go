@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,7 +20,8 @@ const lastGrace = 5 * time.Second
 // errStopping is the cause of the end of a request that is cut off.
 var errStopping = errors.New("the server stops")
 
-// Run serves until ctx ends, or a listener fails. Then it lets requests under
+// Run serves until ctx ends, a listener fails, or the index is found bad, which is a
+// *BadIndexError; where the setting is that a start makes such a one anew, another New does. Then it lets requests under
 // way go on for the time that is set, cuts off the rest, keeps how far uploads
 // came, and closes everything. It returns nil after a stop that was asked for.
 func (s *Server) Run(ctx context.Context) error {
@@ -28,7 +30,7 @@ func (s *Server) Run(ctx context.Context) error {
 	requests, cutRequests := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cutRequests(nil)
 	var workers sync.WaitGroup
-	failed := make(chan error, 9+len(s.ports))
+	failed := make(chan error, 10+len(s.ports))
 	start := func(what string, run func() error) {
 		workers.Go(func() {
 			if err := run(); err != nil && !errors.Is(err, http.ErrServerClosed) {
@@ -39,6 +41,7 @@ func (s *Server) Run(ctx context.Context) error {
 	public, private, watched := s.publicServers(requests, s.connections), s.adminServer(), s.metricsServer()
 	start("work in the background", func() error { return s.registry.Run(work) })
 	start("keep the time", func() error { return s.keeper.clock.Run(work) })
+	start("look at the index", func() error { return s.awaitSound(work) })
 	start("watch the disk", func() error { return s.runDisk(work) })
 	start("replicate images", func() error { return s.replicate.Run(work) })
 	start("note the use of keys", func() error { return s.noteUses(work) })
@@ -121,4 +124,18 @@ func onAll(servers []*http.Server, do func(*http.Server) error) error {
 	}
 	all.Wait()
 	return errors.Join(errs...)
+}
+
+// awaitSound fails if the index is bad, which may show after it was opened.
+func (s *Server) awaitSound(ctx context.Context) error {
+	store := s.keeper.store
+	err := store.kept.sound(ctx, store.dir)
+	if ctx.Err() != nil {
+		return nil
+	}
+	var bad *BadIndexError
+	if !errors.As(err, &bad) {
+		return err
+	}
+	return cmp.Or(refuse(store.dir, s.options.Config.Rebuild, bad), err)
 }

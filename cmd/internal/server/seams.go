@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"hash"
+	"time"
 
 	"github.com/seed-78150930/berth/registry/digest"
 	"github.com/seed-78150930/berth/storage"
@@ -19,6 +20,8 @@ type seams struct {
 	hash   func(digest.Algorithm) hash.Hash        // hashes what is uploaded
 	clock  clock.Options                           // its Wall and Elapsed
 	kind   func(dir string) string                 // says what kind of file system a folder is on
+
+	patience time.Duration // with an index that was not closed in order
 }
 
 func or(d disk.FS) disk.FS { return cmp.Or(d, disk.FS(disk.OS{})) }

@@ -1,9 +1,11 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
+	"time"
 
 	"github.com/seed-78150930/berth/cmd/internal/config"
 	"github.com/seed-78150930/berth/cmd/internal/datadir"
@@ -39,8 +41,12 @@ func openStore(c *config.Config, in seams, log *slog.Logger) (*store, error) {
 		return nil, err
 	}
 	warnOfShared(dir.Path(), in, log)
-	return openFolder(dir, c.Rebuild, in, log)
+	return openFolder(dir, opening{c.Rebuild, cmp.Or(in.patience, patience)}, in, log)
 }
+
+// patience is how long a start waits for an index that was not closed in order to be read,
+// before it answers reads.
+const patience = time.Second
 
 // warnOfShared says what a file system is that may not keep other machines out. That
 // locks work on this one has been tried.
@@ -55,10 +61,9 @@ func warnOfShared(dir string, in seams, log *slog.Logger) {
 	}
 }
 
-// openFolder opens the store in a data folder and takes the folder over. The setting
-// is what to do with a bad index.
-func openFolder(dir *datadir.Dir, setting string, in seams, log *slog.Logger) (*store, error) {
-	index, rebuilt, err := openOrRebuild(context.Background(), dir, setting, in, log)
+// openFolder opens the store in a data folder and takes the folder over.
+func openFolder(dir *datadir.Dir, how opening, in seams, log *slog.Logger) (*store, error) {
+	index, rebuilt, err := openOrRebuild(context.Background(), dir, how, in, log)
 	if err != nil {
 		return nil, errors.Join(err, dir.Close())
 	}

@@ -80,13 +80,15 @@ func open(files disk.FS, root string, way way) (*world, error) {
 }
 
 func (w *world) open(files disk.FS, root string, way way) error {
-	index, err := boltindex.Open(filepath.Join(root, "index.db"), boltindex.Options{Disk: files})
+	index, err := boltindex.Open(filepath.Join(root, "index.db"), boltindex.Options{
+		Disk: files, Patience: time.Nanosecond, // so that most are used before they are known to be sound
+	})
 	if err != nil {
 		return err
 	}
 	w.file, w.index = index, index
 	kept, err := journal.New(index, filepath.Join(root, "journal"), journal.Options{
-		Disk: files, SyncEvery: 5 * time.Millisecond, Retry: 5 * time.Millisecond, Segment: 16 << 10, Compact: 64 << 10,
+		Disk: files, Sound: index.Sound, SyncEvery: 5 * time.Millisecond, Retry: 5 * time.Millisecond, Segment: 16 << 10, Compact: 64 << 10,
 	})
 	if err != nil {
 		return err
