@@ -80,11 +80,10 @@ type Descriptor struct {
 // Parse reads a manifest that was sent with contentType ("" if none). Time and
 // memory are linear in the size of body, which the caller limits.
 func Parse(contentType string, body []byte) (Manifest, error) {
-	h, err := readHeader(body)
-	if err != nil {
+	if err := checkObject(body); err != nil {
 		return Manifest{}, err
 	}
-	has, err := scan(body)
+	has, h, err := scan(body)
 	if err != nil {
 		return Manifest{}, err
 	}
@@ -110,39 +109,39 @@ func Reread(mediaType string, body []byte) (Manifest, error) {
 	return c.manifest(mediaType, check)
 }
 
-// header is what says how to read the rest.
+// header is what says how to read the rest: members as they are written, nil for those
+// that are not there.
 type header struct {
-	SchemaVersion json.RawMessage `json:"schemaVersion"`
-	MediaType     json.RawMessage `json:"mediaType"`
-	Signatures    json.RawMessage `json:"signatures"` // of schema 1
+	schemaVersion, ownType []byte
+	signatures             []byte // of schema 1
 }
 
-// readHeader passes one JSON object in UTF-8 and nothing behind it. Whether
-// the header may be believed is for scan to say.
-func readHeader(body []byte) (header, error) {
+// checkObject passes one JSON object in UTF-8 and nothing behind it.
+func checkObject(body []byte) error {
 	if !utf8.Valid(body) {
-		return header{}, fmt.Errorf("%w: not valid UTF-8", ErrNotJSON)
+		return fmt.Errorf("%w: not valid UTF-8", ErrNotJSON)
 	}
-	var h header
-	err := json.Unmarshal(body, &h)
-	var syntax *json.SyntaxError
-	if errors.As(err, &syntax) {
-		return header{}, fmt.Errorf("%w: byte %d: %w", ErrNotJSON, syntax.Offset, err)
+	if !json.Valid(body) {
+		var syntax *json.SyntaxError
+		err := json.Unmarshal(body, new(json.RawMessage))
+		if errors.As(err, &syntax) {
+			return fmt.Errorf("%w: byte %d: %w", ErrNotJSON, syntax.Offset, err)
+		}
+		return fmt.Errorf("%w: %w", ErrNotJSON, err)
 	}
-	// The other error is a top that is no object; null is none either.
-	if err != nil || bytes.TrimLeft(body, " \t\r\n")[0] != '{' {
-		return header{}, fmt.Errorf("%w: not an object", ErrInvalid)
+	if bytes.TrimLeft(body, " \t\r\n")[0] != '{' {
+		return fmt.Errorf("%w: not an object", ErrInvalid)
 	}
-	return h, nil
+	return nil
 }
 
 // mediaType is that of a document which was sent with contentType.
 func (h header) mediaType(contentType string) (string, error) {
 	var own string
-	if h.MediaType != nil && json.Unmarshal(h.MediaType, &own) != nil {
+	if h.ownType != nil && !readPlain(h.ownType, &own) && json.Unmarshal(h.ownType, &own) != nil {
 		return "", fmt.Errorf("%w: mediaType: not a string", ErrInvalid)
 	}
-	if string(h.SchemaVersion) == "1" || IsSchema1(own) {
+	if string(h.schemaVersion) == "1" || IsSchema1(own) {
 		return h.schema1Type(contentType, own)
 	}
 	t, err := agreeOn(contentType, own)
@@ -150,6 +149,15 @@ func (h header) mediaType(contentType string) (string, error) {
 		return h.schema1Type(contentType, own)
 	}
 	return t, err
+}
+
+// readPlain reads a string without escapes, and says whether it is one.
+func readPlain(quoted []byte, into *string) bool {
+	if quoted[0] != '"' || bytes.IndexByte(quoted, '\\') >= 0 {
+		return false
+	}
+	*into = string(quoted[1 : len(quoted)-1])
+	return true
 }
 
 // read reads a document whose media type is settled.

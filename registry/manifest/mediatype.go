@@ -32,6 +32,9 @@ var typeSyntax = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/[A-
 // agreeOn is the media type of a document from its own member and the
 // Content-Type it came with, either of which may be missing.
 func agreeOn(contentType, own string) (string, error) {
+	if own == contentType && isKnown(own) { // as nearly all are
+		return own, nil
+	}
 	given, err := withoutParameters(contentType)
 	if err != nil {
 		return "", err
@@ -41,7 +44,7 @@ func agreeOn(contentType, own string) (string, error) {
 		return "", ErrNoMediaType
 	case own == "":
 		return canonical(given), nil
-	case !typeSyntax.MatchString(own):
+	case !isKnown(own) && !typeSyntax.MatchString(own):
 		return "", fmt.Errorf("%w: mediaType: %.100q is no media type", ErrInvalid, own)
 	case given != "" && !strings.EqualFold(own, given):
 		return "", fmt.Errorf("%w: mediaType: %q, but it was sent as %q", ErrInvalid, own, given)
@@ -57,7 +60,7 @@ func agreeOn(contentType, own string) (string, error) {
 func withoutParameters(contentType string) (string, error) {
 	t, _, _ := strings.Cut(contentType, ";")
 	t = strings.TrimSpace(t)
-	if t == "" || typeSyntax.MatchString(t) {
+	if t == "" || isKnown(t) || typeSyntax.MatchString(t) {
 		return t, nil
 	}
 	return "", fmt.Errorf("%w: Content-Type: %.100q is no media type", ErrInvalid, t)

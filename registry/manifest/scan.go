@@ -48,15 +48,15 @@ type members map[string]bool
 
 // scan passes a JSON object only if every reader of JSON reads it alike: no
 // name twice in an object, known names in their own case, no number out of
-// range. It returns which known names there are.
-func scan(object []byte) (members, error) {
+// range. It returns which known names there are, and the header.
+func scan(object []byte) (members, header, error) {
 	s := scanner{body: object, has: members{}}
 	for s.at < len(object) {
 		if err := s.step(); err != nil {
-			return nil, err
+			return nil, header{}, err
 		}
 	}
-	return s.has, nil
+	return s.has, s.header, nil
 }
 
 // scanner walks over a document that is known to be good JSON, so it need only
@@ -67,6 +67,10 @@ type scanner struct {
 	open  []frame  // the objects and arrays around at, outermost first
 	names [][]byte // names of the open objects, those of the innermost last
 	has   members
+
+	header header
+	value  *[]byte // the member of header whose value is being read, nil for none
+	from   int     // where it begins, or white space and the colon before it
 }
 
 // frame is an open object or array.
@@ -134,6 +138,7 @@ func (s *scanner) placeWithin(object bool) place {
 
 func (s *scanner) comma() error {
 	f := s.top()
+	s.endValue()
 	f.nameNext = f.object
 	f.commas++
 	s.at++
@@ -145,6 +150,7 @@ func (s *scanner) comma() error {
 
 // leave closes an object or array, and looks for names that an object has twice.
 func (s *scanner) leave() error {
+	s.endValue()
 	names := s.names[s.top().first:]
 	slices.SortFunc(names, bytes.Compare)
 	for i := 1; i < len(names); i++ {
@@ -156,6 +162,27 @@ func (s *scanner) leave() error {
 	s.open = s.open[:len(s.open)-1]
 	s.at++
 	return nil
+}
+
+// beginValue notes that the value of a member of the document comes next.
+func (s *scanner) beginValue(member string) {
+	switch {
+	case member == "schemaVersion":
+		s.value = &s.header.schemaVersion
+	case member == "mediaType":
+		s.value = &s.header.ownType
+	case strings.EqualFold(member, "signatures"): // as encoding/json reads it
+		s.value = &s.header.signatures
+	}
+	s.from = s.at
+}
+
+// endValue takes the value that ends here, if it is one of the header.
+func (s *scanner) endValue() {
+	if s.value != nil && len(s.open) == 1 {
+		*s.value = bytes.Trim(s.body[s.from:s.at], ": \t\r\n")
+		s.value = nil
+	}
 }
 
 func (s *scanner) str() error {
@@ -202,20 +229,43 @@ func (s *scanner) name(f *frame, quoted []byte) error {
 		name = []byte(plain)
 	}
 	s.names = append(s.names, name)
-	for _, known := range knownNames[f.place] {
-		if string(name) != known && bytes.EqualFold(name, []byte(known)) {
-			return fmt.Errorf("%w: the name %q must be written %q", ErrInvalid, name, known)
-		}
-		if f.place == document && string(name) == known {
+	f.member = ""
+	if f.place != document && f.place != descriptor {
+		return nil
+	}
+	known, err := f.place.known(name)
+	if err != nil {
+		return err
+	}
+	if f.member = known; known == "" {
+		f.member = string(name)
+	}
+	if f.place == document {
+		if known != "" {
 			s.has[known] = true
 		}
-	}
-	f.member = ""
-	if f.place == document || f.place == descriptor {
-		f.member = string(name)
+		s.beginValue(f.member)
 	}
 	return nil
 }
+
+// known is the known name that a name is, "" if it is none.
+func (p place) known(name []byte) (string, error) {
+	for _, known := range knownNames[p] {
+		if string(name) == known {
+			return known, nil
+		}
+	}
+	for _, known := range knownNames[p] {
+		if bytes.EqualFold(name, []byte(known)) {
+			return "", fmt.Errorf("%w: the name %q must be written %q", ErrInvalid, name, known)
+		}
+	}
+	return "", nil
+}
+
+// fewDigits are less than a number has that is out of range without an exponent.
+const fewDigits = 300
 
 // number refuses what a float64 does not hold: readers make of it what they
 // like.
@@ -223,6 +273,9 @@ func (s *scanner) number() error {
 	start := s.at
 	for s.at++; s.at < len(s.body) && isNumeric(s.body[s.at]); {
 		s.at++
+	}
+	if text := s.body[start:s.at]; len(text) < fewDigits && bytes.IndexByte(text, 'e') < 0 && bytes.IndexByte(text, 'E') < 0 {
+		return nil // no exponent: far from what a float64 does not hold
 	}
 	if _, err := strconv.ParseFloat(string(s.body[start:s.at]), 64); err != nil {
 		return fmt.Errorf("%w: the number %.20s… is out of range", ErrInvalid, s.body[start:s.at])

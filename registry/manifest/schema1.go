@@ -36,12 +36,12 @@ func (h header) schema1Type(contentType, own string) (string, error) {
 		return "", err
 	}
 	is := MediaTypeDockerSchema1
-	if h.Signatures != nil {
+	if h.signatures != nil {
 		is = MediaTypeDockerSchema1Signed
 	}
 	given = canonical(given)
 	switch {
-	case string(h.SchemaVersion) != "1":
+	case string(h.schemaVersion) != "1":
 		return "", fmt.Errorf("%w: schemaVersion: want 1", ErrInvalid)
 	case given != "" && !IsSchema1(given) && !strings.EqualFold(given, "application/json"):
 		return "", fmt.Errorf("%w: %s: Docker image manifest version 2, schema 1", ErrUnsupported, given)
@@ -142,10 +142,10 @@ func checkSigned(doc map[string]json.RawMessage, body []byte) error {
 	if err != nil {
 		return err
 	}
-	if _, err := readHeader(text); err != nil {
+	if err := checkObject(text); err != nil {
 		return fmt.Errorf("%w: signatures: not of a document", ErrInvalid)
 	}
-	if _, err := scan(text); err != nil {
+	if _, _, err := scan(text); err != nil {
 		return err
 	}
 	var signed map[string]json.RawMessage
@@ -212,10 +212,10 @@ func readCut(protected string) (c cut, err error) {
 	if err != nil {
 		return cut{}, err
 	}
-	if _, err := readHeader(text); err != nil {
+	if err := checkObject(text); err != nil {
 		return cut{}, err
 	}
-	if _, err := scan(text); err != nil {
+	if _, _, err := scan(text); err != nil {
 		return cut{}, err
 	}
 	if _, err := object(text, "formatLength", "formatTail"); err != nil {
