@@ -246,7 +246,7 @@ func (s *Service) DeleteLayer(ctx context.Context, name Name, d digest.Digest) e
 
 // hold gives a repository the right to the bytes of a content row.
 func (r repository) hold(tx storage.Tx, d digest.Digest, content contentRow, row heldRow) error {
-	content, err := resizeHolder(tx, r.key(), d.String(), content, true)
+	content, err := resizeHolder(tx, r.key(), d.String(), content, true, row.Size)
 	if err != nil {
 		return err
 	}
@@ -257,9 +257,6 @@ func (r repository) hold(tx storage.Tx, d digest.Digest, content contentRow, row
 		return err
 	}
 	row.Fresh = true
-	if err := resize(tx, r.key(), sizeRow{Fresh: row.Size}); err != nil {
-		return err
-	}
 	return held.Put(tx, row, r.key(d.String())...)
 }
 
@@ -303,7 +300,7 @@ func (s *Service) letGo(tx storage.Tx, repo []string, d string) error {
 	if err != nil {
 		return fmt.Errorf("content of %s: %w", d, err)
 	}
-	if content, err = resizeHolder(tx, repo, d, content, false); err != nil {
+	if content, err = resizeHolder(tx, repo, d, content, false, 0); err != nil {
 		return err
 	}
 	if content.Holders > 0 {

@@ -114,3 +114,25 @@ func TestEventsOfRepositoriesOfOneName(t *testing.T) {
 		t.Errorf("three repositories had the ids %v", fmt.Sprint(ids))
 	}
 }
+
+// TestIDsOfRepositoriesAreInTheirOrder: what was made later stands behind in every
+// table, and what was made at the same time has an id of its own.
+func TestIDsOfRepositoriesAreInTheirOrder(t *testing.T) {
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	s := open(t, registry.Options{Now: func() time.Time { return at }})
+	create(t, s, "team/0")
+	create(t, s, "team/1")
+	for i := range 20 {
+		at = at.Add(time.Duration(1+i*i*i) * time.Millisecond)
+		create(t, s, fmt.Sprint("team/later", i))
+	}
+	list := readEvents(t, s, 100)
+	if list[0].RepositoryID == list[1].RepositoryID {
+		t.Errorf("two repositories of the same moment have the id %s", list[0].RepositoryID)
+	}
+	for i, e := range list[1 : len(list)-1] {
+		if next := list[i+2]; e.RepositoryID >= next.RepositoryID || next.RepositoryID[14] != '7' {
+			t.Errorf("%s has the id %s, %s after it %s", e.Repository, e.RepositoryID, next.Repository, next.RepositoryID)
+		}
+	}
+}

@@ -120,8 +120,9 @@ func (s *Service) create(ctx context.Context, tx storage.Tx, name Name, set Sett
 	}
 	setDefault(&set.TagRule.Mutability, Mutable)
 	setDefault(&set.Encryption.Type, "AES256")
+	now := s.now().UTC()
 	repo := repository{name, repositoryRow{
-		ID: newID(), CreatedAt: s.now().UTC(), Mutability: set.TagRule.Mutability, Exclusions: set.TagRule.Exclusions,
+		ID: newRepositoryID(now), CreatedAt: now, Mutability: set.TagRule.Mutability, Exclusions: set.TagRule.Exclusions,
 		ScanOnPush: set.ScanOnPush, Encryption: set.Encryption, ResourceTags: set.ResourceTags,
 	}}
 	if err := repo.put(tx); err != nil {

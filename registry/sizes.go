@@ -355,8 +355,9 @@ func (s *Service) countImage(tx storage.Tx, repo repository, row imageRow, fresh
 
 // resizeHolder counts a content's holder that comes, ahead of its row, or that went,
 // with what that changes of the sizes of its repository, and of the one that has held
-// the content alone or does now.
-func resizeHolder(tx storage.Tx, repo []string, d string, content contentRow, comes bool) (contentRow, error) {
+// the content alone or does now. fresh is what that changes of those that no image has
+// used.
+func resizeHolder(tx storage.Tx, repo []string, d string, content contentRow, comes bool, fresh int64) (contentRow, error) {
 	without, delta := content.By, content.Size
 	by, err := content.By.with(repo[2])
 	if err != nil {
@@ -371,7 +372,11 @@ func resizeHolder(tx storage.Tx, repo []string, d string, content contentRow, co
 	if delta == 0 { // an empty layer
 		return content, nil
 	}
-	if err := resizeLayer(tx, repo, d, delta, others == 0); err != nil || others != 1 {
+	change := sizeRow{Layers: delta, Fresh: fresh}
+	if others == 0 {
+		change.Sole = delta
+	}
+	if err := resizeLayer(tx, repo, d, change); err != nil || others != 1 {
 		return content, err
 	}
 	sole, err := repositorySizes.Get(tx, without.sole())
@@ -381,18 +386,21 @@ func resizeHolder(tx storage.Tx, repo []string, d string, content contentRow, co
 	return content, resize(tx, []string{sole.Account, sole.Region, without.sole()}, sizeRow{Sole: -delta})
 }
 
-// resizeLayer counts a layer that comes to a repository or went. alone says that no
-// other repository of the server holds it.
-func resizeLayer(tx storage.Tx, repo []string, d string, delta int64, alone bool) error {
-	change := sizeRow{Layers: delta}
-	if alone {
-		change.Sole = delta
-	}
-	if err := resize(tx, repo, change); err != nil {
+// resizeLayer counts a layer that comes to a repository or went: its registry has it if
+// no other repository of it holds the layer.
+func resizeLayer(tx storage.Tx, repo []string, d string, change sizeRow) error {
+	row, err := resizeRepository(tx, repo, change)
+	if err != nil {
 		return err
 	}
-	for _, err := range holders.Scan(tx, table.Select{Prefix: []string{repo[0], repo[1], d}, Limit: 1}) {
-		return err // another repository of the registry holds it
+	if row.Dropped {
+		change.Fresh = 0
 	}
-	return resizeRegistry(tx, repo[0], repo[1], sizeRow{Layers: delta})
+	for _, err := range holders.Scan(tx, table.Select{Prefix: []string{repo[0], repo[1], d}, Limit: 1}) {
+		if err != nil {
+			return err
+		}
+		change.Layers = 0 // another repository of the registry holds it
+	}
+	return resizeRegistry(tx, repo[0], repo[1], change)
 }
