@@ -83,21 +83,18 @@ func (s *Service) readPush(name Name, p Push) (manifest.Manifest, digest.Digest,
 		e.Name, e.Limit = name, limit
 		return manifest.Manifest{}, digest.Digest{}, e
 	}
-	m, err := manifest.Parse(p.MediaType, p.Body)
-	if err != nil {
-		e := refuse(parseCode(err), "%s", err)
-		e.Name = name
-		return manifest.Manifest{}, digest.Digest{}, e
-	}
 	algorithm := digest.SHA256
 	if !p.Want.IsZero() {
 		algorithm = p.Want.Algorithm()
 	}
-	digested, err := manifest.Digested(m.MediaType, p.Body)
-	if err != nil { // Parse has read it
-		return manifest.Manifest{}, digest.Digest{}, fmt.Errorf("manifest without a digest: %w", err)
+	m, d, err := s.parse(p.MediaType, p.Body, algorithm)
+	if err != nil {
+		var e *Error
+		if errors.As(err, &e) {
+			e.Name = name
+		}
+		return manifest.Manifest{}, digest.Digest{}, err
 	}
-	d := digest.FromBytes(algorithm, digested)
 	if !p.Want.IsZero() && p.Want != d {
 		e := refuse(ImageDigestMismatch, "the manifest's digest is %s, not %s", d, p.Want)
 		e.Name, e.Ref = name, Ref{Digest: p.Want}

@@ -2,6 +2,7 @@ package registry_test
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -278,6 +279,47 @@ func TestPushAgain(t *testing.T) {
 		if done.Existed != step.existed || len(img.Tags) != step.tags {
 			t.Errorf("push with tag %q: existed %v, then %d tags; want %v, %d", step.tag, done.Existed, len(img.Tags), step.existed, step.tags)
 		}
+	}
+}
+
+// TestKnownManifestsAreHeldAgainstAll: that a manifest was read before spares reading
+// it, and nothing else.
+func TestKnownManifestsAreHeldAgainstAll(t *testing.T) {
+	s := open(t, registry.Options{})
+	n, other := create(t, s, "team/app"), create(t, s, "team/other")
+	body := imageOf(t, v1.Manifest{Config: addConfig(t, s, n), Layers: []v1.Descriptor{addLayer(t, s, n, "one")}})
+	push := registry.Push{MediaType: v1.MediaTypeImageManifest, Body: body}
+	first, err := s.PutImage(alice(t), n, push)
+	must(t, err)
+	_, err = s.PutImage(alice(t), other, push)
+	wantCode(t, "where its layers are not", err, registry.LayersMissing)
+	push.MediaType = v1.MediaTypeImageIndex
+	_, err = s.PutImage(alice(t), n, push)
+	wantCode(t, "as an index", err, registry.ManifestInvalid)
+	push.MediaType, push.Want = v1.MediaTypeImageManifest, sha256Of([]byte("another"))
+	_, err = s.PutImage(alice(t), n, push)
+	wantCode(t, "as another", err, registry.ImageDigestMismatch)
+	push.Want = first.Image.Digest
+	again, err := s.PutImage(alice(t), n, push)
+	must(t, err)
+	if diff := cmp.Diff(first.Image, again.Image, asTheyAre); diff != "" || !again.Existed {
+		t.Errorf("again (-first +again):\n%s", diff)
+	}
+	addConfig(t, s, other)
+	addLayer(t, s, other, "one")
+	there, err := s.PutImage(alice(t), other, push)
+	must(t, err)
+	if there.Image.Digest != first.Image.Digest || there.Image.Size != first.Image.Size {
+		t.Errorf("in another repository: %+v", there.Image)
+	}
+	many := bytes.TrimSuffix(body, []byte("}"))
+	for i := range 600 { // more than is remembered
+		put(t, s, n, "", fmt.Appendf(nil, `%s,"annotations":{"n":"%d"}}`, many, i))
+	}
+	again, err = s.PutImage(alice(t), n, push)
+	must(t, err)
+	if !again.Existed {
+		t.Errorf("after many others: %+v", again.Image)
 	}
 }
 

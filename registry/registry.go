@@ -201,6 +201,7 @@ type Service struct {
 	seen           seen
 	manySeen       chan struct{} // much of it waits to be written
 	compiled       compiled
+	parsed         parsed
 	collection     collecting
 	asked          asked
 	stamper        storage.Stamper // nil if the blobs have no stamps
