@@ -12,7 +12,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"runtime"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -62,6 +64,38 @@ func TestLayersByTLS(t *testing.T) {
 		if resp.StatusCode != http.StatusOK || !bytes.Equal(got, layer) {
 			t.Errorf("%s: pull: %s with %d bytes", version, resp.Status, len(got))
 		}
+	}
+}
+
+// counted is a body of zeros that says how much of it was read.
+type counted struct{ n atomic.Int64 }
+
+func (c *counted) Read(p []byte) (int, error) {
+	c.n.Add(int64(len(p)))
+	return len(p), nil
+}
+
+// TestUploadWindow has a client send before anything is read, as over a long line: several
+// megabytes, and no more.
+func TestUploadWindow(t *testing.T) {
+	h := dev(t, "tls.auto", "local")
+	body, enough := &counted{}, make(chan struct{})
+	h.OpenDoor(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-enough }))
+	const window, slack = 4 << 20, 1 << 20
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if resp, err := h.client.Post(h.url+"/v2/", "text/plain", io.LimitReader(body, 64<<20)); err == nil {
+			resp.Body.Close()
+		}
+	}()
+	for body.n.Load() < window {
+		runtime.Gosched()
+	}
+	close(enough)
+	<-done
+	if got := body.n.Load(); got > window+slack {
+		t.Errorf("a client sent %d bytes that nobody read", got)
 	}
 }
 
