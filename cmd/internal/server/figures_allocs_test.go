@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"path/filepath"
@@ -11,12 +12,13 @@ import (
 // it is given to its last byte, without what net/http and the client do. They are what
 // was counted when they were set and a fifth more, for the pools that a collection
 // empties in between: a header map with its values, the context of the principal, the
-// row that is parsed, and for a page its entries. One more parse of a policy, another
+// row that is parsed, and for a page one key for each entry, of which the name is a part. One more parse of a policy, another
 // transaction, or a copy of a body breaks them.
 const (
-	allocsOfManifest = 130
-	allocsOfBlob     = 130
-	allocsOfTagsPage = 780
+	allocsOfManifest    = 130
+	allocsOfBlob        = 130
+	allocsOfTagsPage    = 260
+	allocsOfCatalogPage = 260
 )
 
 func TestFigureAllocations(t *testing.T) {
@@ -25,6 +27,9 @@ func TestFigureAllocations(t *testing.T) {
 	img := d.smallImage(1)
 	d.must(d.pushImage("team/app", "latest", img))
 	d.filled("team/tags", 1, 300)
+	for i := range 100 {
+		d.createRepository(fmt.Sprint("list/", i))
+	}
 	for _, tt := range []struct {
 		what, path string
 		most       float64
@@ -32,6 +37,7 @@ func TestFigureAllocations(t *testing.T) {
 		{"GET manifest", "/v2/team/app/manifests/latest", allocsOfManifest},
 		{"GET blob", "/v2/team/app/blobs/" + img.ids[1], allocsOfBlob},
 		{"page of 100 tags", "/v2/team/tags/tags/list?n=100&last=v000000-000100", allocsOfTagsPage},
+		{"page of 100 of the catalog", "/v2/_catalog?n=100", allocsOfCatalogPage},
 	} {
 		r := d.v2(http.MethodGet, tt.path, nil)
 		r.RemoteAddr = "127.0.0.1:1"
