@@ -12,8 +12,8 @@ import (
 // it is given to its last byte, without what net/http and the client do. They are what
 // was counted when they were set and a fifth more, for the pools that a collection
 // empties in between: a header map with its values, the context of the principal, the
-// row that is parsed, and for a page one key for each entry, of which the name is a part. One more parse of a policy, another
-// transaction, or a copy of a body breaks them.
+// row that is parsed, and for a page one key for each entry, of which the name is a
+// part. One more parse of a policy, another transaction, or a copy of a body breaks them.
 const (
 	allocsOfManifest    = 130
 	allocsOfBlob        = 130
