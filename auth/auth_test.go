@@ -121,3 +121,27 @@ func TestSetDenial(t *testing.T) {
 		t.Errorf("%v", h)
 	}
 }
+
+// TestIdentify: who asks is noted in the request's own context, and in no other.
+func TestIdentify(t *testing.T) {
+	bare := context.Background()
+	ctx := auth.WithRequest(auth.WithPrincipal(bare, root), auth.Request{ID: "1"})
+	if p := auth.PrincipalOf(ctx); !p.IsZero() {
+		t.Errorf("before anybody was identified: %+v", p)
+	}
+	if got := auth.WithCall(auth.Identify(ctx, root), "call"); got != ctx {
+		t.Error("another context")
+	}
+	below, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if auth.PrincipalOf(below) != root || auth.CallOf(below) != "call" || auth.RequestOf(below).ID != "1" {
+		t.Errorf("below: %+v, %v, %+v", auth.PrincipalOf(below), auth.CallOf(below), auth.RequestOf(below))
+	}
+	other := auth.Identify(below, auth.Nobody("us-east-1"))
+	if auth.PrincipalOf(ctx) != root || auth.PrincipalOf(other).Kind != auth.Anonymous {
+		t.Errorf("%+v, %+v", auth.PrincipalOf(ctx), auth.PrincipalOf(other))
+	}
+	if auth.CallOf(bare) != nil || auth.CallOf(auth.WithCall(bare, 7)) != 7 {
+		t.Error("calls of contexts that are of no request")
+	}
+}
