@@ -87,9 +87,14 @@ func (a *Authorizer) Prepare(ctx context.Context, c auth.Check) (auth.Decider, e
 type question struct {
 	check    auth.Check
 	policies policy.Policies
-	request  policy.Request     // without Keys until a policy could ask for them
-	keys     func() policy.Keys // makes them
+	request  policy.Request // without Keys until a policy could ask for them
+	by       *Authorizer
+	ctx      context.Context   // of the request, which has its circumstances
+	tags     map[string]string // of the principal
 }
+
+// keys makes the keys.
+func (q *question) keys() policy.Keys { return q.by.keys(q.ctx, q.check, q.tags) }
 
 // fill has the keys made if any policy could ask for them. The root of an account mostly
 // has none.
@@ -173,7 +178,7 @@ func (a *Authorizer) identity(ctx context.Context, p auth.Principal) (accounts.I
 // general is the question that a check asks whatever the resource.
 func (a *Authorizer) general(ctx context.Context, c auth.Check, id accounts.Identity) question {
 	q := question{
-		check: c, keys: func() policy.Keys { return a.keys(ctx, c, id) },
+		check: c, by: a, ctx: ctx, tags: id.Tags,
 		policies: policy.Policies{
 			Root: c.Principal.IsRoot(), SameAccount: c.Principal.Account == c.Account && c.Account != "",
 			Identity: id.Policies, Boundary: id.Boundary, HasBoundary: id.HasBoundary, Session: id.Session, HasSession: id.HasSession,
@@ -228,8 +233,8 @@ func principal(p auth.Principal) policy.Principal {
 // keys are the condition keys that every request has, those of the check, and the
 // tags of the principal (IAM user guide, "AWS global condition context
 // keys"; ECR reference, policies.md section 1).
-func (a *Authorizer) keys(ctx context.Context, c auth.Check, id accounts.Identity) policy.Keys {
-	k := auth.Keys(ctx, c.Principal, id.Tags, a.now())
+func (a *Authorizer) keys(ctx context.Context, c auth.Check, tags map[string]string) policy.Keys {
+	k := auth.Keys(ctx, c.Principal, tags, a.now())
 	k["aws:resourceaccount"] = []string{c.Account}
 	for name, values := range c.Keys {
 		k[strings.ToLower(name)] = values

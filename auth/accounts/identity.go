@@ -38,6 +38,11 @@ func (s *Store) Identity(ctx context.Context, p auth.Principal) (id Identity, er
 	if !p.Session.Limited() {
 		return s.identity(ctx, p)
 	}
+	return s.limited(ctx, p)
+}
+
+// limited is Identity for who is in a session that is limited.
+func (s *Store) limited(ctx context.Context, p auth.Principal) (id Identity, err error) {
 	err = s.view(ctx, func(b book) error {
 		c, err := s.compiled(b, p)
 		if err != nil {
