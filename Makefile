@@ -11,15 +11,10 @@ BENCH    ?= .
 STEPS    ?= 1000000
 SOAK     ?= 10m
 
-# `make profile SCENARIO=push-large@4`, `make bench-peers ROUNDS=5 SCENARIOS=push-image,pull-image`, `make bench TAGS=1000000`.
-# Lists are as long as half a minute fills for the slowest of the servers that are compared.
+# `make profile SCENARIO=push-large@4`, `make bench-peers ROUNDS=5 SCENARIOS=push-image,pull-image`
 SCENARIO  ?= push-image
 SCENARIOS ?=
 ROUNDS    ?= 3
-bench:       TAGS         ?= 10000
-bench:       REPOSITORIES ?= 2000
-bench-peers: TAGS         ?= 2000
-bench-peers: REPOSITORIES ?= 400
 
 # `make crash CYCLES=1000 CRASH_KILLS=40`
 CYCLES      ?= 10000
@@ -109,8 +104,7 @@ bench: build bin/peers/peers ## hold Berth against the least that a server must 
 bench-peers: build bin/peers/peers bin/peers/registry ## the same beside the registry of the CNCF, in turn, with ratios
 	$(peers) -o 'docs/performance/$(VERSION)-peers.jsonl'
 
-peers = bin/peers/peers -berth bin/berth -distribution bin/peers/registry -version '$(VERSION)' -rounds '$(ROUNDS)' -tags '$(TAGS)' -repositories '$(REPOSITORIES)' \
-	$(if $(SCENARIOS),-scenarios '$(SCENARIOS)')
+peers = bin/peers/peers -berth bin/berth -distribution bin/peers/registry -version '$(VERSION)' -rounds '$(ROUNDS)' $(if $(SCENARIOS),-scenarios '$(SCENARIOS)')
 
 profile: build bin/peers/peers ## write profiles of a server under SCENARIO (push-image) to bin/profile: processors, heap, mutexes, waits
 	bin/peers/peers profile -berth bin/berth -dir bin/profile -scenario '$(SCENARIO)'

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -49,6 +50,8 @@ type Call struct {
 	// secrets are hidden by their names. Response is looked at for calls that
 	// change something, when they have been answered.
 	Parameters, Response any
+	// Pull, if it is not zero, stands for Parameters.
+	Pull Pull
 	// Answering, if it is set, is called before the answer goes out.
 	Answering func(status int, h http.Header)
 
@@ -58,6 +61,8 @@ type Call struct {
 	began    time.Time
 	id       string
 	source   string
+	address  netip.Addr // in its place, if it is known
+	first    [1]Resource
 	agent    string
 	basic    string // header by which a name is claimed
 	refusal  error
@@ -71,6 +76,16 @@ type Call struct {
 	recorded bool
 	held     bool // room for the record is taken
 	short    bool // the record had to be made shorter than its members are
+}
+
+// Pull is what the parameters of a read of an image or a layer are. Nearly all calls are
+// such, so they are written without more ado. "" is left out.
+type Pull struct {
+	RegistryID, RepositoryName string
+	// Of an image, by its tag, its digest or both.
+	ImageTag, ImageDigest string
+	// Of a layer that is read, or looked for.
+	LayerDigest, SoughtLayer string
 }
 
 // Federated is a web identity: who an issuer says that somebody is.
@@ -90,7 +105,7 @@ func (t *Trail) Begin(w http.ResponseWriter, r *http.Request, door Door) (*Call,
 	c.began, c.id, c.agent = t.o.Now(), about.ID, r.UserAgent()
 	c.source = r.RemoteAddr
 	if about.SourceIP.IsValid() {
-		c.source = about.SourceIP.String()
+		c.address = about.SourceIP
 	} else if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
 		c.source = host
 	}
@@ -126,6 +141,9 @@ func (c *Call) Refused() error { return c.refusal }
 
 // On notes a resource of the call.
 func (c *Call) On(arn, account, kind string) {
+	if c.Resources == nil {
+		c.Resources = c.first[:0]
+	}
 	c.Resources = append(c.Resources, Resource{arn, account, kind})
 }
 
@@ -222,7 +240,7 @@ func (c *Call) keep() {
 	defer c.trail.scratch.Put(scratch)
 	line := c.record((*scratch)[:0])
 	if len(line) > longestLine-chainSpace {
-		c.Parameters, c.Response, c.message, c.agent, c.short = nil, nil, "", "", true
+		c.Pull, c.Parameters, c.Response, c.message, c.agent, c.short = Pull{}, nil, nil, "", "", true
 		line = c.record(line[:0])
 	}
 	c.trail.add(line)

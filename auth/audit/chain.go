@@ -28,6 +28,7 @@ func newHMAC(key []byte) hash.Hash { return hmac.New(sha256.New, key) }
 type chain struct {
 	mark
 	seal hash.Hash // nil without a key
+	made sum       // the last seal, which lives here so that none is allocated
 }
 
 const (
@@ -54,9 +55,8 @@ func (c *chain) append(dst, record []byte) []byte {
 		dst = append(dst, sealMember...)
 		c.seal.Reset()
 		c.seal.Write(c.hash[:])
-		var made sum
-		c.seal.Sum(made[:0])
-		dst = hex.AppendEncode(dst, made[:])
+		c.seal.Sum(c.made[:0])
+		dst = hex.AppendEncode(dst, c.made[:])
 	}
 	return append(dst, `"}}`+"\n"...)
 }

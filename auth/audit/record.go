@@ -45,7 +45,12 @@ func (c *Call) record(dst []byte) []byte {
 	o.text("eventSource", c.Service+".amazonaws.com", longestName)
 	o.text("eventName", c.Event, longestName)
 	o.text("awsRegion", cmp.Or(c.Region, c.Principal.Region, c.trail.o.Region), longestName)
-	o.text("sourceIPAddress", c.source, longestName)
+	if c.address.IsValid() {
+		o.name("sourceIPAddress")
+		o.b = append(c.address.AppendTo(append(o.b, '"')), '"')
+	} else {
+		o.text("sourceIPAddress", c.source, longestName)
+	}
 	o.text("userAgent", c.agent, longestAgent)
 	o.text("errorCode", c.code, longestName)
 	o.text("errorMessage", c.message, longestMessage)
@@ -69,7 +74,11 @@ func (c *Call) record(dst []byte) []byte {
 func (c *Call) values(o *object) (clipped bool) {
 	var cut bool
 	o.name("requestParameters")
-	o.b, clipped = appendValues(o.b, c.Parameters)
+	if c.Pull != (Pull{}) {
+		o.b, clipped = c.Pull.append(o.b)
+	} else {
+		o.b, clipped = appendValues(o.b, c.Parameters)
+	}
 	response := c.Response
 	if !c.changes() || c.code != "" {
 		response = nil

@@ -336,3 +336,39 @@ func FuzzRecord(f *testing.F) {
 		}
 	})
 }
+
+// TestPull: the parameters of a pull are as Fields of the same members would be.
+func TestPull(t *testing.T) {
+	l := open(t)
+	long := strings.Repeat("x", 2000)
+	for _, tt := range []struct {
+		pull audit.Pull
+		want audit.Fields
+	}{
+		{audit.Pull{RepositoryName: "a"}, audit.Fields{{"repositoryName", "a"}}},
+		{
+			audit.Pull{RegistryID: "1", RepositoryName: "a/\"b", ImageTag: "t", ImageDigest: "sha256:é"},
+			audit.Fields{{"registryId", "1"}, {"repositoryName", "a/\"b"}, {"imageIds", []audit.Fields{{{"imageTag", "t"}, {"imageDigest", "sha256:é"}}}}},
+		},
+		{audit.Pull{ImageTag: long}, audit.Fields{{"imageIds", []audit.Fields{{{"imageTag", long}}}}}},
+		{audit.Pull{RepositoryName: "a", LayerDigest: "d"}, audit.Fields{{"repositoryName", "a"}, {"layerDigest", "d"}}},
+		{audit.Pull{RepositoryName: "a", SoughtLayer: long}, audit.Fields{{"repositoryName", "a"}, {"layerDigests", []string{long}}}},
+	} {
+		var told [2]obj
+		for i, fill := range []func(*audit.Call){
+			func(c *audit.Call) { c.Pull = tt.pull }, func(c *audit.Call) { c.Parameters = tt.want },
+		} {
+			l.serve(newRequest(t), func(c *audit.Call, w http.ResponseWriter, _ *http.Request) {
+				c.Event = "BatchGetImage"
+				fill(c)
+				w.WriteHeader(http.StatusOK)
+			})
+			last := l.last()
+			told[i] = obj{"parameters": last["requestParameters"], "clipped": last["additionalEventData"].(obj)["clipped"]}
+		}
+		if d := cmp.Diff(told[1], told[0]); d != "" || told[0]["parameters"] == nil {
+			t.Errorf("%+v: %v\n%s", tt.pull, told[0], d)
+		}
+	}
+	l.must(l.Close())
+}

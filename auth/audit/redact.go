@@ -88,6 +88,32 @@ func appendValues(dst []byte, v any) ([]byte, bool) {
 	return w.b, w.cut
 }
 
+// append adds the parameters as Fields of the same members would be.
+func (p *Pull) append(dst []byte) (_ []byte, clipped bool) {
+	o := newObject(dst)
+	write := func(o *object, name, value string) {
+		clipped = clipped || len(value) > longestText
+		o.text(name, value, longestText)
+	}
+	write(&o, "registryId", p.RegistryID)
+	write(&o, "repositoryName", p.RepositoryName)
+	switch {
+	case p.ImageTag != "" || p.ImageDigest != "":
+		o.name("imageIds")
+		image := newObject(append(o.b, '['))
+		write(&image, "imageTag", p.ImageTag)
+		write(&image, "imageDigest", p.ImageDigest)
+		o.b = append(image.b, '}', ']')
+	case p.LayerDigest != "":
+		write(&o, "layerDigest", p.LayerDigest)
+	case p.SoughtLayer != "":
+		clipped = clipped || len(p.SoughtLayer) > longestText
+		o.name("layerDigests")
+		o.b = append(appendText(append(o.b, '['), p.SoughtLayer, longestText), ']')
+	}
+	return append(o.b, '}'), clipped
+}
+
 // field writes a value, without reflection where it is of a type that nearly every
 // record has.
 func (w *values) field(value any, r rule, depth int) bool {

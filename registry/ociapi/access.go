@@ -123,7 +123,7 @@ func basicChallenge(site endpoint.Site) string {
 
 // target works out which registry and repository a request means.
 func (s *Server) target(r *http.Request, site endpoint.Site, by auth.Principal, at route) (target, error) {
-	query, err := url.ParseQuery(r.URL.RawQuery)
+	query, err := queryOf(r)
 	if err != nil {
 		return target{}, refuse(http.StatusBadRequest, errcode.ErrorCodeUnsupported, "the query cannot be read").of("query")
 	}
@@ -144,6 +144,14 @@ func (s *Server) target(r *http.Request, site endpoint.Site, by auth.Principal, 
 	}
 	to.name, err = registry.ParseName(id, path)
 	return to, err
+}
+
+// queryOf reads the query of a request; nil if it has none, as most.
+func queryOf(r *http.Request) (url.Values, error) {
+	if r.URL.RawQuery == "" {
+		return nil, nil
+	}
+	return url.ParseQuery(r.URL.RawQuery)
 }
 
 // namespace is the site of the registry that the clients of a mirror ask for.
@@ -194,13 +202,17 @@ func (s *Server) locate(site endpoint.Site, by auth.Principal, path string) (id 
 	return id, prefix, rest, err
 }
 
+// resource is the ARN of the target.
+func (t target) resource() string {
+	if t.name.IsZero() {
+		return t.id.ARN("*")
+	}
+	return t.name.ARN()
+}
+
 // check is the question whether the caller may do an action to the target.
 func (t target) check(action string) auth.Check {
-	resource := t.id.ARN("*")
-	if !t.name.IsZero() {
-		resource = t.name.ARN()
-	}
-	return auth.Check{Principal: t.by, Action: action, Resource: resource, Account: t.id.Account}
+	return auth.Check{Principal: t.by, Action: action, Resource: t.resource(), Account: t.id.Account}
 }
 
 // permit asks for what an operation needs before it is begun, and returns the target
@@ -238,7 +250,7 @@ func (s *Server) look(ctx context.Context, to target, actions ...string) error {
 	if err := to.granted(actions...); err != nil {
 		return err
 	}
-	of, err := s.registry.Resource(ctx, to.check("").Resource)
+	of, err := s.registry.Resource(ctx, to.resource())
 	if err != nil {
 		return err
 	}

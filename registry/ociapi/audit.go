@@ -53,7 +53,12 @@ func (s *Server) describe(c *audit.Call, r *http.Request, at route, unrouted err
 		c.Event, c.Reference = audit.Unknown, r.Method+" "+r.URL.EscapedPath()
 		return
 	}
-	query, _ := url.ParseQuery(r.URL.RawQuery) // of what cannot be read, what can be
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		if describeRead(c, r, at) {
+			return
+		}
+	}
+	query, _ := queryOf(r) // of what cannot be read, what can be
 	request := make(audit.Fields, 0, 6)
 	if at.kind != root && at.kind != catalog {
 		request = append(request, audit.Field{Name: "registryId"}, audit.Field{Name: "repositoryName", Value: at.path}) // see aim
@@ -66,6 +71,22 @@ func (s *Server) describe(c *audit.Call, r *http.Request, at route, unrouted err
 	}
 }
 
+// describeRead describes a pull, if a request is one.
+func describeRead(c *audit.Call, r *http.Request, at route) bool {
+	switch {
+	case at.kind == manifests:
+		tag, digest := imageNamed(at.ref)
+		c.Pull = audit.Pull{RepositoryName: at.path, ImageTag: tag, ImageDigest: digest}
+	case at.kind == blobs && r.Method == http.MethodGet:
+		c.Pull = audit.Pull{RepositoryName: at.path, LayerDigest: at.ref}
+	case at.kind == blobs:
+		c.Pull = audit.Pull{RepositoryName: at.path, SoughtLayer: at.ref}
+	default:
+		return false
+	}
+	return true
+}
+
 // aim notes what the request turned out to be about.
 func aim(c *audit.Call, to target) {
 	c.Principal, c.Account, c.Region = to.by, to.id.Account, to.id.Region
@@ -73,6 +94,10 @@ func aim(c *audit.Call, to target) {
 		return
 	}
 	c.On(to.name.ARN(), to.id.Account, audit.RepositoryType)
+	if c.Pull != (audit.Pull{}) {
+		c.Pull.RegistryID, c.Pull.RepositoryName = to.id.Account, to.name.String()
+		return
+	}
 	if f, ok := c.Parameters.(audit.Fields); ok && len(f) > 1 {
 		f[0].Value, f[1].Value = to.id.Account, to.name.String()
 	}
@@ -87,10 +112,7 @@ func parametersOf(at route, query url.Values, r *http.Request) audit.Fields {
 			return audit.Fields{{Name: "imageIds", Value: []audit.Fields{imageID(at.ref)}}}
 		}
 		return append(imageID(at.ref), audit.Field{Name: "imageManifestMediaType", Value: mediaTypeOf(r)}, audit.Field{Name: "imageTags", Value: query["tag"]})
-	case blobs:
-		if r.Method == http.MethodHead {
-			return audit.Fields{{Name: "layerDigests", Value: []string{at.ref}}}
-		}
+	case blobs: // see describeRead
 		return audit.Fields{{Name: "layerDigest", Value: at.ref}}
 	case uploads:
 		return audit.Fields{
@@ -108,11 +130,16 @@ func parametersOf(at route, query url.Values, r *http.Request) audit.Fields {
 
 // imageID names an image by its tag, its digest or both.
 func imageID(ref string) audit.Fields {
+	tag, digest := imageNamed(ref)
+	return audit.Fields{{Name: "imageTag", Value: tag}, {Name: "imageDigest", Value: digest}}
+}
+
+func imageNamed(ref string) (tag, digest string) {
 	tag, digest, both := strings.Cut(ref, "@")
 	if !both && strings.Contains(ref, ":") {
-		tag, digest = "", ref
+		return "", ref
 	}
-	return audit.Fields{{Name: "imageTag", Value: tag}, {Name: "imageDigest", Value: digest}}
+	return tag, digest
 }
 
 // mediaTypeOf is the type of a manifest that is pushed, "" for what can be none:

@@ -18,12 +18,14 @@ func (c content) setIdentity(h http.Header) {
 		header{"Docker-Content-Digest", c.digest.String()},
 		header{"Etag", etag(c.digest)},
 		header{"Cache-Control", c.cache},
-		// The media type of a manifest is its pusher's choice: a browser must not
-		// run what it is led to.
-		header{"X-Content-Type-Options", "nosniff"},
-		header{"Content-Security-Policy", "sandbox"},
 	)
+	// The media type of a manifest is its pusher's choice: a browser must not
+	// run what it is led to.
+	h["X-Content-Type-Options"], h["Content-Security-Policy"] = noSniffing, noRunning
 }
+
+// Values that all answers with content share. Nobody changes them in place.
+var noSniffing, noRunning, byteRanges = []string{"nosniff"}, []string{"sandbox"}, []string{"bytes"}
 
 // header is one header of an answer, by its name in canonical form.
 type header struct{ name, value string }

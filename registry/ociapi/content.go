@@ -35,7 +35,8 @@ func (c content) begin(w http.ResponseWriter, r *http.Request) (part span, done 
 	}
 	h := w.Header()
 	c.setIdentity(h)
-	setAll(h, header{"Accept-Ranges", "bytes"}, header{"Content-Type", c.mediaType}, header{"Content-Length", strconv.FormatInt(part.n, 10)})
+	setAll(h, header{"Content-Type", c.mediaType}, header{"Content-Length", strconv.FormatInt(part.n, 10)})
+	h["Accept-Ranges"] = byteRanges
 	if !partial {
 		w.WriteHeader(http.StatusOK)
 		return part, false, nil

@@ -116,9 +116,12 @@ func New(o Options) (*Server, error) {
 	}, nil
 }
 
+// apiVersion is the value of a header that every answer has, in canonical form.
+var apiVersion = []string{"registry/2.0"}
+
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
+	w.Header()["Docker-Distribution-Api-Version"] = apiVersion
 	call, w, r := s.audit.Begin(w, r, audit.OCI)
 	defer call.End()
 	at, unrouted := parseRoute(r.URL.EscapedPath())
