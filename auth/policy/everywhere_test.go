@@ -58,7 +58,7 @@ func TestEverywhere(t *testing.T) {
 
 // TestEverywhereIsAllowed: what is allowed everywhere is allowed on any one resource.
 func TestEverywhereIsAllowed(t *testing.T) {
-	const rounds = 3000
+	const rounds = 500
 	everywhere := 0
 	for i := range uint64(rounds) {
 		w := dice{rand.New(rand.NewPCG(i, 9))}.world(t)
@@ -71,7 +71,7 @@ func TestEverywhereIsAllowed(t *testing.T) {
 			t.Errorf("seed %d: %+v\n%+v\n%s", i, v, w.request, strings.Join(w.texts, "\n"))
 		}
 	}
-	if everywhere < 50 {
+	if everywhere < 5 {
 		t.Errorf("only %d of %d are allowed everywhere", everywhere, rounds)
 	}
 }
