@@ -1,6 +1,6 @@
 // Package sigv4 verifies requests signed with AWS Signature Version 4, by
-// header or as a presigned URL. It is pure: a request, a secret and a time go
-// in, a verdict comes out.
+// header or as a presigned URL, and signs those that are sent by header. It is
+// pure: a request, a secret and a time go in, a verdict or a signature comes out.
 //
 // Verifying takes two steps, so that a caller can turn away a request before
 // he reads its body: [Parse] reads what the request claims, [Signature.CheckScope]
@@ -123,19 +123,28 @@ func (s *Signature) Verify(secret string, body [sha256.Size]byte) error {
 	if s.bodyHash != "" && s.bodyHash != sum {
 		return refuse(Invalid, "The provided 'x-amz-content-sha256' header does not match what was computed.")
 	}
-	request := sha256.Sum256([]byte(s.canonical + sum))
-	scope := s.Date + "/" + s.Region + "/" + s.Service + "/" + s.terminator
-	toSign := algorithm + "\n" + s.Time.Format(timeLayout) + "\n" + scope + "\n" + hex.EncodeToString(request[:])
+	if !hmac.Equal(s.compute(secret, sum), s.mac) {
+		return refuse(Invalid, "The request signature we calculated does not match the signature you provided. "+
+			"Check your AWS Secret Access Key and signing method. Consult the service documentation for details.")
+	}
+	return nil
+}
+
+// scope is the credential scope.
+func (s *Signature) scope() string {
+	return s.Date + "/" + s.Region + "/" + s.Service + "/" + s.terminator
+}
+
+// compute is the signature that a secret makes, with the hash of the body.
+func (s *Signature) compute(secret, body string) []byte {
+	request := sha256.Sum256([]byte(s.canonical + body))
+	toSign := algorithm + "\n" + s.Time.Format(timeLayout) + "\n" + s.scope() + "\n" + hex.EncodeToString(request[:])
 
 	key := []byte("AWS4" + secret)
 	for _, part := range []string{s.Date, s.Region, s.Service, s.terminator} {
 		key = mac(key, part)
 	}
-	if !hmac.Equal(mac(key, toSign), s.mac) {
-		return refuse(Invalid, "The request signature we calculated does not match the signature you provided. "+
-			"Check your AWS Secret Access Key and signing method. Consult the service documentation for details.")
-	}
-	return nil
+	return mac(key, toSign)
 }
 
 func mac(key []byte, text string) []byte {

@@ -18,6 +18,7 @@ type guard struct {
 	networks []netip.Prefix
 	plain    []string
 	resolver *net.Resolver // nil means the machine's
+	dialTime time.Duration
 }
 
 func newGuard(o Options) (*guard, error) {
@@ -99,7 +100,7 @@ func (g *guard) dial(ctx context.Context, network, address string) (net.Conn, er
 	if err != nil {
 		return nil, err
 	}
-	d := &net.Dialer{Timeout: dialTime, KeepAlive: 30 * time.Second, Resolver: g.resolver}
+	d := &net.Dialer{Timeout: g.dialTime, KeepAlive: 30 * time.Second, Resolver: g.resolver}
 	if !listed(g.hosts, host, port) {
 		d.Control = func(_, resolved string, _ syscall.RawConn) error { return g.check(resolved) }
 	}

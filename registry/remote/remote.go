@@ -5,7 +5,9 @@
 // services of clouds, are refused unless the operator lists them.
 //
 // The address is what a name has resolved to, looked at for each connection: a
-// name that is changed between two look-ups gains nothing.
+// name that is changed between two look-ups gains nothing. Each redirect and each
+// attempt is a request of its own, so it is looked at like the first; and what
+// proves who asks goes to no other origin than the one that it was meant for.
 package remote
 
 import (
@@ -25,9 +27,12 @@ type Options struct {
 	Allow []string
 	// PlainHTTP lists hosts, or hosts with a port, that may be asked without TLS.
 	PlainHTTP []string
-	// Redirects is how many redirects of a request are followed, each looked at like
-	// the request itself. With 0 an answer that redirects is what the caller gets.
+	// Redirects is how many redirects of a request are followed, MostRedirects at
+	// most, each looked at like the request itself. Beyond them, and with 0 at once,
+	// an answer that redirects is what the caller gets.
 	Redirects int
+	// Times bound the phases of a request.
+	Times Times
 	// Resolver looks names up; nil means that of the machine.
 	Resolver *net.Resolver
 }
@@ -35,41 +40,35 @@ type Options struct {
 // ErrRefused says that the settings let nothing connect to an address.
 var ErrRefused = errors.New("remote: the address is refused")
 
-// Limits on the phases of a request. The whole of one is for its caller to bound.
+// MostRedirects is how many redirects are followed at most.
+const MostRedirects = 5
+
 const (
-	dialTime   = 10 * time.Second
-	tlsTime    = 10 * time.Second
-	headerTime = 30 * time.Second
-	idleTime   = 90 * time.Second
-	maxHeader  = 1 << 20
+	idleTime  = 90 * time.Second // that a connection is kept for the next request
+	maxHeader = 1 << 20
 )
 
-// New returns a client that goes nowhere else. A proxy that the environment names
+// New returns a client that goes nowhere else, keeps to the times of Options, and
+// leaves bodies as they were sent: it asks for no compression by itself. A proxy that the environment names
 // is used, and its address is looked at like any other: list it in Allow if it is
 // not public. What it is asked for is looked at too, as this machine resolves it; a
 // name that only the proxy can resolve has to be listed.
 func New(o Options) (*http.Client, error) {
+	if o.Redirects < 0 || o.Redirects > MostRedirects {
+		return nil, fmt.Errorf("%d redirects: at most %d are followed", o.Redirects, MostRedirects)
+	}
 	g, err := newGuard(o)
 	if err != nil {
 		return nil, err
 	}
+	times := o.Times.orUsual()
+	g.dialTime = times.Connect
 	t := &http.Transport{
-		Proxy: http.ProxyFromEnvironment, DialContext: g.dial, ForceAttemptHTTP2: true,
-		TLSHandshakeTimeout: tlsTime, ResponseHeaderTimeout: headerTime, ExpectContinueTimeout: time.Second,
+		Proxy: http.ProxyFromEnvironment, DialContext: g.dial, ForceAttemptHTTP2: true, DisableCompression: true,
+		TLSHandshakeTimeout: times.TLS, ResponseHeaderTimeout: times.Answer, ExpectContinueTimeout: time.Second,
 		IdleConnTimeout: idleTime, MaxIdleConns: 100, MaxIdleConnsPerHost: 10, MaxResponseHeaderBytes: maxHeader,
 	}
-	return &http.Client{Transport: gate{g, t}, CheckRedirect: redirects(o.Redirects)}, nil
-}
-
-// redirects has a client follow so many redirects, and then see the next as an
-// answer.
-func redirects(most int) func(*http.Request, []*http.Request) error {
-	return func(_ *http.Request, before []*http.Request) error {
-		if len(before) > most {
-			return http.ErrUseLastResponse
-		}
-		return nil
-	}
+	return &http.Client{Transport: gate{g, t, times.Rest}, CheckRedirect: redirects(o.Redirects)}, nil
 }
 
 // gate refuses requests without TLS to hosts that are not listed, and requests
@@ -77,6 +76,7 @@ func redirects(most int) func(*http.Request, []*http.Request) error {
 type gate struct {
 	guard *guard
 	next  *http.Transport
+	rest  time.Duration // that a body may rest
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -87,7 +87,7 @@ func (g gate) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
-	return g.next.RoundTrip(r)
+	return watched(r, g.rest, g.next.RoundTrip)
 }
 
 func (g gate) check(r *http.Request) error {

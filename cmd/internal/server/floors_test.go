@@ -56,6 +56,7 @@ var floors = map[string]floor{
 	"registry":         {level: 3},
 	"auth/credentials": {level: 3},
 	"auth/access":      {level: 3},
+	"registry/peer":    {level: 3},
 
 	// What doors share.
 	"ecrapi/wording": {level: 4},
@@ -146,7 +147,7 @@ var outsiders = map[string]users{
 		code: []string{"registry/digest", "registry/manifest", "registry/ociapi", "ecrapi"},
 	},
 	"github.com/opencontainers/image-spec": {
-		code:  []string{"registry/manifest", "registry/ociapi", "internal/figures"},
+		code:  []string{"registry/manifest", "registry/ociapi", "registry/peer", "internal/figures"},
 		tests: []string{"registry", "ecrapi", "cmd/internal/server"},
 	},
 	"github.com/spf13/cobra":                     {code: []string{"cmd/berth"}},
@@ -154,6 +155,7 @@ var outsiders = map[string]users{
 	"go.yaml.in/yaml/v4":                         {code: []string{"cmd/internal/config"}, tests: []string{"cmd/berth", "cmd/internal/doctor"}},
 	"github.com/google/go-cmp":                   {code: []string{"storage/storagetest"}, tests: []string{"*"}},
 	"github.com/rogpeppe/go-internal/testscript": {tests: []string{"cmd/berth"}},
+	"oras.land/oras-go/v2":                       {code: []string{"registry/peer"}},
 	"golang.org/x/crypto/argon2":                 {code: []string{"auth/accounts"}},
 	"golang.org/x/crypto/acme":                   {code: []string{"cmd/internal/certs"}},
 	"filippo.io/age":                             {code: []string{"cmd/internal/keybox"}, tests: []string{"cmd/berth"}},
