@@ -160,8 +160,8 @@ func (p *pushing) came(answer *http.Response, sent int64) error {
 			return wrong(p.base.Host, "an upload has the range %.40q", text)
 		}
 		p.at = end + 1
-		if end == 0 && sent <= 1 { // none at all is "0-0", too
-			p.at = sent
+		if end == 0 && sent != 1 { // which says "none", too
+			p.at = 0
 		}
 	}
 	if p.at <= before && sent > before {

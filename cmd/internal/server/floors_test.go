@@ -112,6 +112,7 @@ var floors = map[string]floor{
 		"cmd/internal/admin", "cmd/internal/bench", "cmd/internal/ecrlogin",
 	}},
 	"auth/sigv4/sigv4test":   {level: 1, aside: true}, // signs requests for tests
+	"registry/peer/peertest": {level: 1, aside: true}, // another's registry
 	"ecrapi/internal/gen":    {level: 1, aside: true}, // writes ecrapi/shape
 	"internal/history":       {level: 6, aside: true}, // tests both doors beside a model
 	"internal/figures":       {level: 6, aside: true}, // writes docs/figures.md
@@ -130,7 +131,7 @@ var backends = []string{"storage/boltindex", "storage/fsblob", "storage/memory"}
 const assembler = "cmd/internal/server"
 
 // anywhere are the packages that every test may import, whatever its floor.
-var anywhere = []string{"storage/memory", "storage/storagetest", "auth/sigv4/sigv4test"}
+var anywhere = []string{"storage/memory", "storage/storagetest", "auth/sigv4/sigv4test", "registry/peer/peertest"}
 
 // outsiders say which packages may import from a module, in programs and in
 // tests. A path is that of a package of the module or of a folder of them. Not
@@ -139,7 +140,12 @@ var outsiders = map[string]users{
 	"go.etcd.io/bbolt": {code: []string{"storage/boltindex"}},
 	"github.com/distribution/distribution/v3/registry/api/errcode": {code: []string{"registry/ociapi"}},
 	"github.com/distribution/distribution/v3/registry/api/v2":      {tests: []string{"registry/ociapi"}},
-	"github.com/distribution/distribution/v3/manifest/schema2":     {code: []string{"registry/manifest"}},
+	"github.com/distribution/distribution/v3/configuration":        {code: []string{"registry/peer/peertest"}},
+	"github.com/distribution/distribution/v3/registry/handlers":    {code: []string{"registry/peer/peertest"}},
+	"github.com/distribution/distribution/v3/registry/storage/driver": {
+		code: []string{"registry/peer/peertest"},
+	},
+	"github.com/distribution/distribution/v3/manifest/schema2": {code: []string{"registry/manifest"}},
 	"github.com/distribution/distribution/v3/manifest/manifestlist": {
 		code: []string{"registry/manifest"},
 	},
@@ -155,6 +161,7 @@ var outsiders = map[string]users{
 	"go.yaml.in/yaml/v4":                         {code: []string{"cmd/internal/config"}, tests: []string{"cmd/berth", "cmd/internal/doctor"}},
 	"github.com/google/go-cmp":                   {code: []string{"storage/storagetest"}, tests: []string{"*"}},
 	"github.com/rogpeppe/go-internal/testscript": {tests: []string{"cmd/berth"}},
+	"github.com/sirupsen/logrus":                 {code: []string{"registry/peer/peertest"}},
 	"oras.land/oras-go/v2":                       {code: []string{"registry/peer"}},
 	"golang.org/x/crypto/argon2":                 {code: []string{"auth/accounts"}},
 	"golang.org/x/crypto/acme":                   {code: []string{"cmd/internal/certs"}},
