@@ -336,32 +336,59 @@ func (s *Service) release(u *session) {
 
 // checkpoint commits where an upload stands.
 func (s *Service) checkpoint(ctx context.Context, u *session) error {
-	state, err := u.state()
+	p, err := u.pointAt(s.now())
 	if err != nil {
 		return err
 	}
-	u.row.Hash, u.row.TouchedAt = state, s.now().UTC()
-	err = s.update(ctx, func(tx storage.Tx) error {
+	return u.reached(*p, s.commitPoint(ctx, u, *p))
+}
+
+// point is where an upload stood at a time.
+type point struct {
+	row     uploadRow
+	unsaved int64
+}
+
+func (u *session) pointAt(now time.Time) (*point, error) {
+	state, err := u.state()
+	if err != nil {
+		return nil, err
+	}
+	u.row.Hash, u.row.TouchedAt = state, now.UTC()
+	return &point{u.row, u.unsaved()}, nil
+}
+
+// commitPoint commits where an upload stood. It goes on meanwhile, but for its claim and
+// what its row says.
+func (s *Service) commitPoint(ctx context.Context, u *session, p point) error {
+	err := s.update(ctx, func(tx storage.Tx) error {
 		if err := u.checkRow(tx); err != nil {
 			return err
 		}
 		if err := owners.Put(tx, ownerRow{Upload: u.key()}, u.blob); err != nil {
 			return err
 		}
-		if err := resizeStore(tx, storeSizeRow{Uploads: u.unsaved()}); err != nil {
+		if err := resizeStore(tx, storeSizeRow{Uploads: p.unsaved}); err != nil {
 			return err
 		}
-		return uploads.Put(tx, u.row, u.key()...)
+		return uploads.Put(tx, p.row, u.key()...)
 	})
+	if err == nil {
+		failpoint.Hit(failpoint.UploadCheckpointed)
+	}
+	return err
+}
+
+// reached notes what became of a checkpoint.
+func (u *session) reached(p point, err error) error {
 	if CodeOf(err) == UploadNotFound { // nothing is left that could be kept
 		u.dirty = false
 	}
 	if err != nil {
 		return err
 	}
-	failpoint.Hit(failpoint.UploadCheckpointed)
-	offset := u.row.Offset
-	u.dirty, u.saved = false, &offset
+	offset := p.row.Offset
+	u.dirty, u.saved = u.row.Offset != offset, &offset
 	return nil
 }
 

@@ -46,7 +46,7 @@ func (s Sizes) Shared() int64 { return s.Physical - s.Unique }
 type StoreSizes struct {
 	Contents  int64 // of layers, each once however many repositories hold it
 	Condemned int64 // of blobs that are about to be deleted
-	Uploads   int64 // of open uploads, as far as their rows say: at most 8 MiB or a second behind
+	Uploads   int64 // of open uploads, as far as their rows say: at most 16 MiB or a second behind
 	Manifests int64 // in sight or in the trash
 }
 

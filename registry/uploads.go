@@ -209,9 +209,13 @@ func (s *Service) appendWhole(ctx context.Context, u *session, p Part) error {
 // appendStream adds all of body, slice by slice, with a checkpoint whenever
 // another slice has come since the last one if asked, be it in many small
 // requests. What one call adds is one part.
-func (s *Service) appendStream(ctx context.Context, u *session, body io.Reader, checkpoints bool) error {
+func (s *Service) appendStream(ctx context.Context, u *session, body io.Reader, checkpoints bool) (err error) {
 	start := u.row.Offset
-	defer func() { u.countPart(u.row.Offset-start, s.Limits().SmallestPart) }()
+	b := behind{s: s, u: u, checkpoints: checkpoints}
+	defer func() {
+		err = errors.Join(err, b.wait())
+		u.countPart(u.row.Offset-start, s.Limits().SmallestPart)
+	}()
 	limit := s.Limits().Layer
 	for {
 		first, err := readByte(body)
@@ -227,17 +231,9 @@ func (s *Service) appendStream(ctx context.Context, u *session, body io.Reader, 
 				return err
 			}
 		}
-		err = s.appendSlice(ctx, u, io.LimitReader(io.MultiReader(first, body), min(slice, room, u.reserved())))
-		if checkpoints {
-			u.offset.Store(u.row.Offset)
-		}
-		if err != nil {
+		more, err := s.appendSlice(ctx, u, io.LimitReader(io.MultiReader(first, body), min(slice, room, u.reserved())))
+		if err := errors.Join(err, b.settle(ctx, more)); err != nil {
 			return err
-		}
-		if checkpoints && u.unsaved() >= slice {
-			if err := s.checkpoint(ctx, u); err != nil {
-				return err
-			}
 		}
 	}
 }
@@ -255,27 +251,45 @@ func readByte(r io.Reader) (io.Reader, error) {
 	return bytes.NewReader(one[:]), nil
 }
 
-// appendSlice adds what r gives. If the store kept less than was hashed, the
-// upload is set back to where it was: the store drops the rest by itself.
-func (s *Service) appendSlice(ctx context.Context, u *session, r io.Reader) error {
+// added is a slice that is not on disk yet: settle, which is nil if there is none, sees to that.
+type added struct {
+	before mark
+	settle func() error
+}
+
+// appendSlice adds what r gives. If the store kept less than was hashed, the upload is
+// set back to where it was: the store drops the rest by itself.
+func (s *Service) appendSlice(ctx context.Context, u *session, r io.Reader) (added, error) {
 	before, err := u.mark()
 	if err != nil {
-		return err
+		return added{}, err
 	}
 	in := &hashed{r: r, u: u}
-	size, err := s.blobs.Append(ctx, u.blob, u.row.Offset, in)
+	size, settle, err := s.appendLater(ctx, u.blob, u.row.Offset, in)
 	failpoint.Hit(failpoint.UploadAppended)
-	if size != before.row.Offset+in.n {
+	if settle == nil || size != before.row.Offset+in.n {
+		if settle != nil {
+			err = errors.Join(err, settle())
+		}
 		if err == nil {
 			err = fmt.Errorf("store kept %d bytes of upload %s, not %d", size, u.id, before.row.Offset+in.n)
 		}
-		return errors.Join(err, u.reset(before))
+		return added{}, errors.Join(err, u.reset(before))
 	}
 	u.row.Offset, u.dirty, u.ragged = size, true, false
 	if in.err != nil {
-		return fmt.Errorf("%w: %w", ErrBody, in.err)
+		err = fmt.Errorf("%w: %w", ErrBody, in.err)
 	}
-	return err
+	return added{before, settle}, err
+}
+
+// appendLater appends to a blob, and returns what makes that durable, nil if nothing is kept.
+func (s *Service) appendLater(ctx context.Context, blob string, off int64, r io.Reader) (int64, func() error, error) {
+	if later, ok := storage.As[storage.Later](s.blobs); ok {
+		return later.AppendLater(ctx, blob, off, r)
+	}
+	size, err := s.blobs.Append(ctx, blob, off, r)
+	return size, func() error { return nil }, err
 }
 
 // hashed reads for an upload: what passes is hashed and counted, and what the

@@ -149,6 +149,15 @@ type Blobs interface {
 	List(ctx context.Context, after string) iter.Seq2[BlobInfo, error]
 }
 
+// Later is a Blobs that takes more bytes while those before are put on disk.
+type Later interface {
+	// AppendLater is Append, but that the bytes whose size it returns survive a power cut
+	// only once settle has returned nil. It is nil if nothing is kept; otherwise it must be
+	// called, once, from any goroutine and also beside the next AppendLater, whose own is
+	// called when this one has returned. If it fails, nothing of this Append is kept.
+	AppendLater(ctx context.Context, id string, off int64, r io.Reader) (size int64, settle func() error, err error)
+}
+
 // BlobInfo describes a blob in a list.
 type BlobInfo struct {
 	ID      string

@@ -18,26 +18,40 @@ import (
 const bufferSize = 32 << 10
 
 // Append implements storage.Blobs. A context that ends counts as r failing.
-func (s *Store) Append(ctx context.Context, id string, off int64, r io.Reader) (size int64, err error) {
-	if err := s.check(ctx, id); err != nil {
+func (s *Store) Append(ctx context.Context, id string, off int64, r io.Reader) (int64, error) {
+	size, settle, err := s.AppendLater(ctx, id, off, r)
+	if settle == nil {
 		return 0, err
+	}
+	if err := settle(); err != nil {
+		return 0, err
+	}
+	return size, err
+}
+
+// AppendLater implements storage.Later.
+func (s *Store) AppendLater(ctx context.Context, id string, off int64, r io.Reader) (size int64, settle func() error, err error) {
+	if err := s.check(ctx, id); err != nil {
+		return 0, nil, err
 	}
 	f, err := s.openAt(id, off)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
 	size, readErr, err := s.fill(ctx, f, off, r)
-	if err == nil {
-		err = s.settle(id, f)
-	}
 	if err != nil {
-		return 0, appendError(id, err)
+		return 0, nil, appendError(id, errors.Join(err, f.Close()))
+	}
+	settle = func() error {
+		if err := errors.Join(s.settle(id, f), f.Close()); err != nil {
+			return appendError(id, err)
+		}
+		return nil
 	}
 	if readErr != nil {
-		return size, appendError(id, readErr)
+		readErr = appendError(id, readErr)
 	}
-	return size, nil
+	return size, settle, readErr
 }
 
 func appendError(id string, err error) error {
@@ -146,7 +160,7 @@ func (s *Store) settle(id string, f disk.File) error {
 		return fmt.Errorf("%w: %w", storage.ErrSync, err)
 	}
 	s.named[id] = true
-	return nil
+	return s.lost[id] // what an append before this one left
 }
 
 func (s *Store) isNamed(id string) bool {

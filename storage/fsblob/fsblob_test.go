@@ -156,6 +156,42 @@ func TestFailedSyncLosesTheBlob(t *testing.T) {
 	}
 }
 
+// TestAppendLater goes on with a blob before its first bytes are on disk.
+func TestAppendLater(t *testing.T) {
+	ctx := context.Background()
+	for _, fails := range []error{nil, syscall.EIO} {
+		dir, disk := t.TempDir(), &syncs{}
+		s := open(t, dir, disk)
+		disk.taken()
+		var settles []func() error
+		for off, data := range []string{"a", "b"} {
+			size, settle, err := s.AppendLater(ctx, "a0", int64(off), strings.NewReader(data))
+			if size != int64(off)+1 || err != nil {
+				t.Fatalf("AppendLater(%d) = %d, %v", off, size, err)
+			}
+			settles = append(settles, settle)
+		}
+		if seen := disk.taken(); seen != nil {
+			t.Errorf("synced before it was asked for: %v", seen)
+		}
+		disk.fail = map[string]error{"file": fails}
+		for n, settle := range settles {
+			if err := settle(); !errors.Is(err, fails) {
+				t.Errorf("settling append %d: %v, want %v", n, err, fails)
+			}
+			disk.fail = nil // a disk says once that it failed
+		}
+		if fails == nil {
+			if diff := cmp.Diff([]string{"file", "folder", "file"}, disk.taken()); diff != "" {
+				t.Errorf("syncs (-want +got):\n%s", diff)
+			}
+		}
+		if err := s.Seal(ctx, "a0"); !errors.Is(err, fails) {
+			t.Errorf("Seal: %v, want %v", err, fails)
+		}
+	}
+}
+
 func TestFullDisk(t *testing.T) {
 	for _, no := range []error{syscall.ENOSPC, syscall.EDQUOT} {
 		disk := &syncs{}

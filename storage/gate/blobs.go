@@ -22,6 +22,32 @@ func (b blobs) Unwrap() storage.Blobs { return b.Blobs }
 
 // Append implements storage.Blobs.
 func (b blobs) Append(ctx context.Context, id string, off int64, r io.Reader) (int64, error) {
+	return b.appending(ctx, r, func(r io.Reader) (int64, error) { return b.Blobs.Append(ctx, id, off, r) })
+}
+
+// AppendLater implements storage.Later, also if the blobs behind are none.
+func (b blobs) AppendLater(ctx context.Context, id string, off int64, r io.Reader) (size int64, settle func() error, err error) {
+	later, ok := storage.As[storage.Later](b.Blobs)
+	if !ok {
+		size, err := b.Append(ctx, id, off, r)
+		return size, func() error { return nil }, err
+	}
+	var inner func() error
+	size, err = b.appending(ctx, r, func(r io.Reader) (size int64, err error) {
+		size, inner, err = later.AppendLater(ctx, id, off, r)
+		return size, err
+	})
+	switch {
+	case inner == nil:
+		return size, nil, err
+	case errors.Is(err, storage.ErrReadOnly): // nothing is kept
+		return 0, nil, errors.Join(err, inner())
+	}
+	return size, func() error { return b.gate.passed(inner()) }, err
+}
+
+// appending is an append to the blobs behind the gate, of what r gives.
+func (b blobs) appending(ctx context.Context, r io.Reader, do func(io.Reader) (int64, error)) (int64, error) {
 	reserve := storage.MayUseReserve(ctx)
 	if err := b.gate.check(reserve); err != nil {
 		return 0, err
@@ -32,7 +58,7 @@ func (b blobs) Append(ctx context.Context, id string, off int64, r io.Reader) (i
 		}
 	}
 	from := &source{r: r}
-	size, err := b.Blobs.Append(ctx, id, off, from)
+	size, err := do(from)
 	if from.err != nil && !errors.Is(err, storage.ErrSync) {
 		// What it was to read from failed, which says nothing of the disk.
 		if failed := b.gate.passed(nil); failed != nil {
