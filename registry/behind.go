@@ -5,67 +5,62 @@ import (
 	"errors"
 )
 
-// behind puts slices of an upload on disk, one at a time, while the next one comes, so
-// that a long stream is not held up by the disk. It is of one stream, which ends when all
-// of it is there. What comes last, being no whole slice, has nothing beside it.
+// behind has the slices of an upload put on disk, one at a time, while the next one comes, so
+// that a long stream does not stand still for the disk. It is of one stream, which ends
+// with wait.
+//
+// Only the sync runs beside the stream: where the upload stands is committed by who reads
+// it, since a goroutine of its own for that would take a stack of 16 KiB for each upload.
 type behind struct {
 	s           *Service
 	u           *session
 	checkpoints bool
 
-	added
-	done  chan struct{} // closed when what follows is known; nil while nothing is under way
-	lost  error         // why the slice is not on disk
-	point *point        // a checkpoint that comes with it, if that was due
-	err   error         // of that one
+	slice added
+	at    int64      // where the upload stands with it
+	point *point     // a checkpoint that is due with it, nil if none is
+	done  chan error // what becomes of it; nil while none is under way
 }
 
-// settle has a slice put on disk once the one before is, and with it where the upload
-// stands, if that is due. It tells what became of the one before.
+// settle begins to put a slice on disk, once the one before is, and tells what became of
+// that one. What comes last, being no whole slice, has nothing beside it.
 func (b *behind) settle(ctx context.Context, more added) error {
-	err := b.wait()
+	standing := b.u.row.Offset
+	err := b.wait(ctx)
 	if more.settle == nil {
 		return err
 	}
-	b.added, b.done, b.lost, b.point, b.err = more, make(chan struct{}), nil, nil, nil
+	if b.u.row.Offset != standing { // the one before is lost, and this one with it
+		return errors.Join(err, more.settle())
+	}
+	b.slice, b.at, b.point, b.done = more, standing, nil, make(chan error, 1)
 	if err == nil && b.checkpoints && b.u.unsaved() >= slice {
 		b.point, err = b.u.pointAt(b.s.now())
 	}
-	if at := b.u.row.Offset; at-more.before.row.Offset < slice {
-		b.run(ctx, at)
-	} else {
-		go b.run(ctx, at)
+	if err != nil || standing-more.before.row.Offset < slice {
+		b.done <- more.settle()
+		return errors.Join(err, b.wait(ctx))
 	}
-	return err
+	go func(done chan<- error) { done <- more.settle() }(b.done)
+	return nil
 }
 
-// run puts a slice on disk, before anybody is told of it.
-func (b *behind) run(ctx context.Context, at int64) {
-	defer close(b.done)
-	if b.lost = b.added.settle(); b.lost != nil {
-		return
-	}
-	if b.checkpoints {
-		b.u.offset.Store(at)
-	}
-	if b.point != nil {
-		b.err = b.s.commitPoint(ctx, b.u, *b.point)
-	}
-}
-
-// wait ends with the slice that is under way, if any. If that is lost, so is what came
-// after it.
-func (b *behind) wait() error {
+// wait ends when the slice that is under way is on disk, with a checkpoint if that is due:
+// only now anybody is told of it. If it is lost, so is what came after it.
+func (b *behind) wait(ctx context.Context) error {
 	if b.done == nil {
 		return nil
 	}
-	<-b.done
+	err := <-b.done
 	b.done = nil
-	if b.lost != nil && b.before.row.Offset < b.u.row.Offset { // else the one before is lost too
-		return errors.Join(b.lost, b.u.reset(b.before))
+	if err != nil {
+		return errors.Join(err, b.u.reset(b.slice.before))
 	}
-	if b.lost != nil || b.point == nil {
-		return b.lost
+	if b.checkpoints {
+		b.u.offset.Store(b.at)
 	}
-	return b.u.reached(*b.point, b.err)
+	if b.point == nil {
+		return nil
+	}
+	return b.u.reached(*b.point, b.s.commitPoint(ctx, b.u, *b.point))
 }

@@ -213,7 +213,7 @@ func (s *Service) appendStream(ctx context.Context, u *session, body io.Reader, 
 	start := u.row.Offset
 	b := behind{s: s, u: u, checkpoints: checkpoints}
 	defer func() {
-		err = errors.Join(err, b.wait())
+		err = errors.Join(err, b.wait(ctx))
 		u.countPart(u.row.Offset-start, s.Limits().SmallestPart)
 	}()
 	limit := s.Limits().Layer
