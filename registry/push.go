@@ -1,9 +1,11 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/seed-78150930/berth/registry/digest"
@@ -24,6 +26,9 @@ type Push struct {
 	// MayCreate says that the caller may create the repository if it is
 	// missing; it is created only where the server's CreateOnPush says so too.
 	MayCreate bool
+	// AnyTags says that ECR's bound on the tags of an image does not hold, but for one that
+	// Limits.Tags sets.
+	AnyTags bool
 	// May is asked for each tag of the push, or once where it has none.
 	May May
 }
@@ -151,7 +156,7 @@ func (s *Service) put(ctx context.Context, tx storage.Tx, p pushing) (Pushed, er
 	if err != nil {
 		return Pushed{}, err
 	}
-	set, err := s.setTags(tx, p.repo, p.Tags, &img)
+	set, err := s.setTags(tx, p.repo, p.Push, &img)
 	if err != nil {
 		return Pushed{}, err
 	}
@@ -361,9 +366,13 @@ func (p *pushing) wrongSize(d manifest.Descriptor, real int64) *Error {
 
 // setTags makes tags name img, and returns those for which that changed
 // anything.
-func (s *Service) setTags(tx storage.Tx, repo repository, list []Tag, img *stored) (set []Tag, err error) {
-	for _, tag := range list {
-		changed, err := s.setTag(tx, repo, tag, img)
+func (s *Service) setTags(tx storage.Tx, repo repository, p Push, img *stored) (set []Tag, err error) {
+	most := s.mostTags()
+	if !p.AnyTags {
+		most = cmp.Or(s.Limits().Tags, ecrTags)
+	}
+	for _, tag := range p.Tags {
+		changed, err := s.setTag(tx, repo, tag, img, most)
 		if err != nil {
 			return nil, err
 		}
@@ -374,9 +383,16 @@ func (s *Service) setTags(tx storage.Tx, repo repository, list []Tag, img *store
 	return set, nil
 }
 
-// setTag makes tag name img, whose count of tags it keeps, and says whether
-// that changed anything.
-func (s *Service) setTag(tx storage.Tx, repo repository, tag Tag, img *stored) (changed bool, err error) {
+// ecrTags is how many tags an image has at ECR at most (ECR reference,
+// errors-and-limits.md section 8).
+const ecrTags = 1_000
+
+// mostTags is how many tags an image may have by what the settings say alone.
+func (s *Service) mostTags() int { return cmp.Or(s.Limits().Tags, math.MaxInt) }
+
+// setTag makes tag name img, which may have so many, whose count of tags it keeps, and says
+// whether that changed anything.
+func (s *Service) setTag(tx storage.Tx, repo repository, tag Tag, img *stored, most int) (changed bool, err error) {
 	if tag.IsZero() {
 		return false, nil
 	}
@@ -391,9 +407,9 @@ func (s *Service) setTag(tx storage.Tx, repo repository, tag Tag, img *stored) (
 	case !errors.Is(err, storage.ErrNotFound):
 		return false, err
 	}
-	if limit := s.Limits().Tags; img.row.Tags >= limit {
-		e := refuse(TooManyTags, "image %s of %q has %d tags, as many as it may", img.digest, repo.name, limit)
-		e.Name, e.Ref, e.Limit = repo.name, Ref{tag, img.digest}, int64(limit)
+	if img.row.Tags >= most {
+		e := refuse(TooManyTags, "image %s of %q has %d tags, as many as it may", img.digest, repo.name, most)
+		e.Name, e.Ref, e.Limit = repo.name, Ref{tag, img.digest}, int64(most)
 		return false, e
 	}
 	img.row.Tags++

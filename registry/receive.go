@@ -208,7 +208,7 @@ func (s *Service) copyImage(ctx context.Context, tx storage.Tx, c copying) error
 		return err
 	}
 	tag := c.Tag
-	tagged, err := s.setTag(tx, p.repo, tag, &img)
+	tagged, err := s.setTag(tx, p.repo, tag, &img, s.mostTags())
 	if CodeOf(err) == TagImmutable {
 		tag, err = Tag{}, nil
 	}

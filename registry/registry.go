@@ -123,9 +123,11 @@ type Limits struct {
 	Parts        int   // parts of an upload that come whole: 4,200
 	SmallestPart int64 // bytes of a part that is not the last: 5 MiB
 	LargestPart  int64 // bytes of a part: 20,971,520, as the API takes
-	Tags         int   // tags of an image: 1,000
-	Images       int   // images of a repository: 100,000
-	Repositories int   // repositories of a registry: 100,000
+	// Tags of an image. 0 is ECR's 1,000 for pushes that go by ECR's rules, and no bound for
+	// others: see Push.AnyTags.
+	Tags         int
+	Images       int // images of a repository: 100,000
+	Repositories int // repositories of a registry: 100,000
 	// RepositoryBytes and RegistryBytes are how much a repository and a registry may
 	// hold, RegistryImages how many images a registry may; zero is as much as there is
 	// room for. docs/sizes.md says what counts.
@@ -157,7 +159,6 @@ func (l Limits) withDefaults() Limits {
 	setDefault(&l.Parts, 4_200)
 	setDefault(&l.SmallestPart, 5<<20)
 	setDefault(&l.LargestPart, 20_971_520)
-	setDefault(&l.Tags, 1_000)
 	setDefault(&l.Images, 100_000)
 	setDefault(&l.Repositories, 100_000)
 	setDefault(&l.ResourceTags, 50)

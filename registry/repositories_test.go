@@ -334,7 +334,7 @@ func TestConfigure(t *testing.T) {
 		t.Errorf("limits %+v, want %+v", got, want)
 	}
 	s.Configure(registry.Options{Limits: registry.Limits{ResourceTags: 1}})
-	want.Tags, want.ResourceTags = 1000, 1
+	want.Tags, want.ResourceTags = 0, 1
 	if got := s.Limits(); got != want {
 		t.Errorf("limits set anew %+v, want %+v", got, want)
 	}

@@ -144,7 +144,7 @@ func (s *Service) asItWas(ctx context.Context, tx storage.Tx, repo *repository, 
 			done.Taken = append(done.Taken, tag)
 			continue
 		}
-		if _, err := s.setTag(tx, *repo, tag, img); err != nil {
+		if _, err := s.setTag(tx, *repo, tag, img, s.mostTags()); err != nil {
 			return done, err
 		}
 		done.Tags = append(done.Tags, tag)

@@ -63,7 +63,7 @@ func QuirksInOrder() bool {
 			return false
 		}
 	}
-	return len(quirks) == int(keptBlobs)+1
+	return len(quirks) == int(boundedTags)+1
 }
 
 // ECRAnswer is Answer with the quirk of ECR's mapping.

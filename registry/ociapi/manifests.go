@@ -94,6 +94,7 @@ func (s *Server) putManifest(w http.ResponseWriter, r *http.Request, to target) 
 	}
 	got, err := s.registry.PutImage(r.Context(), to.name, registry.Push{
 		Tags: tags, Want: ref.Digest, MediaType: r.Header.Get("Content-Type"), Body: body, MayCreate: create, May: to.may,
+		AnyTags: !s.does(boundedTags),
 	})
 	if err != nil {
 		return err

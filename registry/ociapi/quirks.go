@@ -33,6 +33,7 @@ const (
 	mountBySetting
 	lastTagTakesImage
 	keptBlobs
+	boundedTags
 )
 
 // quirks say what the door does without each and with it, and which section of
@@ -60,6 +61,7 @@ var quirks = []struct {
 	{mountBySetting, "mount by setting", "a blob that the caller may read is mounted, also without `from`", "only with the account setting BLOB_MOUNTING, from a named repository, and what a stored image uses; else an upload begins", 4},
 	{lastTagTakesImage, "last tag takes image", "an image stays when its last tag is deleted", "it goes with it", 5},
 	{keptBlobs, "kept blobs", "DELETE of a blob takes it from the repository", "404", 4},
+	{boundedTags, "bounded tags", "an image has as many tags as it is given, or as `limits.tags` says", "1,000 at most, unless `limits.tags` says otherwise", 5},
 }
 
 // does says whether the door has a quirk.

@@ -158,6 +158,11 @@ var plays = map[string]struct {
 		},
 		"202 / 404", "404 404 page not found / 200",
 	},
+	"bounded tags": {
+		func(d *door) string { return told(d.put("app", "more", v1.MediaTypeImageIndex, d.tagged("app", 1000))) },
+		"201",
+		"405 UNSUPPORTED: Adding tag 'more' to an image in the repository with name 'app'…",
+	},
 }
 
 func uploadID(path string) string { return path[strings.LastIndexByte(path, '/')+1:] }
@@ -270,19 +275,25 @@ func TestECRAnswers(t *testing.T) {
 	}
 }
 
+// tagged puts an empty index in a repository, with so many tags, and returns it.
+func (d *door) tagged(repo string, count int) string {
+	m := indexOf(d.t)
+	var list []registry.Tag
+	for i := range count {
+		tag, err := registry.ParseTag(fmt.Sprintf("t%03d", i))
+		must(d.t, err)
+		list = append(list, tag)
+	}
+	_, err := d.service.PutImage(d.ctx(), name(d.t, repo), registry.Push{Tags: list, Body: []byte(m)})
+	must(d.t, err)
+	return m
+}
+
 // Pages of ECR lead on by their links to the end.
 func TestECRPagesLeadOn(t *testing.T) {
 	d := open(t, likeECR)
 	d.create("app")
-	m := indexOf(t)
-	var list []registry.Tag
-	for i := range 205 {
-		tag, err := registry.ParseTag(fmt.Sprintf("t%03d", i))
-		must(t, err)
-		list = append(list, tag)
-	}
-	_, err := d.service.PutImage(d.ctx(), name(t, "app"), registry.Push{Tags: list, Body: []byte(m)})
-	must(t, err)
+	d.tagged("app", 205)
 	path, got, pages := "/v2/app/tags/list", 0, 0
 	for path != "" {
 		a := d.do("GET", path)

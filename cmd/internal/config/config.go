@@ -112,7 +112,7 @@ type Limits struct {
 	Parts             int  `key:"parts" default:"4200" help:"parts of a layer upload by the JSON API"`
 	SmallestPart      Size `key:"smallest-part" default:"5MiB" help:"least size of a part that is not the last"`
 	LargestPart       Size `key:"largest-part" default:"20MiB" help:"largest part of a layer upload by the JSON API, which takes 20 MiB"`
-	Tags              int  `key:"tags" default:"1000" help:"tags of an image"`
+	Tags              int  `key:"tags" default:"0" zero:"yes" help:"tags of an image; 0 for ECR's 1000, which pushes at listeners of compat oci do without"`
 	Images            int  `key:"images" default:"100000" help:"images of a repository"`
 	Repositories      int  `key:"repositories" default:"100000" help:"repositories of a registry"`
 	RepositoryBytes   Size `key:"repository-bytes" default:"0" zero:"yes" help:"bytes of a repository's images, and of what is uploaded to it; 0 for no bound"`

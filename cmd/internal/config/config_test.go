@@ -54,7 +54,7 @@ func TestDefaults(t *testing.T) {
 		Login: config.Login{Keys: true, People: true, Robots: true},
 		Audit: config.Audit{MaxSize: 64 << 20, MaxAge: 720 * time.Hour, Keep: 16},
 		Limits: config.Limits{
-			Manifest: 4 << 20, Layer: 52_000 << 20, Layers: 10_000, Parts: 4200, SmallestPart: 5 << 20, LargestPart: 20 << 20, Tags: 1000, Images: 100_000,
+			Manifest: 4 << 20, Layer: 52_000 << 20, Layers: 10_000, Parts: 4200, SmallestPart: 5 << 20, LargestPart: 20 << 20, Images: 100_000,
 			LifecycleText: 30_720, LifecycleRules: 50, PullThroughRules: 50, Templates: 1000, PullTimeExclusions: 100, ReplicationRules: 10,
 			ReplicationFilters: 100, ReplicationDestinations: 25, SigningRules: 10, SigningFilters: 100, Repositories: 100_000,
 			ResourceTags: 50, Uploads: 10_000, RepositoryUploads: 10_000, Head: 1 << 20, Connections: 10_000,

@@ -172,7 +172,7 @@ func FuzzFile(f *testing.F) {
 		if (c == nil) == (err == nil) {
 			t.Errorf("Load = %v, %v", c, err)
 		}
-		if c != nil && (c.Listen == "" || c.Limits.Tags < 1 || c.Timeouts.Body <= 0) {
+		if c != nil && (c.Listen == "" || c.Limits.Images < 1 || c.Timeouts.Body <= 0) {
 			t.Errorf("%q: accepted with a setting out of range: %+v", content, c)
 		}
 	})
