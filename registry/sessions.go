@@ -365,8 +365,10 @@ func (s *Service) commitPoint(ctx context.Context, u *session, p point) error {
 		if err := u.checkRow(tx); err != nil {
 			return err
 		}
-		if err := owners.Put(tx, ownerRow{Upload: u.key()}, u.blob); err != nil {
-			return err
+		if u.saved == nil { // else it is there
+			if err := owners.Put(tx, ownerRow{Upload: u.key()}, u.blob); err != nil {
+				return err
+			}
 		}
 		if err := resizeStore(tx, storeSizeRow{Uploads: p.unsaved}); err != nil {
 			return err

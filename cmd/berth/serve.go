@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"runtime/debug"
 	"sync/atomic"
 	"syscall"
 
@@ -35,15 +34,7 @@ root key, for as long as they are set.`,
 	return c
 }
 
-// collectAt is how much a server's memory grows, in percent, before it is collected. It
-// is twice Go's own: a server at work has few megabytes that live on, and collected them
-// for one in twenty of its cycles.
-const collectAt = 200
-
 func serve(c *cobra.Command, src config.Sources) error {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(collectAt)
-	}
 	cfg, err := config.Load(src)
 	if err != nil {
 		return err

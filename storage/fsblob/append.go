@@ -15,7 +15,7 @@ import (
 
 // bufferSize is what each Append takes of memory while it runs. A larger one makes fewer
 // calls, but what is read does not stay in the processor's cache until it is written.
-const bufferSize = 32 << 10
+const bufferSize = 16 << 10
 
 // Append implements storage.Blobs. A context that ends counts as r failing.
 func (s *Store) Append(ctx context.Context, id string, off int64, r io.Reader) (int64, error) {
