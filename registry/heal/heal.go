@@ -9,12 +9,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
-	"strings"
 
 	"github.com/seed-78150930/berth/auth/accounts"
 	"github.com/seed-78150930/berth/registry"
 	"github.com/seed-78150930/berth/registry/digest"
+	"github.com/seed-78150930/berth/registry/peer"
 )
 
 // Place is a registry that holds the same repositories.
@@ -22,78 +21,61 @@ type Place struct {
 	// URL is its address, such as "https://replica.example"; repositories are below
 	// its path and "/v2/".
 	URL string
-	// User and Password are sent with each request, unless User is "".
+	// User and Password are those to log in with, unless User is "".
 	User     string
 	Password accounts.Secret
 }
 
 // Sources asks places one after the other. It is a registry.HealSource.
-type Sources struct {
-	client *http.Client
-	places []Place
-}
+type Sources struct{ places []*peer.Registry }
+
+// maxManifest bounds the manifests that are taken: what was stored once fits, even if
+// less may be pushed now.
+const maxManifest = 64 << 20
 
 // New makes a source of places, which the client asks.
 func New(client *http.Client, places []Place) (*Sources, error) {
+	s := &Sources{}
 	for _, p := range places {
-		if u, err := url.Parse(p.URL); err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" {
+		o := peer.Options{URL: p.URL, Client: client, MaxManifest: maxManifest}
+		if p.User != "" {
+			o.Credentials = peer.Static(p.User, p.Password)
+		}
+		place, err := peer.New(o)
+		if err != nil {
 			return nil, fmt.Errorf("heal-from: %q is no address of a registry", p.URL)
 		}
+		s.places = append(s.places, place)
 	}
-	return &Sources{client, places}, nil
+	return s, nil
 }
-
-// maxManifest bounds the manifests that are taken.
-const maxManifest = 64 << 20
-
-// manifestTypes are those that are asked for. By digest a registry has one anyway.
-const manifestTypes = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, " +
-	"application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json, */*"
 
 // OpenLayer implements registry.HealSource.
 func (s *Sources) OpenLayer(ctx context.Context, n registry.Name, d digest.Digest) (io.ReadCloser, error) {
-	return s.get(ctx, n, "blobs", d)
+	return first(s, func(place *peer.Registry) (io.ReadCloser, error) {
+		body, _, err := place.OpenBlob(ctx, n.String(), d, 0)
+		return body, err
+	})
 }
 
 // Manifest implements registry.HealSource.
 func (s *Sources) Manifest(ctx context.Context, n registry.Name, d digest.Digest) ([]byte, error) {
-	body, err := s.get(ctx, n, "manifests", d)
-	if err != nil {
-		return nil, err
-	}
-	defer body.Close()
-	return io.ReadAll(io.LimitReader(body, maxManifest))
+	return first(s, func(place *peer.Registry) ([]byte, error) {
+		m, err := place.Manifest(ctx, n.String(), d.String())
+		return m.Body, err
+	})
 }
 
-// get is the first answer that has the bytes. The error tells of all places.
-func (s *Sources) get(ctx context.Context, n registry.Name, kind string, d digest.Digest) (io.ReadCloser, error) {
+// first is the first answer that has the bytes. The error tells of all places.
+func first[T any](s *Sources, ask func(*peer.Registry) (T, error)) (T, error) {
 	failed := []error{errors.New("no registry has it")}
-	for _, p := range s.places {
-		body, err := s.ask(ctx, p, "/v2/"+n.String()+"/"+kind+"/"+d.String())
+	for _, place := range s.places {
+		found, err := ask(place)
 		if err == nil {
-			return body, nil
+			return found, nil
 		}
 		failed = append(failed, err)
 	}
-	return nil, errors.Join(failed...)
-}
-
-func (s *Sources) ask(ctx context.Context, p Place, path string) (io.ReadCloser, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(p.URL, "/")+path, nil)
-	if err != nil {
-		return nil, err
-	}
-	r.Header.Set("Accept", manifestTypes)
-	r.Header.Set("Accept-Encoding", "identity")
-	if p.User != "" {
-		r.SetBasicAuth(p.User, p.Password.Reveal())
-	}
-	answer, err := s.client.Do(r)
-	if err != nil {
-		return nil, err
-	}
-	if answer.StatusCode != http.StatusOK {
-		return nil, errors.Join(fmt.Errorf("%s answers %s", p.URL, answer.Status), answer.Body.Close())
-	}
-	return answer.Body, nil
+	var none T
+	return none, errors.Join(failed...)
 }

@@ -106,6 +106,7 @@ func other(t testing.TB, layerBytes, manifest string, digests store) *httptest.S
 		user, password, _ := r.BasicAuth()
 		switch {
 		case user != "berth" || password != "secret":
+			w.Header().Set("WWW-Authenticate", `Basic realm="other"`)
 			w.WriteHeader(http.StatusUnauthorized)
 		case r.URL.Path == "/base/v2/team/app/blobs/"+sha256Of(layer).String():
 			fmt.Fprint(w, layerBytes)

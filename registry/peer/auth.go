@@ -52,7 +52,8 @@ func (s *sender) authorised(req *http.Request) (*http.Response, error) {
 	}
 	proof, err := s.prove(req.Context(), wanted, scopes, before)
 	if err != nil {
-		return nil, errors.Join(err, answer.Body.Close())
+		_ = answer.Body.Close() // it has said what it had to
+		return nil, err
 	}
 	if proof == "" || proof == before || !rewind(req) {
 		return answer, nil
@@ -118,8 +119,7 @@ func (s *sender) login(ctx context.Context) (string, accounts.Secret, error) {
 		return "", accounts.Secret{}, nil
 	}
 	user, secret, err := s.credentials.Login(ctx)
-	var known *Error
-	if err != nil && !errors.As(err, &known) && ctx.Err() == nil {
+	if err != nil && !errors.As(err, new(*Error)) && ctx.Err() == nil {
 		err = &Error{Host: s.base.Host, Message: line("its credentials: " + err.Error()), cause: fmt.Errorf("%w: %w", ErrDenied, err)}
 	}
 	return user, secret, err

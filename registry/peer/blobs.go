@@ -27,7 +27,7 @@ func (r *Registry) OpenBlob(ctx context.Context, repo string, d digest.Digest, f
 		if err != nil {
 			return nil, 0, err
 		}
-		return &blob{answer.Body, req}, answer.ContentLength, nil
+		return answer.Body, answer.ContentLength, nil
 	}
 	req.Header.Set("Range", fmt.Sprintf("bytes=%d-", from))
 	answer, err := r.expect(req, http.StatusOK, http.StatusPartialContent)
@@ -39,7 +39,7 @@ func (r *Registry) OpenBlob(ctx context.Context, repo string, d digest.Digest, f
 		_ = answer.Body.Close() // what there is in it is of no use
 		return nil, 0, err
 	}
-	return &blob{answer.Body, req}, size, nil
+	return answer.Body, size, nil
 }
 
 // advance sees to it that an answer begins at an offset: registries may send the
@@ -74,20 +74,6 @@ func contentRange(text string) (start, size int64, ok bool) {
 	}
 	size, err := strconv.ParseInt(whole, 10, 64)
 	return start, size, err == nil && size > end
-}
-
-// blob is the body of a blob.
-type blob struct {
-	io.ReadCloser
-	req *http.Request
-}
-
-func (b *blob) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if err != nil && err != io.EOF {
-		err = failed(b.req, err)
-	}
-	return n, err
 }
 
 // HasBlob says whether a repository has a blob.

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -113,6 +114,7 @@ func TestParts(t *testing.T) {
 		t.Run(breaks, func(t *testing.T) {
 			r := to(t, breaking(t, breaks))
 			peer.InParts(r, 300)
+			peer.Hurry(r, func(time.Duration) {})
 			must(t, r.PushBlob(t.Context(), repo, d, int64(len(content)), from(content)))
 			body, _, err := r.OpenBlob(t.Context(), repo, d, 0)
 			must(t, err)

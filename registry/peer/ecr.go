@@ -106,7 +106,7 @@ func (e ECR) send(req *http.Request) (login, error) {
 // is not its own failure is a denial.
 func ecrRefusal(answer *http.Response, body []byte) error {
 	e := &Error{Host: answer.Request.URL.Host, Status: answer.StatusCode, Message: http.StatusText(answer.StatusCode)}
-	e.RetryAfter, _ = remote.RetryAfter(answer, time.Now())
+	e.RetryAfter, e.told = remote.RetryAfter(answer, time.Now())
 	var said struct {
 		Type    string `json:"__type"`
 		Message string `json:"message"`

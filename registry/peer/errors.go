@@ -43,6 +43,7 @@ type Error struct {
 	// RetryAfter is how long the registry wants not to be asked; 0 if it did not say.
 	RetryAfter time.Duration
 
+	told  bool // whether it did
 	cause error
 }
 
@@ -88,15 +89,19 @@ func wrong(host, format string, args ...any) error {
 // failed is the error of a request without an answer. The address that net/http
 // names may hold a signature, so it is left out.
 func failed(req *http.Request, err error) error {
-	if ctx := req.Context().Err(); ctx != nil && !errors.Is(context.Cause(req.Context()), errTime) {
-		return fmt.Errorf("%s: %w", req.URL.Host, ctx)
-	}
-	var known *Error
-	if errors.As(err, &known) {
+	if errors.As(err, new(*Error)) {
 		return err
+	}
+	ctx := req.Context()
+	ours := errors.Is(context.Cause(ctx), errTime)
+	if ctx.Err() != nil && !ours {
+		return fmt.Errorf("%s: %w", req.URL.Host, ctx.Err())
 	}
 	if u := new(url.Error); errors.As(err, &u) {
 		err = u.Err
+	}
+	if ours {
+		err = errTime
 	}
 	return &Error{Host: req.URL.Host, Message: line(err.Error()), cause: err}
 }
@@ -115,7 +120,7 @@ const maxWords, maxErrorBody = 300, 64 << 10
 func (s *sender) refusal(answer *http.Response) *Error {
 	defer answer.Body.Close()
 	e := &Error{Host: answer.Request.URL.Host, Status: answer.StatusCode, Message: http.StatusText(answer.StatusCode)}
-	e.RetryAfter, _ = remote.RetryAfter(answer, s.now())
+	e.RetryAfter, e.told = remote.RetryAfter(answer, s.now())
 	body, err := remote.ReadAll(answer.Body, maxErrorBody)
 	var said struct{ Errors errcode.Errors }
 	if err == nil && json.Unmarshal(body, &said) == nil && len(said.Errors) > 0 {
@@ -140,8 +145,7 @@ func line(text string) string {
 
 // fault is an error of oras-go as one of ours.
 func (r *Registry) fault(err error) error {
-	var known *Error
-	if err == nil || errors.As(err, &known) || errors.Is(err, ErrWrong) {
+	if err == nil || errors.As(err, new(*Error)) || errors.Is(err, ErrWrong) {
 		return err
 	}
 	if answer := new(errcode.ErrorResponse); errors.As(err, &answer) {

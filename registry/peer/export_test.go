@@ -1,9 +1,24 @@
 package peer
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
-// InParts has a registry send parts of this size, and pause for none.
-func InParts(r *Registry, size int64) {
-	r.partSize = size
-	r.wait0 = func(ctx context.Context, _ int) error { return ctx.Err() }
+// InParts has a registry send parts of this size.
+func InParts(r *Registry, size int64) { r.part = size }
+
+// Hurry has a registry wait for nothing, and tells what it would have waited for.
+// The time is as if it had.
+func Hurry(r *Registry, waited func(time.Duration)) {
+	now := time.Now()
+	r.now = func() time.Time { return now }
+	r.sleep = func(ctx context.Context, d time.Duration) error {
+		now = now.Add(d)
+		waited(d)
+		return ctx.Err()
+	}
 }
+
+// Pass has time pass for a registry in a hurry.
+func Pass(r *Registry, d time.Duration) { _ = r.sleep(context.Background(), d) }

@@ -87,15 +87,20 @@ type scripted struct {
 func script(t testing.TB, h http.HandlerFunc) *scripted {
 	t.Helper()
 	s := &scripted{}
-	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s.Server = httptest.NewServer(noting(s, h))
+	t.Cleanup(s.Close)
+	return s
+}
+
+// noting notes what a handler is asked.
+func noting(s *scripted, h http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		s.asked = append(s.asked, r.Method+" "+r.URL.RequestURI())
 		s.proof = append(s.proof, r.Header.Get("Authorization"))
 		s.mu.Unlock()
 		h(w, r)
-	}))
-	t.Cleanup(s.Close)
-	return s
+	}
 }
 
 // seen is what was asked, and with what.

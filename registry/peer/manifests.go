@@ -2,6 +2,7 @@ package peer
 
 import (
 	"bytes"
+	"compress/flate"
 	"compress/gzip"
 	"context"
 	"encoding/json"
@@ -56,7 +57,7 @@ func (r *Registry) Manifest(ctx context.Context, repo, ref string) (Manifest, er
 		return Manifest{}, err
 	}
 	defer answer.Body.Close()
-	body, err := readManifest(answer)
+	body, err := r.read(answer)
 	if err != nil {
 		return Manifest{}, r.unread(answer.Request, err)
 	}
@@ -80,31 +81,29 @@ func (r *Registry) manifest(ctx context.Context, method, repo, ref string) (dige
 	return asked, answer, err
 }
 
-// readManifest reads the body. Some servers compress though nobody asked for it.
-func readManifest(answer *http.Response) ([]byte, error) {
+// read reads the body. Some servers compress though nobody asked for it.
+func (r *Registry) read(answer *http.Response) ([]byte, error) {
 	var body io.Reader = answer.Body
 	switch encoding := strings.ToLower(answer.Header.Get("Content-Encoding")); encoding {
 	case "", "identity":
 	case "gzip", "x-gzip":
 		unpacked, err := gzip.NewReader(body)
 		if err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrWrong, err)
+			return nil, err
 		}
 		body = unpacked
 	default:
-		return nil, fmt.Errorf("%w: a manifest in the encoding %.40q", ErrWrong, encoding)
+		return nil, wrong(r.base.Host, "a manifest comes in the encoding %.40q", encoding)
 	}
-	return remote.ReadAll(body, maxManifest)
+	return remote.ReadAll(body, r.maxManifest)
 }
 
 // unread is the error of a body that could not be read.
 func (r *Registry) unread(req *http.Request, err error) error {
 	switch {
-	case errors.Is(err, ErrWrong):
-		return wrong(r.base.Host, "%s", line(err.Error()))
 	case errors.Is(err, remote.ErrTooLong):
-		return wrong(r.base.Host, "a manifest has more than %d bytes", maxManifest)
-	case errors.Is(err, gzip.ErrChecksum), errors.Is(err, gzip.ErrHeader):
+		return wrong(r.base.Host, "a manifest has more than %d bytes", r.maxManifest)
+	case errors.Is(err, gzip.ErrChecksum), errors.Is(err, gzip.ErrHeader), errors.As(err, new(flate.CorruptInputError)):
 		return wrong(r.base.Host, "a manifest is compressed, and broken")
 	}
 	return failed(req, err)

@@ -14,6 +14,7 @@
 package peer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,6 +30,7 @@ import (
 	"oras.land/oras-go/v2/registry/remote/auth"
 
 	"github.com/seed-78150930/berth/registry/digest"
+	"github.com/seed-78150930/berth/registry/remote"
 )
 
 // Options say which registry, and how it is asked.
@@ -45,6 +47,9 @@ type Options struct {
 	// services that may see the credentials besides the host of URL. Those of Docker
 	// Hub and GitLab are known.
 	Realms []string
+	// MaxManifest bounds the manifests that are taken; 0 means 4 MiB, which is as much
+	// as ECR takes (Amazon ECR service quotas).
+	MaxManifest int64
 	// Log is told of what is refused and waited for; nil for nobody.
 	Log *slog.Logger
 }
@@ -52,7 +57,8 @@ type Options struct {
 // Registry is another registry. Its methods may be called side by side.
 type Registry struct {
 	*sender
-	oras *orasremote.Registry
+	oras        *orasremote.Registry
+	maxManifest int64
 
 	mu           sync.Mutex
 	repositories map[string]*orasremote.Repository
@@ -80,13 +86,14 @@ func New(o Options) (*Registry, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &sender{
-		base: base, client: o.Client, credentials: o.Credentials, log: o.Log, now: time.Now,
+		base: base, client: o.Client, credentials: o.Credentials, log: o.Log,
+		now: time.Now, sleep: remote.Wait, part: partSize,
 		realms: o.Realms, tokens: map[string]*slot{},
 	}
 	if known, ok := knownRealms[base.Host]; ok {
 		s.realms = append([]string{known}, o.Realms...)
 	}
-	r := &Registry{sender: s, repositories: map[string]*orasremote.Repository{}}
+	r := &Registry{sender: s, maxManifest: cmp.Or(o.MaxManifest, maxManifest), repositories: map[string]*orasremote.Repository{}}
 	r.oras = &orasremote.Registry{RepositoryOptions: orasremote.RepositoryOptions{
 		Client: s, Reference: registry.Reference{Registry: base.Host}, PlainHTTP: base.Scheme == "http",
 		ManifestMediaTypes: manifestTypes, MaxMetadataBytes: maxList, SkipReferrersGC: true,
@@ -116,7 +123,7 @@ func (r *Registry) Host() string { return r.base.Host }
 
 // Limits on what is read.
 const (
-	maxManifest = 4 << 20  // as ECR's (Amazon ECR service quotas: maximum size of a manifest)
+	maxManifest = 4 << 20  // unless Options have another
 	maxList     = 16 << 20 // a page of a list
 	maxPages    = 10_000
 	metaTime    = 2 * time.Minute // for a request whose answer is small

@@ -30,7 +30,7 @@ const (
 // gone on with; "open" opens the bytes from an offset on and may be called several
 // times. An error of theirs ends it.
 func (r *Registry) PushBlob(ctx context.Context, repo string, d digest.Digest, size int64, open func(from int64) (io.ReadCloser, error)) error {
-	p := &pushing{Registry: r, repo: repo, digest: d, size: size, open: open, part: r.part()}
+	p := &pushing{Registry: r, repo: repo, digest: d, size: size, open: open, part: r.part}
 	for failures := 0; ; {
 		before := p.at
 		err := p.proceed(ctx)
@@ -46,28 +46,15 @@ func (r *Registry) PushBlob(ctx context.Context, repo string, d digest.Digest, s
 		}
 		r.log.Debug("a push to a registry goes on", "host", r.base.Host, "blob", d, "at", p.at, "error", err)
 		if err := r.pause(ctx, failures); err != nil {
-			return err
-		}
-		if has, err := p.resume(ctx); err == nil && has {
-			return nil
+			return fmt.Errorf("%s: %w", r.base.Host, err)
 		}
 	}
-}
-
-func (r *Registry) part() int64 {
-	if r.partSize > 0 {
-		return r.partSize
-	}
-	return partSize
 }
 
 // pause is the time between a failure and the next try, a little longer each time.
 func (r *Registry) pause(ctx context.Context, failures int) error {
-	if r.wait0 != nil {
-		return r.wait0(ctx, failures)
-	}
 	half := time.Duration(failures) * 250 * time.Millisecond
-	return remote.Wait(ctx, half+rand.N(half))
+	return r.sleep(ctx, half+rand.N(half))
 }
 
 // pushing is a blob on its way.
@@ -80,17 +67,25 @@ type pushing struct {
 	part     int64
 	location *url.URL // of the upload; nil before there is one
 	at       int64    // bytes that the registry has
-	refused  bool     // it takes no parts
+	lost     bool     // it is not known how many that are
+	whole    bool     // the registry takes no parts
+	changed  bool     // that has just been learnt
 }
 
 // proceed sends what is left.
 func (p *pushing) proceed(ctx context.Context) error {
+	if p.lost {
+		if done, err := p.resume(ctx); done || err != nil {
+			return err
+		}
+	}
+	p.lost = true // until all is well
 	if p.location == nil {
 		if err := p.start(ctx); err != nil {
 			return err
 		}
 	}
-	for !p.refused && p.size > p.part && p.at < p.size {
+	for !p.whole && p.size > p.part && p.at < p.size {
 		if err := p.send(ctx, min(p.part, p.size-p.at)); err != nil {
 			return err
 		}
@@ -179,7 +174,7 @@ func (p *pushing) learn(err error) {
 	switch refused.Status {
 	case http.StatusBadRequest, http.StatusMethodNotAllowed, http.StatusLengthRequired, http.StatusRequestEntityTooLarge,
 		http.StatusUnsupportedMediaType, http.StatusRequestedRangeNotSatisfiable, http.StatusNotImplemented:
-		p.refused = true
+		p.whole, p.changed = true, true
 	}
 }
 
@@ -192,7 +187,7 @@ func (p *pushing) finish(ctx context.Context) error {
 	query := req.URL.Query()
 	query.Set("digest", p.digest.String())
 	req.URL.RawQuery = query.Encode()
-	answer, err := p.expect(req, http.StatusCreated, http.StatusNoContent, http.StatusAccepted)
+	answer, err := p.expect(req, http.StatusCreated, http.StatusNoContent)
 	if err = source.instead(err); err != nil {
 		return err
 	}
@@ -223,66 +218,76 @@ func (p *pushing) toUpload(ctx context.Context, method string, length int64) (*h
 
 // mayGoOn says whether going on with the upload, or beginning again, may help.
 func (p *pushing) mayGoOn(ctx context.Context, err error) bool {
-	if ctx.Err() != nil || errors.As(err, new(*brokenSource)) || errors.Is(err, remote.ErrRefused) {
-		return false
+	if p.changed {
+		p.changed = false
+		return true
 	}
 	refused := new(Error)
-	if !errors.As(err, &refused) {
+	if ctx.Err() != nil || errors.As(err, new(*brokenSource)) || !errors.As(err, &refused) {
 		return false
 	}
-	switch status := refused.Status; {
-	case status == 0, status >= 500, status == http.StatusRequestTimeout:
-		return !errors.Is(err, ErrDenied)
-	case p.location == nil:
-		return false
+	if errors.Is(err, ErrTooMany) {
+		return refused.RetryAfter <= patience(ctx) && patience(ctx) > 0
 	}
-	// Of an upload: it may have ended, stand elsewhere than was thought, or want a
-	// token that has not ended. What is wrong with the bytes does not mend.
+	if errors.Is(err, ErrUnavailable) {
+		return true
+	}
+	// An upload may have ended, stand elsewhere than was thought, or want a token that
+	// has not ended. What is wrong with the bytes does not mend.
 	switch refused.Status {
 	case http.StatusNotFound, http.StatusRequestedRangeNotSatisfiable, http.StatusUnauthorized:
-		return true
+		return p.location != nil
 	case http.StatusBadRequest:
-		return refused.Code != "DIGEST_INVALID" && refused.Code != "SIZE_INVALID"
+		return p.location != nil && refused.Code != "DIGEST_INVALID" && refused.Code != "SIZE_INVALID"
 	}
-	return p.refused
+	return false
 }
 
-// resume asks how far an upload came. One that has ended is begun again, unless it
-// has ended well.
-func (p *pushing) resume(ctx context.Context) (whole bool, err error) {
-	location := p.location
-	if location == nil {
+// resume finds out how far an upload came. One that has ended, or whose registry
+// does not say, is begun again, unless it has ended well.
+func (p *pushing) resume(ctx context.Context) (done bool, err error) {
+	if p.location == nil {
 		return false, nil
 	}
-	if p.refused {
+	if p.whole {
 		p.cancel(ctx)
 		p.location, p.at = nil, 0
 		return false, nil
 	}
-	short, cancel := bounded(ctx)
-	defer cancel()
-	p.at = 0
-	req, _, err := p.toUpload(short, http.MethodGet, 0)
-	if err != nil {
-		return false, err
-	}
-	answer, err := p.expect(req, http.StatusNoContent, http.StatusOK, http.StatusAccepted)
-	if err == nil {
-		if err = p.moved(answer); err == nil {
-			err = p.came(answer, 0)
-		}
-	}
-	if err == nil || errors.Is(err, ErrUnavailable) || errors.Is(err, ErrTooMany) {
+	err = p.locate(ctx)
+	if err == nil || ctx.Err() != nil || errors.Is(err, ErrUnavailable) || errors.Is(err, ErrTooMany) {
 		return false, err
 	}
 	p.location, p.at = nil, 0
 	return p.HasBlob(ctx, p.repo, p.digest)
 }
 
+// locate asks how far an upload came.
+func (p *pushing) locate(ctx context.Context) error {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	req, _, err := p.toUpload(ctx, http.MethodGet, 0)
+	if err != nil {
+		return err
+	}
+	answer, err := p.expect(req, http.StatusNoContent, http.StatusOK, http.StatusAccepted)
+	if err != nil {
+		return err
+	}
+	if err := p.moved(answer); err != nil {
+		return err
+	}
+	if answer.Header.Get("Range") == "" {
+		return wrong(p.base.Host, "an upload does not say how far it came")
+	}
+	p.at = 0
+	return p.came(answer, 0)
+}
+
 // cancel tells the registry to forget an upload. Whatever comes of it, uploads end
 // by themselves.
 func (p *pushing) cancel(ctx context.Context) {
-	if p.location != nil {
+	if p.location != nil && ctx.Err() == nil {
 		p.cancelAt(ctx, p.repo, p.location)
 	}
 }

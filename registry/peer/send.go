@@ -2,6 +2,8 @@ package peer
 
 import (
 	"context"
+	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -22,8 +24,8 @@ type sender struct {
 	realms      []string
 	log         *slog.Logger
 	now         func() time.Time
-	partSize    int64                            // in tests; 0 for the usual one
-	wait0       func(context.Context, int) error // in tests, instead of a pause
+	sleep       func(context.Context, time.Duration) error
+	part        int64 // bytes that go in one request
 
 	mu     sync.Mutex
 	basic  bool             // the registry wants a user and a password
@@ -57,23 +59,42 @@ func (s *sender) Do(req *http.Request) (*http.Response, error) {
 	req = s.prepared(req)
 	left := patience(req.Context())
 	for tries := 1; ; tries++ {
-		waited, err := s.wait(req, left)
-		if err != nil {
-			return nil, err
-		}
-		left -= waited
-		answer, err := s.authorised(req)
-		if err != nil {
-			return nil, failed(req, err)
-		}
-		if answer.StatusCode < 300 || answer.StatusCode == http.StatusNotFound {
-			return answer, nil
-		}
-		e := s.refusal(answer)
-		if !s.note(answer, e) || tries == maxTries || left <= 0 || e.RetryAfter > left || !rewind(req) {
-			return nil, e
+		answer, err := s.attempt(req, &left)
+		if err == nil || !s.postponed(err) || tries == maxTries || !s.mayWait(left) || !rewind(req) {
+			return answer, err
 		}
 	}
+}
+
+// attempt sends a request once, as soon as the registry may be asked.
+func (s *sender) attempt(req *http.Request, left *time.Duration) (*http.Response, error) {
+	if err := s.wait(req, left); err != nil {
+		closeBody(req)
+		return nil, err
+	}
+	answer, err := s.authorised(req)
+	if err != nil {
+		return nil, failed(req, err)
+	}
+	if answer.StatusCode < 300 || answer.StatusCode == http.StatusNotFound {
+		answer.Body = &body{answer.Body, req}
+		return answer, nil
+	}
+	return nil, s.refusal(answer)
+}
+
+// body is that of an answer, whose errors are an *Error.
+type body struct {
+	io.ReadCloser
+	req *http.Request
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && err != io.EOF {
+		err = failed(b.req, err)
+	}
+	return n, err
 }
 
 // expect sends a request, and takes answers of these statuses alone.
@@ -91,7 +112,7 @@ func (s *sender) expect(req *http.Request, statuses ...int) (*http.Response, err
 // prepared is the request below the path of the registry.
 func (s *sender) prepared(req *http.Request) *http.Request {
 	req = req.Clone(req.Context())
-	if s.own(req.URL) && !strings.HasPrefix(req.URL.Path, s.base.Path+"/v2/") {
+	if s.own(req.URL) && strings.HasPrefix(req.URL.Path, "/v2/") && !strings.HasPrefix(req.URL.Path, s.base.Path+"/v2/") {
 		req.URL.Path, req.URL.RawPath = s.base.Path+req.URL.Path, ""
 	}
 	req.Header.Set("User-Agent", "berth")
@@ -116,38 +137,44 @@ func rewind(req *http.Request) bool {
 }
 
 // wait waits until the registry may be asked, if that is soon enough.
-func (s *sender) wait(req *http.Request, most time.Duration) (time.Duration, error) {
+func (s *sender) wait(req *http.Request, most *time.Duration) error {
 	s.mu.Lock()
 	left, status := s.later.Sub(s.now()), s.status
 	s.mu.Unlock()
-	if left <= 0 || !s.own(req.URL) {
-		return 0, nil
+	if left <= 0 {
+		return nil
 	}
-	if left > most {
-		closeBody(req)
-		return 0, &Error{Host: s.base.Host, Status: status, Message: "it wants to be asked later", RetryAfter: left}
+	if left > *most {
+		return &Error{Host: s.base.Host, Status: status, Message: "it wants to be asked later", RetryAfter: left}
 	}
+	*most -= left
 	s.log.Debug("a registry is asked later", "host", s.base.Host, "wait", left)
-	if err := remote.Wait(req.Context(), left); err != nil {
-		closeBody(req)
-		return 0, failed(req, err)
+	if err := s.sleep(req.Context(), left); err != nil {
+		return failed(req, err)
 	}
-	return left, nil
+	return nil
 }
 
-// note remembers when the registry wants to be asked again, and says whether it
-// told.
-func (s *sender) note(answer *http.Response, e *Error) bool {
-	after, told := remote.RetryAfter(answer, s.now())
-	if !told || !s.own(answer.Request.URL) {
+// postponed remembers when the registry wants to be asked again, if an error says
+// that it does.
+func (s *sender) postponed(err error) bool {
+	e := new(Error)
+	if !errors.As(err, &e) || !e.told {
 		return false
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if until := s.now().Add(after); until.After(s.later) {
+	if until := s.now().Add(e.RetryAfter); until.After(s.later) {
 		s.later, s.status = until, e.Status
 	}
 	return true
+}
+
+// mayWait says whether there is patience for as long as the registry wants.
+func (s *sender) mayWait(left time.Duration) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return left > 0 && s.later.Sub(s.now()) <= left
 }
 
 func closeBody(req *http.Request) {

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/seed-78150930/berth/registry/remote"
+	"github.com/seed-78150930/berth/registry/remote/remotetest"
 )
 
 // TestAddresses has rows for each class of addresses. None of them answers: what
@@ -172,13 +173,13 @@ func TestNames(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
 	defer server.Close()
 	address := server.Listener.Addr().(*net.TCPAddr)
-	names := resolver(t, map[string][]string{
+	names := remotetest.Resolver(t, map[string][]string{
 		"inside.example": {"10.0.0.1"},
 		"both.example":   {"192.168.0.1", "169.254.169.254"},
 		"turns.example":  {"127.0.0.1"},
 	})
 	ask := func(allow []string, host string) error {
-		o := remote.Options{Allow: allow, PlainHTTP: []string{host}, Resolver: names.client}
+		o := remote.Options{Allow: allow, PlainHTTP: []string{host}, Resolver: names.Client}
 		resp, err := client(t, o).Get(fmt.Sprintf("http://%s:%d/", host, address.Port))
 		if err == nil {
 			resp.Body.Close()
@@ -193,7 +194,7 @@ func TestNames(t *testing.T) {
 	if err := ask([]string{"127.0.0.0/8"}, "turns.example"); err != nil {
 		t.Errorf("a name of an address that is listed: %v", err)
 	}
-	names.set("turns.example", "10.0.0.1")
+	names.Set("turns.example", "10.0.0.1")
 	if err := ask([]string{"127.0.0.0/8"}, "turns.example"); !errors.Is(err, remote.ErrRefused) {
 		t.Errorf("the name of another address now: %v", err)
 	}
@@ -219,11 +220,11 @@ func TestThroughAProxy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	names := resolver(t, map[string][]string{"public.example": {"8.8.8.8"}, "both.example": {"8.8.8.8", "10.0.0.1"}, "listed.example": {"10.0.0.1"}})
+	names := remotetest.Resolver(t, map[string][]string{"public.example": {"8.8.8.8"}, "both.example": {"8.8.8.8", "10.0.0.1"}, "listed.example": {"10.0.0.1"}})
 	hosts := []string{"169.254.169.254", "both.example", "unknown.example", "unknown.listed", "listed.example", "public.example"}
 	allow := []string{"127.0.0.1", "listed.example", "unknown.listed"}
 	for i, host := range hosts {
-		c := client(t, remote.Options{Allow: allow, PlainHTTP: hosts, Resolver: names.client})
+		c := client(t, remote.Options{Allow: allow, PlainHTTP: hosts, Resolver: names.Client})
 		remote.SetProxy(c, address)
 		resp, err := c.Get("http://" + host + "/")
 		if err == nil {
@@ -236,7 +237,7 @@ func TestThroughAProxy(t *testing.T) {
 	if diff := cmp.Diff(hosts[3:], asked); diff != "" {
 		t.Errorf("the proxy is asked for (-want +got):\n%s", diff)
 	}
-	c := client(t, remote.Options{PlainHTTP: hosts, Resolver: names.client})
+	c := client(t, remote.Options{PlainHTTP: hosts, Resolver: names.Client})
 	remote.SetProxy(c, address)
 	if _, err := c.Get("http://public.example/"); !errors.Is(err, remote.ErrRefused) {
 		t.Errorf("by a proxy that is not listed: %v", err)

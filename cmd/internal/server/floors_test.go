@@ -111,12 +111,13 @@ var floors = map[string]floor{
 	"cmd/internal/bench/peers": {level: 6, aside: true, sideways: []string{ // starts servers and holds them against each other
 		"cmd/internal/admin", "cmd/internal/bench", "cmd/internal/ecrlogin",
 	}},
-	"auth/sigv4/sigv4test":   {level: 1, aside: true}, // signs requests for tests
-	"registry/peer/peertest": {level: 1, aside: true}, // another's registry
-	"ecrapi/internal/gen":    {level: 1, aside: true}, // writes ecrapi/shape
-	"internal/history":       {level: 6, aside: true}, // tests both doors beside a model
-	"internal/figures":       {level: 6, aside: true}, // writes docs/figures.md
-	"ecrapi/internal/parity": {level: 6, aside: true}, // writes docs/ecr-parity.md
+	"auth/sigv4/sigv4test":       {level: 1, aside: true}, // signs requests for tests
+	"registry/peer/peertest":     {level: 1, aside: true}, // another's registry
+	"registry/remote/remotetest": {level: 1, aside: true}, // a name server
+	"ecrapi/internal/gen":        {level: 1, aside: true}, // writes ecrapi/shape
+	"internal/history":           {level: 6, aside: true}, // tests both doors beside a model
+	"internal/figures":           {level: 6, aside: true}, // writes docs/figures.md
+	"ecrapi/internal/parity":     {level: 6, aside: true}, // writes docs/ecr-parity.md
 }
 
 type floor struct {
@@ -131,7 +132,7 @@ var backends = []string{"storage/boltindex", "storage/fsblob", "storage/memory"}
 const assembler = "cmd/internal/server"
 
 // anywhere are the packages that every test may import, whatever its floor.
-var anywhere = []string{"storage/memory", "storage/storagetest", "auth/sigv4/sigv4test", "registry/peer/peertest"}
+var anywhere = []string{"storage/memory", "storage/storagetest", "auth/sigv4/sigv4test", "registry/peer/peertest", "registry/remote/remotetest"}
 
 // outsiders say which packages may import from a module, in programs and in
 // tests. A path is that of a package of the module or of a folder of them. Not
