@@ -22,3 +22,11 @@ func Hurry(r *Registry, waited func(time.Duration)) {
 
 // Pass has time pass for a registry in a hurry.
 func Pass(r *Registry, d time.Duration) { _ = r.sleep(context.Background(), d) }
+
+// Challenges are the schemes and parameters of a header.
+func Challenges(header string) (schemes []string, params []map[string]string) {
+	for _, c := range parseChallenges(header) {
+		schemes, params = append(schemes, c.scheme), append(params, c.params)
+	}
+	return schemes, params
+}

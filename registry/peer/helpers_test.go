@@ -30,7 +30,6 @@ const (
 	imageType = "application/vnd.oci.image.manifest.v1+json"
 	indexType = "application/vnd.oci.image.index.v1+json"
 	password  = "correct-horse"
-	blobType  = "application/octet-stream"
 )
 
 // image is a manifest of one layer and a config, and of a subject unless that is "".

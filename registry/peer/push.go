@@ -15,7 +15,6 @@ import (
 	"oras.land/oras-go/v2/registry/remote/auth"
 
 	"github.com/seed-78150930/berth/registry/digest"
-	"github.com/seed-78150930/berth/registry/remote"
 )
 
 const (
