@@ -203,7 +203,7 @@ func TestTokenServiceGoesInCircles(t *testing.T) {
 	other := tokens(t)
 	for _, answer := range []func(http.ResponseWriter, *http.Request) bool{
 		func(w http.ResponseWriter, r *http.Request) bool {
-			http.Redirect(w, r, r.URL.String(), 307)
+			http.Redirect(w, r, r.URL.String(), http.StatusTemporaryRedirect)
 			return true
 		},
 		func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(401); return true },
@@ -228,7 +228,10 @@ func TestTokenServiceGoesInCircles(t *testing.T) {
 			t.Errorf("the token service is asked %d times", len(asked))
 		}
 	}
-	service := tokens(t, func(w http.ResponseWriter, r *http.Request) bool { http.Redirect(w, r, other.URL, 307); return true })
+	service := tokens(t, func(w http.ResponseWriter, r *http.Request) bool {
+		http.Redirect(w, r, other.URL, http.StatusTemporaryRedirect)
+		return true
+	})
 	upstream := script(t, wanting(always(fmt.Sprintf(`Bearer realm=%q`, service.URL)), isToken))
 	r := to(t, upstream.URL, loggedIn, func(o *peer.Options) { o.Realms = []string{host(service)} })
 	_, _ = r.Manifest(t.Context(), repo, "v1") // what a stranger gives is not what matters here

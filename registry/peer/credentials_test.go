@@ -18,7 +18,7 @@ func TestFilesAndVariables(t *testing.T) {
 		{`{"username":"berth","accessToken":"correct-horse"}`, "berth", password},
 		{` {"accessToken":"x","username":"AWS","other":1} `, "AWS", "x"},
 		{"", "", ""}, {"correct-horse", "", ""}, {":correct-horse", "", ""}, {"berth:", "", ""},
-		{`{"username":"berth"`, "", ""}, {`{"accessToken":"correct-horse"}`, "", ""}, {"berth:correct-horse" + strings.Repeat("x", 1<<20), "", ""},
+		{`{"username":"berth"`, "", ""}, {`{"accessToken":"correct-horse"}`, "", ""}, {"berth:correct-horse" + strings.Repeat("x", 64<<10), "", ""},
 	}
 	path := filepath.Join(t.TempDir(), "login")
 	for _, tt := range tests {

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -130,9 +131,16 @@ func TestParts(t *testing.T) {
 func breaking(t testing.TB, which string) string {
 	method, what, _ := strings.Cut(which, " ")
 	whole, seen := peertest.Handler(t), map[string]int{}
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	var mu sync.Mutex
+	count := func(r *http.Request) int {
+		mu.Lock()
+		defer mu.Unlock()
 		seen[r.Method]++
-		if seen[r.Method] > 1 && what != fmt.Sprint(seen[r.Method]) || r.Method != method && !(method == "GET" && r.Method == "PATCH") {
+		return seen[r.Method]
+	}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n := count(r)
+		if n > 1 && what != fmt.Sprint(n) || r.Method != method && !(method == "GET" && r.Method == "PATCH") {
 			whole.ServeHTTP(w, r)
 			return
 		}
@@ -146,7 +154,7 @@ func breaking(t testing.TB, which string) string {
 			r.Header.Set("Content-Range", "0-99")
 			whole.ServeHTTP(httptest.NewRecorder(), r)
 		default:
-			if what != fmt.Sprint(seen[r.Method]) {
+			if what != fmt.Sprint(n) {
 				whole.ServeHTTP(w, r)
 				return
 			}

@@ -82,9 +82,9 @@ func TestWrongBytes(t *testing.T) {
 		{"compressed", d, map[string]string{"Content-Encoding": "gzip"}, packed(image("")), nil},
 		{"compressed and cut", d, map[string]string{"Content-Encoding": "gzip"}, packed(image(""))[:40], peer.ErrUnavailable},
 		{"compressed and spoiled", d, map[string]string{"Content-Encoding": "gzip"}, packed(image(""))[:10] + "\xff\xff\xff\xff", peer.ErrWrong},
-		{"a bomb", d, map[string]string{"Content-Encoding": "gzip"}, packed(strings.Repeat(" ", 64<<20)), peer.ErrWrong},
-		{"too long", "v1", nil, strings.Repeat(" ", 4<<20+1), peer.ErrWrong},
-		{"as long as can be", "v1", nil, strings.Repeat(" ", 4<<20), nil},
+		{"a bomb", d, map[string]string{"Content-Encoding": "gzip"}, packed(strings.Repeat(" ", 100_000)), peer.ErrWrong},
+		{"too long", "v1", nil, strings.Repeat(" ", 1001), peer.ErrWrong},
+		{"as long as can be", "v1", nil, strings.Repeat(" ", 1000), nil},
 	}
 	for _, tt := range tests {
 		r := to(t, script(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -93,7 +93,7 @@ func TestWrongBytes(t *testing.T) {
 				w.Header().Set(name, value)
 			}
 			io.WriteString(w, tt.body)
-		}).URL)
+		}).URL, func(o *peer.Options) { o.MaxManifest = 1000 })
 		m, err := r.Manifest(t.Context(), repo, tt.ref)
 		check(t, tt.what, err, tt.err)
 		if (err != nil) != (tt.err != nil) || err == nil && !m.Digest.Matches(m.Body) {
