@@ -91,7 +91,7 @@ func pushing(ctx context.Context, o options, z size) ([]figure, error) {
 	row := kept(fmt.Sprintf(what, z.large), large.Peak, mostPushing, mib)
 	row.Value += ", " + mib(large.Anonymous) + " anonymous"
 	against := kept("the one against the other", float64(large.Peak)/float64(little.Peak), mostForLarger, ratio)
-	against.Why = "Each 8 MiB of a layer are a checkpoint in the index, which leaves some 13 KiB for the collector of memory: the larger layers reach its goal, " +
+	against.Why = "Each 8 MiB of a layer are a checkpoint in the index, which leaves a few KiB for the collector of memory: the larger layers reach its goal, " +
 		"the smaller ones have ended before. The next step is a checkpoint that allocates less."
 	return []figure{
 		row,
