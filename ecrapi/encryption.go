@@ -45,9 +45,13 @@ func encryptionConfiguration(e registry.Encryption) *shape.EncryptionConfigurati
 
 var (
 	kmsARN   = regexp.MustCompile(`^arn:(aws[a-z-]*):kms:([a-z0-9-]+):([0-9]{12}):(.+)$`)
-	kmsKeyID = regexp.MustCompile(`^[a-zA-Z0-9-]{1,256}$`)
-	kmsAlias = regexp.MustCompile(`^[a-zA-Z0-9/_-]{1,256}$`)
+	kmsKeyID = regexp.MustCompile(`^[a-zA-Z0-9-]+$`)
+	kmsAlias = regexp.MustCompile(`^[a-zA-Z0-9/_-]+$`)
 )
+
+// maxKey bounds both. It is not in the patterns, which would be 256 times as long, and are made
+// at each start.
+const maxKey = 256
 
 // keyARN is the ARN of the key that an id, an alias or an ARN of either names
 // for a registry.
@@ -62,10 +66,10 @@ func keyARN(id registry.ID, key string) (string, error) {
 			return "", kmsFailure("InvalidArnException", "Invalid arn "+m[4])
 		}
 	}
-	if alias, ok := strings.CutPrefix(key, "alias/"); ok && kmsAlias.MatchString(alias) {
+	if alias, ok := strings.CutPrefix(key, "alias/"); ok && len(alias) <= maxKey && kmsAlias.MatchString(alias) {
 		return prefix + "key/" + aliasKey(prefix+key), nil
 	}
-	if k := strings.TrimPrefix(key, "key/"); kmsKeyID.MatchString(k) {
+	if k := strings.TrimPrefix(key, "key/"); len(k) <= maxKey && kmsKeyID.MatchString(k) {
 		return prefix + "key/" + k, nil
 	}
 	return "", kmsFailure("NotFoundException", "Invalid keyId "+key)

@@ -52,9 +52,9 @@ func (r TagRule) excludes(tag Tag) bool {
 
 // Bounds of the exclusions (model: ImageTagMutabilityExclusionFilters; the two
 // stars: ECR reference, operations.md section 3).
-const maxExclusions, maxStars = 5, 2
+const maxExclusions, maxStars, maxExclusion = 5, 2, 128
 
-var exclusionSyntax = regexp.MustCompile(`^[0-9a-zA-Z._*-]{1,128}$`)
+var exclusionSyntax = regexp.MustCompile(`^[0-9a-zA-Z._*-]+$`)
 
 // exclusionField is where ECR's messages say that the exclusions are wrong.
 const exclusionField = "imageTagMutabilityExclusionFilters"
@@ -89,7 +89,7 @@ func (r TagRule) checkExclusions() error {
 		return invalidSetting(exclusionField, "Member must have length less than or equal to %d", maxExclusions)
 	}
 	for _, exclusion := range r.Exclusions {
-		if !exclusionSyntax.MatchString(exclusion) || strings.Count(exclusion, "*") > maxStars {
+		if len(exclusion) > maxExclusion || !exclusionSyntax.MatchString(exclusion) || strings.Count(exclusion, "*") > maxStars {
 			return invalidSetting(exclusionField, "%.150q is not 1 to 128 of [0-9a-zA-Z._*-] with at most %d stars", exclusion, maxStars)
 		}
 	}

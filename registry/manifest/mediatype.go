@@ -26,8 +26,14 @@ const (
 // on (image-spec, layer.md, "Non-Distributable Layers").
 const nonDistributable = "application/vnd.oci.image.layer.nondistributable."
 
-// typeSyntax is a media type without parameters (RFC 6838, section 4.2).
-var typeSyntax = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}$`)
+var typeSyntax = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*$`)
+
+// isType says whether s is a media type without parameters (RFC 6838, section 4.2).
+func isType(s string) bool {
+	const longest = 127 // of either half
+	kind, own, _ := strings.Cut(s, "/")
+	return len(kind) <= longest && len(own) <= longest && typeSyntax.MatchString(s)
+}
 
 // agreeOn is the media type of a document from its own member and the
 // Content-Type it came with, either of which may be missing.
@@ -44,7 +50,7 @@ func agreeOn(contentType, own string) (string, error) {
 		return "", ErrNoMediaType
 	case own == "":
 		return canonical(given), nil
-	case !isKnown(own) && !typeSyntax.MatchString(own):
+	case !isKnown(own) && !isType(own):
 		return "", fmt.Errorf("%w: mediaType: %.100q is no media type", ErrInvalid, own)
 	case given != "" && !strings.EqualFold(own, given):
 		return "", fmt.Errorf("%w: mediaType: %q, but it was sent as %q", ErrInvalid, own, given)
@@ -60,7 +66,7 @@ func agreeOn(contentType, own string) (string, error) {
 func withoutParameters(contentType string) (string, error) {
 	t, _, _ := strings.Cut(contentType, ";")
 	t = strings.TrimSpace(t)
-	if t == "" || isKnown(t) || typeSyntax.MatchString(t) {
+	if t == "" || isKnown(t) || isType(t) {
 		return t, nil
 	}
 	return "", fmt.Errorf("%w: Content-Type: %.100q is no media type", ErrInvalid, t)
