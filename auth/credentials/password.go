@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"strings"
 	"time"
@@ -51,12 +50,9 @@ func (v *Verifier) issuePassword(ctx context.Context, p auth.Principal, life tim
 	return password, expires, nil
 }
 
-// newPasswordID is sixteen random bytes.
-func newPasswordID() string {
-	b := make([]byte, 16)
-	rand.Read(b) // does not fail: crypto/rand
-	return base64.RawURLEncoding.EncodeToString(b)
-}
+// newPasswordID is random, of 128 bits at least. It has letters and digits alone: an id is an
+// argument of commands, where one that begins with a dash would be a flag.
+func newPasswordID() string { return rand.Text() }
 
 // claims say whom what derives from a principal stands for.
 func (v *Verifier) claims(ctx context.Context, p auth.Principal) (c token.Claims, err error) {
