@@ -37,7 +37,8 @@ const (
 )
 
 // quirks say what the door does without each and with it, and which section of
-// the ECR reference's registry-http.md that is from.
+// the ECR reference's registry-http.md that is from; how many tags there may be is in
+// errors-and-limits.md, section 8.
 var quirks = []struct {
 	quirk    quirk
 	name     string
