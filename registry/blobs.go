@@ -54,10 +54,22 @@ func (s *Service) Layer(ctx context.Context, name Name, d digest.Digest) (l Laye
 		repo, l, err = usedLayer(r, name, d)
 		return err
 	})
+	if CodeOf(err) == LayerNotFound {
+		return s.layerOnItsWay(ctx, name, d, err)
+	}
 	if err == nil {
 		s.asked.note(repo.key(d.String()), s.now())
 	}
 	return l, err
+}
+
+// layerOnItsWay is a layer that upstream has; missing is why it is not here.
+func (s *Service) layerOnItsWay(ctx context.Context, name Name, d digest.Digest, missing error) (Layer, error) {
+	p, ok, err := s.pendingLayer(ctx, name, d)
+	if err != nil || !ok {
+		return Layer{}, errors.Join(err, missing)
+	}
+	return Layer{Digest: d, Size: p.Size}, nil
 }
 
 // usedLayer finds a layer with what is known of its use, and its repository.
@@ -128,6 +140,9 @@ func (s *Service) PresentLayer(ctx context.Context, name Name, d digest.Digest) 
 func (s *Service) OpenLayer(ctx context.Context, name Name, d digest.Digest) (l Layer, r io.ReadSeekCloser, err error) {
 	for tried := ""; ; {
 		l, row, err := s.locate(ctx, name, d)
+		if CodeOf(err) == LayerNotFound {
+			return s.openPending(ctx, name, d, err)
+		}
 		if err != nil {
 			return Layer{}, nil, err
 		}

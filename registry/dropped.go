@@ -89,6 +89,10 @@ func (s *Service) clearSteps() []clearStep {
 		}),
 		clearTable(children, deleteRow(children)),
 		clearTable(referrers, deleteRow(referrers)),
+		clearTable(pendings, deleteRow(pendings)),
+		clearTable(pendingChunks, deleteRow(pendingChunks)),
+		clearTable(pendingLayers, deleteRow(pendingLayers)),
+		clearTable(mirroredTags, deleteRow(mirroredTags)),
 		clearTable(repositoryDocuments, deleteRow(repositoryDocuments)),
 		clearTable(replications, deleteReplication),
 		clearTable(lifecycles, func(tx storage.Tx, f table.Found[lifecycleRow]) error {

@@ -63,6 +63,9 @@ const (
 	Protected            Code = "protected from deletion"      // Ref: the image, and the tag that protects it; zero where all of a repository is
 	LayerDamaged         Code = "layer damaged"                // Digests: the one
 	ImageDamaged         Code = "image damaged"                // Ref.Digest
+	UpstreamUnavailable  Code = "upstream unavailable"         // Field: its host
+	UpstreamTooMany      Code = "upstream limits requests"     // Field: its host; Limit: seconds to wait, if it says
+	UpstreamDenied       Code = "upstream denies access"       // Field: its host
 )
 
 // Refusals of calls that set, read or plan something, which only ECR's API has.
@@ -126,7 +129,7 @@ func TrafficCodes() []Code {
 		TooManyTags, TooManyImages, LayerNotFound, LayerReferenced, LayerDigestMismatch, LayerTooLarge,
 		UploadNotFound, UploadOffset, UploadEmpty, UploadPartTooSmall, TooManyParts, TooManyUploads,
 		PageInvalid, StoreFull, TooManyRepositories, TooManyLayers, UploadPartTooLarge, StoreReadOnly, StoreFailed, ImageArchived, LayerArchived,
-		QuotaExceeded, TooManyInRegistry, Protected, LayerDamaged, ImageDamaged,
+		QuotaExceeded, TooManyInRegistry, Protected, LayerDamaged, ImageDamaged, UpstreamUnavailable, UpstreamTooMany, UpstreamDenied,
 	}
 }
 

@@ -51,10 +51,12 @@ const (
 	// in no registry. Detail: IndexRebuiltDetail.
 	IndexRebuilt EventKind = "index-rebuilt"
 
-	// What only a scanner and a pull-through cache bring about, which this version
-	// does not have.
-	ImageScanned  EventKind = "image-scanned"  // Detail: ScanDetail
-	UpstreamAsked EventKind = "upstream-asked" // Detail: SyncDetail
+	// UpstreamAsked tells that an image has come from upstream and is whole, or that it
+	// could not be had. Detail: SyncDetail.
+	UpstreamAsked EventKind = "upstream-asked"
+
+	// What only a scanner brings about, which this version does not have.
+	ImageScanned EventKind = "image-scanned" // Detail: ScanDetail
 )
 
 // detail is the JSON of a kind's detail struct.
@@ -103,9 +105,10 @@ type ScanDetail struct {
 
 // SyncDetail is the detail of UpstreamAsked, with ECR's names in its JSON.
 type SyncDetail struct {
-	Status   string `json:"sync-status"`           // such as SUCCESS
+	Status   string `json:"sync-status"`           // SUCCESS or FAILED
 	Prefix   string `json:"ecr-repository-prefix"` // of the rule
 	Upstream string `json:"upstream-registry-url"`
+	Reason   string `json:"reason,omitempty"` // of a failure, in words
 }
 
 // Event is something that happened to a repository, written in the

@@ -36,6 +36,9 @@ type Image struct {
 	// archive and came back, PulledAt that it was pulled, TaggedAt that a tag
 	// came to it; zero if that never was.
 	ArchivedAt, ActivatedAt, PulledAt, TaggedAt time.Time
+	// Stale says that upstream was to be asked whether the tag still names the image, and
+	// could not be.
+	Stale bool
 	// Tags, in byte order. Only Images and DescribeImage fill it.
 	Tags []Tag
 }
@@ -189,8 +192,19 @@ func (s *Service) onImage(ctx context.Context, name Name, ref Ref, fn func(stora
 // BatchGetImage (ECR reference, registry-http.md section 5, as likely). An image whose
 // manifest is known to be damaged is not found: see PresentLayer.
 // Refusals: RepositoryNotFound, ImageNotFound, ImageArchived; TagMismatch if tag and
-// digest are both given and disagree.
+// digest are both given and disagree. What a pull-through rule says is upstream's, and is
+// not here or was not asked for in a while, is asked for there; then there are those of
+// Mirror.Bring too.
 func (s *Service) Image(ctx context.Context, name Name, ref Ref) (Image, error) {
+	f, err := s.pull(ctx, name, ref, func() (f found, err error) {
+		f.image, err = s.imageHere(ctx, name, ref)
+		return f, err
+	})
+	return f.image, err
+}
+
+// imageHere is Image without a look at upstream.
+func (s *Service) imageHere(ctx context.Context, name Name, ref Ref) (Image, error) {
 	p, err := s.pullable.Get(named{name, ref}, func() (pullable, error) { return s.lookUpPullable(ctx, name, ref) })
 	if err != nil {
 		return Image{}, err
@@ -244,6 +258,15 @@ func (s *Service) DescribeImage(ctx context.Context, name Name, ref Ref) (img Im
 // against the digest. They are shared, and not to be changed. It is a pull, whose time is
 // noted: see Options.PullTimeFlush. Refusals as for Image, and ImageDamaged.
 func (s *Service) Manifest(ctx context.Context, name Name, ref Ref) (img Image, body []byte, err error) {
+	f, err := s.pull(ctx, name, ref, func() (f found, err error) {
+		f.image, f.body, err = s.manifestHere(ctx, name, ref)
+		return f, err
+	})
+	return f.image, f.body, err
+}
+
+// manifestHere is Manifest without a look at upstream.
+func (s *Service) manifestHere(ctx context.Context, name Name, ref Ref) (img Image, body []byte, err error) {
 	looked := false
 	p, err := s.pullable.Get(named{name, ref}, func() (p pullable, err error) {
 		looked = true

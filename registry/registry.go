@@ -97,6 +97,9 @@ type Options struct {
 	// be brought back; zero means that it goes at once. It holds for what is
 	// there already too.
 	TrashWindow time.Duration
+	// Revalidate is how long what upstream said of a tag is taken for true; zero means 24
+	// hours.
+	Revalidate time.Duration
 	// Protected keeps repositories and images from deletion.
 	Protected []Protection
 }
@@ -215,6 +218,10 @@ type Service struct {
 	pullable    *storage.Memo[named, pullable]
 	located     *storage.Memo[heldLayer, located]
 	bodies      bodies
+
+	mirror    Mirror                         // nil if nothing is asked of upstreams
+	ruled     *storage.Memo[ID, bool]        // registries with pull-through rules
+	standings *storage.Memo[named, standing] // of what is pulled by a tag
 }
 
 // New opens the domain over an index and a store of blobs.
@@ -239,6 +246,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		compiled: newCompiled(), collection: newCollecting(), asked: newAsked(), resources: storage.NewMemo[string, auth.Resource](storage.ChangesOf(o.Index), maxCompiledRows),
 		pullable: storage.NewMemo[named, pullable](storage.ChangesOf(o.Index), maxPullable),
 		located:  storage.NewMemo[heldLayer, located](storage.ChangesOf(o.Index), maxLocated),
+		ruled:    storage.NewMemo[ID, bool](storage.ChangesOf(o.Index), maxPullable), standings: storage.NewMemo[named, standing](storage.ChangesOf(o.Index), maxPullable),
 	}
 	s.stamper, _ = storage.As[storage.Stamper](o.Blobs)
 	s.proofs, s.damageFound = newProofs(), make(chan struct{}, 1)
@@ -255,6 +263,7 @@ func (s *Service) Configure(o Options) {
 	setDefault(&o.EventRetention, 7*24*time.Hour)
 	setDefault(&o.PullTimeFlush, time.Minute)
 	setDefault(&o.LifecycleInterval, time.Hour)
+	setDefault(&o.Revalidate, 24*time.Hour)
 	if len(o.Regions) == 0 {
 		o.Regions = endpoint.Regions()
 	}

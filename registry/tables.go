@@ -42,6 +42,11 @@ var (
 	uploads   = table.New[uploadRow]("upload", 4)       // upload id
 	dropped   = table.New[droppedRow]("dropped", 3)     // (repository id is last)
 
+	pendings      = table.New[pendingRow]("pending", 4)            // digest of an image on its way from upstream
+	pendingChunks = table.New[manifestChunk]("pendingmanifest", 5) // digest, number of the chunk
+	pendingLayers = table.New[pendingLayerRow]("pendinglayer", 5)  // layer, image on its way
+	mirroredTags  = table.New[mirroredTagRow]("mirroredtag", 4)    // tag
+
 	manifestDamages = table.New[damageRow]("manifestdamage", 4) // digest
 
 	// …, digest, account and region of the destination
@@ -233,6 +238,30 @@ type contentRow struct {
 	// Stamp is what the store of blobs gave when the bytes were last known to be
 	// right; "" if that was before there were stamps.
 	Stamp string `json:",omitempty"`
+}
+
+// pendingRow is an image that upstream gave whose layers, or images that it lists, are
+// not all here yet.
+type pendingRow struct {
+	Repository string // its name
+	Prefix     string // of the rule that it came by
+	Upstream   string // the repository's name there
+	MediaType  string
+	Size       int64 // bytes of the manifest
+	At         time.Time
+	Tags       []string        `json:",omitempty"` // that are to name it
+	Absent     []digest.Digest `json:",omitempty"` // images that it lists and upstream does not have
+}
+
+type pendingLayerRow struct {
+	Size int64
+}
+
+// mirroredTagRow is what upstream said last of a tag.
+type mirroredTagRow struct {
+	Digest  digest.Digest
+	Was     digest.Digest `json:",omitzero"` // what the tag named here then
+	AskedAt time.Time
 }
 
 // damageRow says that bytes are not what their digest says.

@@ -186,3 +186,18 @@ type Stamper interface {
 	// medium that decays.
 	Stamp(r io.ReadSeekCloser) (string, error)
 }
+
+// Watcher is a Blobs that shows what has been written of a blob while it grows.
+type Watcher interface {
+	// Watch opens a blob that is not sealed, or ErrNotFound. Reads see what Appends
+	// have written up to then, of which a power cut may take some back; beyond it they end
+	// with io.EOF, and later ones may see more. It reads on though the blob be sealed or
+	// deleted.
+	Watch(ctx context.Context, id string) (WatchedBlob, error)
+}
+
+// WatchedBlob is what a Watcher gives.
+type WatchedBlob interface {
+	io.ReaderAt
+	io.Closer
+}

@@ -120,6 +120,18 @@ func (s *Store) Open(ctx context.Context, id string) (io.ReadSeekCloser, error) 
 	return f, nil
 }
 
+// Watch implements storage.Watcher.
+func (s *Store) Watch(ctx context.Context, id string) (storage.WatchedBlob, error) {
+	if err := s.check(ctx, id); err != nil {
+		return nil, err
+	}
+	f, err := s.disk.Open(s.openPath(id))
+	if err != nil {
+		return nil, wrap("watch", id, err)
+	}
+	return f, nil
+}
+
 // Delete implements storage.Blobs. A power cut may bring the blob back.
 func (s *Store) Delete(ctx context.Context, id string) error {
 	if err := storage.CheckID(id); err != nil {

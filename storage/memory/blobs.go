@@ -128,6 +128,34 @@ func (s *Blobs) Open(ctx context.Context, id string) (io.ReadSeekCloser, error) 
 	return reader{io.NewSectionReader(b, 0, b.size)}, nil
 }
 
+// Watch implements storage.Watcher.
+func (s *Blobs) Watch(ctx context.Context, id string) (storage.WatchedBlob, error) {
+	if err := check(ctx, id); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := s.blobs[id]
+	if b == nil || b.sealed {
+		return nil, storage.ErrNotFound
+	}
+	return watched{s, b}, nil
+}
+
+// watched reads a blob that may grow meanwhile.
+type watched struct {
+	of   *Blobs
+	blob *blob
+}
+
+func (w watched) ReadAt(p []byte, off int64) (int, error) {
+	w.of.mu.Lock()
+	defer w.of.mu.Unlock()
+	return w.blob.ReadAt(p, off)
+}
+
+func (watched) Close() error { return nil }
+
 // Delete implements storage.Blobs.
 func (s *Blobs) Delete(ctx context.Context, id string) error {
 	if err := check(ctx, id); err != nil {
