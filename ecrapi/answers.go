@@ -45,6 +45,9 @@ var exceptions = map[registry.Code]shape.Exception{
 	registry.TooManyExclusions:        shape.LimitExceededException,
 	registry.LayerDamaged:             shape.ServerException,
 	registry.ImageDamaged:             shape.ServerException,
+	registry.UpstreamUnavailable:      shape.UnableToGetUpstreamImageException,
+	registry.UpstreamTooMany:          shape.UnableToGetUpstreamImageException,
+	registry.UpstreamDenied:           shape.UnableToGetUpstreamImageException,
 	registry.LayerArchived:            shape.LayerInaccessibleException,
 	registry.StorageClassUnchangeable: shape.ImageStorageClassUpdateNotSupportedException,
 	registry.ImageNotFound:            shape.ImageNotFoundException,
@@ -96,6 +99,9 @@ var exceptions = map[registry.Code]shape.Exception{
 // exception for the operation, the words go as an InvalidParameterException.
 func answerTo(op string, e *registry.Error) *failure {
 	as := exceptions[e.Code]
+	if as == shape.UnableToGetUpstreamImageException && models(op, shape.UnableToGetUpstreamLayerException) {
+		as = shape.UnableToGetUpstreamLayerException
+	}
 	if !models(op, as) {
 		as = shape.InvalidParameterException
 	}

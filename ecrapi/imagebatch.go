@@ -17,7 +17,7 @@ const maxManifests = 16
 // none of the accepted types is not found, and by digest there is only one
 // form.
 func (a *API) batchGetImage(ctx context.Context, c *call, in *shape.BatchGetImageRequest) (*shape.BatchGetImageResponse, error) {
-	if _, err := a.registry.Repository(ctx, c.repo); err != nil {
+	if err := a.checkRepository(ctx, c.repo); err != nil {
 		return nil, err
 	}
 	out := &shape.BatchGetImageResponse{Images: []shape.Image{}, Failures: []shape.ImageFailure{}}
@@ -39,6 +39,19 @@ func (a *API) batchGetImage(ctx context.Context, c *call, in *shape.BatchGetImag
 		out.Images = append(out.Images, *img)
 	}
 	return out, nil
+}
+
+// checkRepository refuses a repository that is not there, unless a pull may make it.
+func (a *API) checkRepository(ctx context.Context, name registry.Name) error {
+	_, missing := a.registry.Repository(ctx, name)
+	if registry.CodeOf(missing) != registry.RepositoryNotFound {
+		return missing
+	}
+	mirrored, err := a.registry.IsMirrored(ctx, name)
+	if err != nil || mirrored {
+		return err
+	}
+	return missing
 }
 
 func (a *API) getImage(ctx context.Context, c *call, n imageName, accepted []string) (*shape.Image, error) {

@@ -164,6 +164,12 @@ func imageFailure(n imageName, err error) *shape.ImageFailure {
 		bad = &badImage{shape.ImageFailureCodeImageTagDoesNotMatchDigest, "Requested image tag does not match the image digest"}
 	case refused.Code == registry.ImageReferenced:
 		bad = &badImage{shape.ImageFailureCodeImageReferencedByManifestList, wording.Of(refused)}
+	case refused.Code == registry.UpstreamUnavailable:
+		bad = &badImage{shape.ImageFailureCodeUpstreamUnavailable, wording.Of(refused)}
+	case refused.Code == registry.UpstreamTooMany:
+		bad = &badImage{shape.ImageFailureCodeUpstreamTooManyRequests, wording.Of(refused)}
+	case refused.Code == registry.UpstreamDenied:
+		bad = &badImage{shape.ImageFailureCodeUpstreamAccessDenied, wording.Of(refused)}
 	case refused.Code == registry.Protected:
 		// The list has no code for what is not to be deleted. This one says that an
 		// image is there and not to be had for the call, and no tool takes it for

@@ -2,8 +2,10 @@ package ecrapi
 
 import (
 	"context"
+	"errors"
 
 	"github.com/seed-78150930/berth/ecrapi/shape"
+	"github.com/seed-78150930/berth/ecrapi/wording"
 	"github.com/seed-78150930/berth/registry"
 )
 
@@ -123,5 +125,26 @@ func (a *API) deletePullThroughCacheRule(ctx context.Context, c *call, in *shape
 }
 
 func (a *API) validatePullThroughCacheRule(ctx context.Context, c *call, in *shape.ValidatePullThroughCacheRuleRequest) (*shape.ValidatePullThroughCacheRuleResponse, error) {
-	return nil, a.registry.ValidatePullThroughRule(ctx, c.id, *in.EcrRepositoryPrefix)
+	rule, err := a.registry.ValidatePullThroughRule(ctx, c.id, *in.EcrRepositoryPrefix)
+	out := &shape.ValidatePullThroughCacheRuleResponse{
+		EcrRepositoryPrefix:      rule.Prefix,
+		RegistryID:               c.id.Account,
+		UpstreamRegistryURL:      rule.UpstreamHost,
+		CredentialARN:            rule.Credential,
+		CustomRoleARN:            rule.Role,
+		UpstreamRepositoryPrefix: rule.UpstreamPrefix,
+		IsValid:                  new(err == nil),
+	}
+	var refused *registry.Error
+	switch {
+	case err == nil:
+		return out, nil
+	case errors.As(err, &refused) && failures[refused.Code]:
+		out.Failure = wording.Of(refused)
+		return out, nil
+	}
+	return nil, err
 }
+
+// failures are what may come of an attempt to log in to an upstream.
+var failures = map[registry.Code]bool{registry.UpstreamUnavailable: true, registry.UpstreamTooMany: true, registry.UpstreamDenied: true}

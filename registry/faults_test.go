@@ -364,7 +364,7 @@ func (x *subjects) reading() []operation {
 			return err
 		}},
 		{"ValidatePullThroughRule", func(ctx context.Context, s *registry.Service) error {
-			return unless(registry.NotAvailable, s.ValidatePullThroughRule(ctx, here, "hub"))
+			return unless(registry.NotAvailable, second(s.ValidatePullThroughRule(ctx, here, "hub")))
 		}},
 		{"Replication", func(ctx context.Context, s *registry.Service) error {
 			_, err := s.Replication(ctx, here)

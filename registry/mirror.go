@@ -17,8 +17,8 @@ import (
 // does not have what was asked for, and LayerNotFound.
 type Mirror interface {
 	// Bring asks upstream for an image and notes what it says, by KeepBrought or
-	// NoteUnchanged. It returns ErrMayNotImport if the caller may not have anything brought.
-	Bring(ctx context.Context, b Bringing) error
+	// NoteUnchanged; news says that it was the former. It returns ErrMayNotImport if the caller may not have anything brought.
+	Bring(ctx context.Context, b Bringing) (news bool, err error)
 	// OpenLayer opens a layer that is on its way, or starts it; reads wait for what has
 	// not come yet. The reader is the caller's to close.
 	OpenLayer(ctx context.Context, p PendingLayer) (io.ReadSeekCloser, error)
@@ -104,7 +104,7 @@ func (s *Service) standingOf(ctx context.Context, name Name, ref Ref) (standing,
 
 func lookUpStanding(rd storage.Reader, name Name, ref Ref) (st standing, err error) {
 	st.from, st.covered, err = sourceOf(rd, name)
-	if err != nil {
+	if err != nil || !st.covered || ref == (Ref{}) {
 		return st, err
 	}
 	repo, err := find(rd, name)
@@ -198,7 +198,7 @@ func (s *Service) pull(ctx context.Context, name Name, ref Ref, here func() (fou
 		got, err = s.pendingImage(ctx, name, st.pending, ref)
 	}
 	if err != nil {
-		if why != nil && !errors.Is(why, ErrMayNotImport) && CodeOf(err) != TagMismatch {
+		if why != nil && !errors.Is(why, ErrMayNotImport) && CodeOf(why) != ImageNotFound && CodeOf(err) != TagMismatch {
 			return found{}, why
 		}
 		return found{}, err
@@ -214,11 +214,11 @@ func (s *Service) bring(ctx context.Context, name Name, ref Ref, st standing) (a
 	if !st.here && st.pending.IsZero() {
 		b.Known = digest.Digest{}
 	}
-	switch err := s.mirror.Bring(ctx, b); {
-	case err == nil && !b.Known.IsZero():
-		return ServedHit, nil
-	case err == nil:
+	switch news, err := s.mirror.Bring(ctx, b); {
+	case err == nil && news:
 		return ServedMiss, nil
+	case err == nil:
+		return ServedHit, nil
 	case errors.Is(err, ErrMayNotImport):
 		return ServedHit, err
 	default:
@@ -306,4 +306,29 @@ func (s *Service) openPending(ctx context.Context, name Name, d digest.Digest, m
 		return s.OpenLayer(ctx, name, d)
 	}
 	return Layer{Digest: d, Size: p.Size}, r, err
+}
+
+// IsMirrored says whether a repository, which need not be there, falls under a rule that
+// is obeyed.
+func (s *Service) IsMirrored(ctx context.Context, name Name) (bool, error) {
+	if s.mirror == nil {
+		return false, nil
+	}
+	st, err := s.standingOf(ctx, name, Ref{})
+	return st.covered, err
+}
+
+// bringReferrers has the referrers brought that upstream has of an image. Without them
+// the list is of those that are here.
+func (s *Service) bringReferrers(ctx context.Context, name Name, subject digest.Digest) {
+	if s.mirror == nil {
+		return
+	}
+	st, err := s.standingOf(ctx, name, Ref{Digest: subject})
+	if err == nil && st.covered && !st.missing {
+		err = s.mirror.Referrers(ctx, name, st.from, subject)
+	}
+	if err != nil && !errors.Is(err, ErrMayNotImport) && ctx.Err() == nil {
+		s.log.Warn("upstream could not be asked for referrers", "repository", name, "image", subject, "error", err)
+	}
 }

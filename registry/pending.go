@@ -175,10 +175,11 @@ func (r repository) pendingBytes(rd storage.Reader, d digest.Digest) (body []byt
 type Lacking struct {
 	Layers   []PendingLayer
 	Children []digest.Digest // manifests that it lists
+	Waiting  bool            // for some that it lists, which are pending themselves
 }
 
 // IsNone says that nothing is lacking.
-func (l Lacking) IsNone() bool { return len(l.Layers)+len(l.Children) == 0 }
+func (l Lacking) IsNone() bool { return len(l.Layers)+len(l.Children) == 0 && !l.Waiting }
 
 // CompletePending makes a pending image one of its repository's, with its tags and all
 // that a push brings about, if nothing of it is lacking; else it says what is. One that
@@ -242,7 +243,14 @@ func (p Pending) lacking(rd storage.Reader, repo repository, row pendingRow, m m
 		if err != nil {
 			return l, err
 		}
-		if !there && !c.Optional && !slices.Contains(row.Absent, c.Digest) {
+		if there || c.Optional || slices.Contains(row.Absent, c.Digest) {
+			continue
+		}
+		pending, err := pendings.Has(rd, repo.key(c.Digest.String())...)
+		if err != nil {
+			return l, err
+		}
+		if l.Waiting = l.Waiting || pending; !pending {
 			l.Children = append(l.Children, c.Digest)
 		}
 	}
@@ -383,6 +391,20 @@ func (s *Service) NoteSyncFailed(ctx context.Context, name Name, rule PullThroug
 		e := eventRow{Digest: ref.Digest, Tag: ref.Tag.s, Detail: detail(SyncDetail{"FAILED", rule.Prefix, rule.UpstreamHost, reason})}
 		return s.record(ctx, tx, UpstreamAsked, repo, e)
 	})
+}
+
+// Pending finds an image that is not whole; ok is false if there is none.
+func (s *Service) Pending(ctx context.Context, name Name, d digest.Digest) (p Pending, ok bool, err error) {
+	err = s.view(ctx, func(r storage.Reader) error {
+		repo, err := find(r, name)
+		if err != nil {
+			return err
+		}
+		row, err := pendings.Get(r, repo.key(d.String())...)
+		p, ok = row.public(repo.key(), d), err == nil
+		return ignoreNotFound(err)
+	})
+	return p, ok, err
 }
 
 // Pendings lists images that are not whole, in a fixed order, those after the given one

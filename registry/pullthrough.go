@@ -128,14 +128,18 @@ func (s *Service) PullThroughRules(ctx context.Context, id ID, after string, lim
 	return page, more, err
 }
 
-// ValidatePullThroughRule is to log in to a rule's upstream. Nothing goes there
-// yet, so it refuses each rule that there is with NotAvailable. Other refusal:
-// PullThroughRuleNotFound.
-func (s *Service) ValidatePullThroughRule(ctx context.Context, id ID, prefix string) error {
-	if _, err := s.PullThroughRule(ctx, id, prefix); err != nil {
-		return err
+// ValidatePullThroughRule logs in to a rule's upstream. Refusals:
+// PullThroughRuleNotFound; UpstreamUnavailable, UpstreamTooMany and UpstreamDenied say what
+// came of it; NotAvailable without a Mirror.
+func (s *Service) ValidatePullThroughRule(ctx context.Context, id ID, prefix string) (PullThroughRule, error) {
+	rule, err := s.PullThroughRule(ctx, id, prefix)
+	if err != nil {
+		return rule, err
 	}
-	return notAvailable("The validation of pull through cache rules")
+	if s.mirror == nil {
+		return rule, notAvailable("The validation of pull through cache rules")
+	}
+	return rule, s.mirror.Validate(ctx, id, rule)
 }
 
 func (s *Service) putRule(ctx context.Context, tx storage.Tx, id ID, rule PullThroughRule) error {

@@ -39,6 +39,9 @@ type ReferrerFilter struct {
 // as for Images: pages may be short.
 // Refusals: RepositoryNotFound, PageInvalid.
 func (s *Service) Referrers(ctx context.Context, name Name, subject digest.Digest, filter ReferrerFilter, after string, limit int) (page []Referrer, next string, err error) {
+	if after == "" {
+		s.bringReferrers(ctx, name, subject)
+	}
 	err = s.view(ctx, func(r storage.Reader) error {
 		repo, err := find(r, name)
 		if err != nil {

@@ -101,8 +101,11 @@ var words = map[registry.Code]func(*registry.Error) string{
 	registry.ImageReferenced: func(e *registry.Error) string {
 		return "Requested image referenced by manifest list: " + list(e.Digests)
 	},
-	registry.Protected:  asItIs,
-	registry.NotInTrash: asItIs,
+	registry.Protected:           asItIs,
+	registry.UpstreamUnavailable: asItIs, // ECR's words are not known, nor for the next two
+	registry.UpstreamTooMany:     asItIs,
+	registry.UpstreamDenied:      asItIs,
+	registry.NotInTrash:          asItIs,
 	registry.TagImmutable: func(e *registry.Error) string {
 		return fmt.Sprintf("The image tag '%s' already exists in the '%s' repository and cannot be overwritten because the tag is immutable.",
 			e.Ref.Tag, e.Name)

@@ -127,7 +127,8 @@ func (s *Server) target(r *http.Request, site endpoint.Site, by auth.Principal, 
 	if err != nil {
 		return target{}, refuse(http.StatusBadRequest, errcode.ErrorCodeUnsupported, "the query cannot be read").of("query")
 	}
-	if site, err = s.namespace(site, at, query); err != nil {
+	site, foreign, err := s.namespace(site, at, query)
+	if err != nil {
 		return target{}, err
 	}
 	id, prefix, path, err := s.locate(site, by, at.path)
@@ -142,6 +143,10 @@ func (s *Server) target(r *http.Request, site endpoint.Site, by auth.Principal, 
 	case at.kind == catalog:
 		return target{}, noRoute()
 	}
+	if foreign != "" {
+		to.name, err = s.mirrored(r, id, foreign, path)
+		return to, err
+	}
 	to.name, err = registry.ParseName(id, path)
 	return to, err
 }
@@ -154,22 +159,40 @@ func queryOf(r *http.Request) (url.Values, error) {
 	return url.ParseQuery(r.URL.RawQuery)
 }
 
-// namespace is the site of the registry that the clients of a mirror ask for.
-// One that is not ours is not found, so that they go on to the next mirror or to
-// the registry itself.
-func (s *Server) namespace(site endpoint.Site, at route, query url.Values) (endpoint.Site, error) {
+// mirrored is the repository here that mirrors one of another registry, which a client
+// asks for by that one's host and name. Only what is read is had from a mirror.
+func (s *Server) mirrored(r *http.Request, id registry.ID, host, path string) (registry.Name, error) {
+	name, ok, err := s.registry.MirroredName(r.Context(), id, host, path)
+	if err == nil && (!ok || !isRead(r)) {
+		err = unknownNamespace(host)
+	}
+	return name, err
+}
+
+func unknownNamespace(ns string) error {
+	return refuse(http.StatusNotFound, errcode.ErrorCodeNameUnknown, "no registry of this server is known as %.100q", ns)
+}
+
+// namespace is the site of the registry that the clients of a mirror ask for, or the
+// host of one that is not ours: that may be the upstream of a pull-through rule. One that
+// is not either is not found, so that they go on to the next mirror or to the registry
+// itself.
+func (s *Server) namespace(site endpoint.Site, at route, query url.Values) (_ endpoint.Site, foreign string, err error) {
 	ns, given, err := only(query, "ns")
 	if err != nil || !given || at.kind == root {
-		return site, err
+		return site, "", err
 	}
 	account, region, ours := s.names.Namespace(ns)
+	if !ours && (ns == "" || at.kind == catalog) {
+		return site, "", unknownNamespace(ns)
+	}
 	if !ours {
-		return site, refuse(http.StatusNotFound, errcode.ErrorCodeNameUnknown, "no registry of this server is known as %.100q", ns)
+		return site, ns, nil
 	}
 	if account != "" {
 		site.Account, site.Region = account, region
 	}
-	return site, nil
+	return site, "", nil
 }
 
 // locate says which registry a path is in, and what is left of the path. The

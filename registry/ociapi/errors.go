@@ -75,6 +75,9 @@ var answers = map[registry.Code]answer{
 	registry.StoreFailed:          {http.StatusServiceUnavailable, errcode.ErrorCodeUnavailable},
 	registry.LayerDamaged:         {http.StatusInternalServerError, errcode.ErrorCodeUnavailable},
 	registry.ImageDamaged:         {http.StatusInternalServerError, errcode.ErrorCodeUnavailable},
+	registry.UpstreamUnavailable:  {http.StatusBadGateway, errcode.ErrorCodeUnavailable},
+	registry.UpstreamTooMany:      {http.StatusTooManyRequests, errcode.ErrorCodeTooManyRequests},
+	registry.UpstreamDenied:       {http.StatusForbidden, errcode.ErrorCodeDenied},
 	registry.ImageArchived:        {http.StatusNotFound, errcode.ErrorCodeManifestUnknown}, // ECR reference, policies.md section 11
 }
 

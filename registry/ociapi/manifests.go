@@ -67,6 +67,9 @@ func sendManifest(w http.ResponseWriter, r *http.Request, ref registry.Ref, img 
 	if !ref.Tag.IsZero() {
 		c.cache = "private, no-cache" // tags move
 	}
+	if img.Stale {
+		w.Header().Set("Warning", `110 - "Response is Stale"`) // RFC 7234, section 5.5.1
+	}
 	part, done, err := c.begin(w, r)
 	if done || body == nil {
 		return err

@@ -258,6 +258,9 @@ func TestECRAnswers(t *testing.T) {
 		registry.ResourceTagInvalid:  "400 UNSUPPORTED",
 		registry.TooManyResourceTags: "403 DENIED",
 		registry.Protected:           "403 DENIED",
+		registry.UpstreamUnavailable: "502 UNAVAILABLE",
+		registry.UpstreamTooMany:     "429 TOOMANYREQUESTS",
+		registry.UpstreamDenied:      "403 DENIED",
 
 		// ECR has no such quotas.
 		registry.QuotaExceeded:     "403 DENIED",

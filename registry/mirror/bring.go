@@ -1,0 +1,155 @@
+package mirror
+
+import (
+	"context"
+
+	"github.com/seed-78150930/berth/registry"
+	"github.com/seed-78150930/berth/registry/digest"
+	"github.com/seed-78150930/berth/registry/peer"
+)
+
+// question is what upstream is asked once for all who ask it meanwhile.
+type question struct {
+	name registry.Name
+	ref  registry.Ref
+}
+
+// answer is what came of it, when done is closed.
+type answer struct {
+	done chan struct{}
+	news bool
+	err  error
+}
+
+// Bring implements registry.Mirror.
+func (m *Mirror) Bring(ctx context.Context, b registry.Bringing) (news bool, err error) {
+	if err := m.may(ctx, b.Name, b.Missing); err != nil {
+		return false, err
+	}
+	a := m.ask(ctx, b)
+	select {
+	case <-a.done:
+		return a.news, a.err
+	case <-ctx.Done():
+		return false, ctx.Err()
+	}
+}
+
+// ask has a question asked, unless it is being asked.
+func (m *Mirror) ask(ctx context.Context, b registry.Bringing) *answer {
+	q := question{b.Name, b.Ref}
+	m.mu.Lock()
+	a, ok := m.questions[q]
+	if !ok {
+		a = &answer{done: make(chan struct{})}
+		m.questions[q] = a
+	}
+	m.mu.Unlock()
+	if ok {
+		return a
+	}
+	end := func(news bool, err error) {
+		m.mu.Lock()
+		delete(m.questions, q)
+		m.mu.Unlock()
+		a.news, a.err = news, err
+		close(a.done)
+	}
+	// Who asked may go, and others ask the same.
+	kept, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	detach := context.AfterFunc(m.base, cancel)
+	if !m.goOn(func() {
+		defer cancel()
+		defer detach()
+		end(m.bring(kept, b))
+	}) {
+		end(false, errStopping)
+	}
+	return a
+}
+
+// bring asks upstream for a manifest and has it kept.
+func (m *Mirror) bring(ctx context.Context, b registry.Bringing) (news bool, err error) {
+	rule := b.From.Rule
+	up, err := m.upstream(rule)
+	if err != nil {
+		return false, err
+	}
+	ref := b.Ref.Digest.String()
+	if !b.Ref.Tag.IsZero() {
+		ref = b.Ref.Tag.String()
+	}
+	if !b.Known.IsZero() {
+		if err := m.resting(rule.UpstreamHost); err != nil {
+			return false, err
+		}
+		now, err := up.Head(ctx, b.From.Repository, ref)
+		if err != nil {
+			return false, m.refused(ctx, b, err)
+		}
+		if now.Digest == b.Known {
+			return false, m.Registry.NoteUnchanged(ctx, b.Name, b.Ref.Tag, now.Digest)
+		}
+		ref = now.Digest.String()
+	}
+	got, err := up.Manifest(ctx, b.From.Repository, ref)
+	if err == nil {
+		err = m.keep(ctx, b, got)
+	}
+	if err != nil {
+		return false, m.refused(ctx, b, err)
+	}
+	return true, nil
+}
+
+// refused is the refusal that an error of upstream's, or of what it gave, is; an event
+// tells of what is wrong.
+func (m *Mirror) refused(ctx context.Context, b registry.Bringing, err error) error {
+	if isWrong(err) {
+		m.Log.Warn("what upstream gave is wrong", "upstream", b.From.Rule.UpstreamHost, "repository", b.From.Repository, "error", err)
+		if failed := m.Registry.NoteSyncFailed(ctx, b.Name, b.From.Rule, b.Ref, err.Error()); failed != nil {
+			m.Log.Error("an event could not be written", "error", failed)
+		}
+		err = &registry.Error{Code: registry.UpstreamUnavailable, Msg: "upstream " + b.From.Rule.UpstreamHost + ": " + err.Error(), Field: b.From.Rule.UpstreamHost, Name: b.Name}
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	err = refusal(b.From.Rule, b.Ref, err)
+	m.noteRest(b.From.Rule.UpstreamHost, err)
+	return named(err, b.Name)
+}
+
+// named says of a refusal which repository it is about.
+func named(err error, name registry.Name) error {
+	if e, ok := err.(*registry.Error); ok && e.Name.IsZero() {
+		e.Name = name
+	}
+	return err
+}
+
+// keep notes a manifest, and makes it an image if nothing of it is lacking.
+func (m *Mirror) keep(ctx context.Context, b registry.Bringing, got peer.Manifest) error {
+	want := got.Digest
+	if !b.Ref.Digest.IsZero() && b.Ref.Tag.IsZero() {
+		want = b.Ref.Digest
+	}
+	p, err := m.Registry.KeepBrought(ctx, registry.Brought{
+		Name: b.Name, From: b.From, MediaType: got.MediaType, Body: got.Body, Want: want, Tag: b.Ref.Tag, MayCreate: b.Missing,
+	})
+	if err != nil {
+		return err
+	}
+	m.count(b.Name.ID(), b.From.Rule.Prefix, Figures{Bytes: int64(len(got.Body))})
+	lacking, err := m.Registry.CompletePending(ctx, p)
+	if err != nil || !lacking.IsNone() {
+		m.poke() // the worker sees to it
+	}
+	return nil
+}
+
+// child has an image that a pending one lists brought.
+func (m *Mirror) child(ctx context.Context, p registry.Pending, from registry.Source, d digest.Digest) error {
+	_, err := m.bring(ctx, registry.Bringing{Name: p.Name, From: from, Ref: registry.Ref{Digest: d}})
+	return err
+}
