@@ -146,7 +146,7 @@ func (a *audit) references() {
 	}
 	for f := range rowsOf(a, children) {
 		a.ofImage(FaultReference, "child "+join(f.Key), f.Key[:3], f.Key[4])
-		if !a.s.live.Load().SparseIndexes {
+		if !a.s.live.Load().SparseIndexes && !has(a, absentChildren, f.Key...) {
 			a.ofImage(FaultReference, "child "+join(f.Key), f.Key[:3], f.Key[3])
 		}
 	}

@@ -92,6 +92,7 @@ func (s *Service) clearSteps() []clearStep {
 		clearTable(pendings, deleteRow(pendings)),
 		clearTable(pendingChunks, deleteRow(pendingChunks)),
 		clearTable(pendingLayers, deleteRow(pendingLayers)),
+		clearTable(absentChildren, deleteRow(absentChildren)),
 		clearTable(mirroredTags, deleteRow(mirroredTags)),
 		clearTable(repositoryDocuments, deleteRow(repositoryDocuments)),
 		clearTable(replications, deleteReplication),

@@ -70,6 +70,30 @@ func (in *Incoming) Fail(err error) {
 	in.change(func() { in.ended, in.err = true, err })
 }
 
+// Came ends one whose layer is here by now, and says whether it is.
+func (in *Incoming) Came(ctx context.Context) (there bool, err error) {
+	err = in.s.view(ctx, func(r storage.Reader) error {
+		there = false
+		repo, err := find(r, in.layer.Name)
+		if err != nil || repo.row.ID != in.layer.RepositoryID {
+			return err
+		}
+		if _, err = repo.layer(r, in.layer.Digest); err != nil {
+			return err
+		}
+		damaged, err := damages.Has(r, in.layer.Digest.String())
+		there = !damaged
+		return err
+	})
+	if CodeOf(err) == LayerNotFound {
+		err = nil
+	}
+	if there && err == nil {
+		in.change(func() { in.ended = true })
+	}
+	return there, err
+}
+
 // Receive keeps what src gives as the layer, if it is that to the last byte, and gives
 // the repository the right to it. Of anything else nothing is kept: then the error is
 // ErrWrongBytes, that of src, or that of the store; QuotaExceeded where there is no room for it.

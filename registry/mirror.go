@@ -187,15 +187,15 @@ func (s *Service) pull(ctx context.Context, name Name, ref Ref, here func() (fou
 	as := ServedHit
 	var why error
 	if st.isDue(s.now(), s.live.Load().Revalidate) {
-		if as, why = s.bring(ctx, name, ref, st); as != ServedHit || why == nil {
-			got, err = here()
-			if st, failed = s.standingOf(ctx, name, ref); failed != nil {
-				return got, failed
-			}
+		as, why = s.bring(ctx, name, ref, st)
+		if st, failed = s.standingOf(ctx, name, ref); failed != nil {
+			return got, failed
 		}
 	}
 	if !st.pending.IsZero() {
 		got, err = s.pendingImage(ctx, name, st.pending, ref)
+	} else {
+		got, err = here() // after the look at what is pending, which may have become whole
 	}
 	if err != nil {
 		if why != nil && !errors.Is(why, ErrMayNotImport) && CodeOf(why) != ImageNotFound && CodeOf(err) != TagMismatch {

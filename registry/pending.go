@@ -272,6 +272,11 @@ func (s *Service) settlePending(ctx context.Context, tx storage.Tx, repo reposit
 	if _, err := s.put(ctx, tx, push); err != nil {
 		return err
 	}
+	for _, child := range row.Absent {
+		if err := absentChildren.Put(tx, noRow{}, repo.key(child.String(), p.Digest.String())...); err != nil {
+			return err
+		}
+	}
 	if err := repo.removePending(tx, p.Digest, push.manifest); err != nil {
 		return err
 	}

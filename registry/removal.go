@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 
 	"github.com/seed-78150930/berth/registry/digest"
 	"github.com/seed-78150930/berth/storage"
@@ -184,7 +185,8 @@ func (r repository) checkUnreferenced(rd storage.Reader, d digest.Digest) error 
 // was replicated.
 func (r repository) deleteReferences(tx storage.Tx, d digest.Digest, refs references) error {
 	for _, child := range refs.children {
-		if err := children.Delete(tx, r.key(child.String(), d.String())...); err != nil {
+		key := r.key(child.String(), d.String())
+		if err := errors.Join(children.Delete(tx, key...), absentChildren.Delete(tx, key...)); err != nil {
 			return err
 		}
 	}

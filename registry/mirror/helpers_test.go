@@ -43,7 +43,7 @@ type upstream struct {
 	blobs     map[digest.Digest][]byte
 	referrers map[digest.Digest][]peer.Descriptor
 	asked     map[string]int
-	err       error                                     // of all
+	err       error                                      // of all
 	open      func([]byte, int64) (io.ReadCloser, int64) // how a blob is given; nil means whole
 }
 

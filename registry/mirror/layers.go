@@ -53,6 +53,13 @@ func (m *Mirror) fetch(p registry.PendingLayer) *registry.Incoming {
 
 // fly fetches a layer.
 func (m *Mirror) fly(in *registry.Incoming, p registry.PendingLayer) {
+	// One that was on its way when it was looked for may have come since.
+	if there, err := in.Came(m.base); there || err != nil {
+		if err != nil {
+			in.Fail(err)
+		}
+		return
+	}
 	from, up, err := m.source(p)
 	if err != nil {
 		in.Fail(err)

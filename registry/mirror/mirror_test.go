@@ -198,8 +198,8 @@ func (b *bench) pull2(t *testing.T, before func(), tag string) {
 func TestTemplate(t *testing.T) {
 	b := open(t)
 	b.work()
-	_, err := b.CreateTemplate(alice(t), here, "quay", registry.TemplateChange{
-		AppliedFor: []registry.Cause{registry.ForPullThrough}, Mutability: new(registry.Immutable), ResourceTags: map[string]string{},
+	_, err := b.CreateTemplate(alice(t), here, registry.Template{
+		Prefix: "quay", AppliedFor: []registry.Cause{registry.ForPullThrough}, Settings: registry.Settings{TagRule: registry.TagRule{Mutability: registry.Immutable}},
 	})
 	must(t, err)
 	first := b.up.image("1", "one")
