@@ -20,7 +20,7 @@ func (a *audit) configurations() {
 	}
 	for f := range rowsOf(a, pullThroughRules) {
 		rule, id := f.Row.public(), ID{f.Key[0], f.Key[1]}
-		if err := rule.settle(id); err != nil || rule.Upstream != f.Row.Upstream || join(id.pullThroughKey(rule.Prefix)) != join(f.Key) {
+		if err := rule.settle(id, []string{rule.UpstreamHost}); err != nil || rule.Upstream != f.Row.Upstream || join(id.pullThroughKey(rule.Prefix)) != join(f.Key) {
 			a.fault(FaultSetting, "pullthrough "+join(f.Key), "rule %+v: %v", f.Row, err)
 		}
 	}

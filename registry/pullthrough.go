@@ -18,7 +18,7 @@ type PullThroughRule struct {
 	// given.
 	Prefix string
 	// UpstreamHost is a host name without scheme or path, one of those that are
-	// known; Upstream is its kind.
+	// known or of Options.Upstreams; Upstream is its kind, "" for the latter.
 	UpstreamHost string
 	Upstream     Upstream
 	// UpstreamPrefix stands for Prefix in the names that upstream has;
@@ -46,7 +46,7 @@ func (id ID) pullThroughKey(prefix string) []string {
 // UpstreamUnauthenticated, PullThroughRuleExists, TooManyPullThroughRules.
 func (s *Service) CreatePullThroughRule(ctx context.Context, id ID, rule PullThroughRule) (PullThroughRule, error) {
 	setDefault(&rule.UpstreamPrefix, RootPrefix)
-	if err := rule.settle(id); err != nil {
+	if err := rule.settle(id, s.live.Load().Upstreams); err != nil {
 		return PullThroughRule{}, err
 	}
 	rule.CreatedAt = s.now().UTC()
@@ -83,7 +83,8 @@ func (s *Service) UpdatePullThroughRule(ctx context.Context, id ID, prefix strin
 		if change.Role != nil {
 			rule.Role = *change.Role
 		}
-		if err := rule.checkCredentials(id); err != nil {
+		known, _ := upstreamOf(rule.UpstreamHost, nil)
+		if err := rule.checkCredentials(id, known); err != nil {
 			return err
 		}
 		rule.UpdatedAt = s.now().UTC()

@@ -100,6 +100,8 @@ type Options struct {
 	// Revalidate is how long what upstream said of a tag is taken for true; zero means 24
 	// hours.
 	Revalidate time.Duration
+	// Upstreams are hosts that pull-through rules may name besides those that ECR knows.
+	Upstreams []string
 	// Protected keeps repositories and images from deletion.
 	Protected []Protection
 }

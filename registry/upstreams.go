@@ -2,6 +2,7 @@ package registry
 
 import (
 	"regexp"
+	"slices"
 
 	"github.com/seed-78150930/berth/registry/endpoint"
 )
@@ -17,6 +18,7 @@ const (
 	noCredential     credential = ""
 	secretCredential credential = "secret" // a name and a password
 	roleCredential   credential = "role"   // of IAM
+	anyCredential    credential = "any"    // a secret or none
 )
 
 // upstream is what is known of one kind.
@@ -44,14 +46,15 @@ var upstreams = []upstream{
 
 func host(name string) *regexp.Regexp { return regexp.MustCompile("^" + regexp.QuoteMeta(name) + "$") }
 
-// upstreamOf finds the kind that a host name leads to.
-func upstreamOf(host string) (upstream, bool) {
+// upstreamOf finds the kind that a host name leads to. Those of more are of none that ECR
+// has a name for.
+func upstreamOf(host string, more []string) (upstream, bool) {
 	for _, u := range upstreams {
 		if u.hosts.MatchString(host) {
 			return u, true
 		}
 	}
-	return upstream{}, false
+	return upstream{needs: anyCredential}, slices.Contains(more, host)
 }
 
 // registryAt is the registry of ECR at a host name, the zero value if it is at
@@ -67,14 +70,14 @@ func registryAt(host string) ID {
 // PullThroughCacheRuleRepositoryPrefix).
 var pullThroughPrefix = regexp.MustCompile(`^([a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*/?|ROOT)$`)
 
-// settle checks a new rule and fills in the kind of its upstream. The sentences
+// settle checks a new rule, whose upstream may be one of more too, and fills in the kind of its upstream. The sentences
 // are ECR's (ECR reference, errors-and-limits.md section 5) but where a comment
 // says that hers is not known.
-func (rule *PullThroughRule) settle(id ID) error {
+func (rule *PullThroughRule) settle(id ID, more []string) error {
 	if err := rule.checkPrefixes(); err != nil {
 		return err
 	}
-	known, ok := upstreamOf(rule.UpstreamHost)
+	known, ok := upstreamOf(rule.UpstreamHost, more)
 	if !ok {
 		e := refuse(UpstreamInvalid, "%.300q is no upstream registry", rule.UpstreamHost)
 		e.Field = rule.UpstreamHost
@@ -88,7 +91,7 @@ func (rule *PullThroughRule) settle(id ID) error {
 	if registryAt(rule.UpstreamHost) == id {
 		return refuse(ConfigurationInvalid, "Upstream registry URL cannot be the same as the cache registry")
 	}
-	return rule.checkCredentials(id)
+	return rule.checkCredentials(id, known)
 }
 
 func (rule *PullThroughRule) checkPrefixes() error {
@@ -114,12 +117,11 @@ func checkPullThroughPrefix(at, prefix string) error {
 // checkCredentials checks that a rule has what its upstream asks for. There is
 // no store of secrets here, so whether a secret exists, and what it says, is not
 // checked.
-func (rule *PullThroughRule) checkCredentials(id ID) error {
-	known, _ := upstreamOf(rule.UpstreamHost)
+func (rule *PullThroughRule) checkCredentials(id ID, known upstream) error {
 	switch {
 	case known.needs == noCredential && rule.Credential+rule.Role != "":
 		return refuse(ConfigurationInvalid, "The specified upstream registry doesn't require authentication")
-	case known.needs == secretCredential && rule.Role != "", known.needs == roleCredential && rule.Credential != "":
+	case known.needs == anyCredential && rule.Role != "", known.needs == secretCredential && rule.Role != "", known.needs == roleCredential && rule.Credential != "":
 		return refuse(ConfigurationInvalid, "Upstream registry URL and provided credential type do not match")
 	case known.needs == secretCredential && rule.Credential == "":
 		return refuse(UpstreamUnauthenticated, "The specified upstream registry requires authentication. Specify a valid Secrets Manager ARN containing the upstream registry credentials and try again.")

@@ -89,6 +89,7 @@ type Config struct {
 	EventRetention time.Duration `key:"event-retention" default:"168h" help:"how long events are kept"`
 	Events         Events        `key:"events"`
 	Egress         Egress        `key:"egress"`
+	Mirror         Mirror        `key:"mirror"`
 	Limits         Limits        `key:"limits"`
 	RateLimits     []string      `key:"rate-limits" help:"requests a second by action, such as PutImage=10 or PutImage=10/50 with a burst; ecr stands for ECR's own; none means no limit"`
 

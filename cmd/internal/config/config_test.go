@@ -51,6 +51,7 @@ func TestDefaults(t *testing.T) {
 		RestoreTime: time.Minute, PullTimeFlush: time.Minute, LifecycleInterval: time.Hour,
 		TrashWindow: 168 * time.Hour, GCGrace: time.Hour, GCInterval: time.Hour, GCRate: 10_000,
 		DiskLow: "5%", DiskStop: "1%", Rebuild: "off",
+		Mirror: config.Mirror{Revalidate: 24 * time.Hour},
 		Login: config.Login{Keys: true, People: true, Robots: true},
 		Audit: config.Audit{MaxSize: 64 << 20, MaxAge: 720 * time.Hour, Keep: 16},
 		Limits: config.Limits{

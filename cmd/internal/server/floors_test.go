@@ -65,6 +65,7 @@ var floors = map[string]floor{
 	"registry/jobs":      {level: 4},
 	"registry/replicate": {level: 4},
 	"registry/heal":      {level: 4},
+	"registry/mirror":    {level: 4},
 
 	// Doors.
 	"registry/ociapi": {level: 5},

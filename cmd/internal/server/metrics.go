@@ -9,6 +9,7 @@ import (
 
 	"github.com/seed-78150930/berth/cmd/internal/admin"
 	"github.com/seed-78150930/berth/registry"
+	"github.com/seed-78150930/berth/registry/mirror"
 )
 
 // tellers are all metrics but those that requests count: see newMetrics. To add one,
@@ -53,6 +54,20 @@ func (s *Server) tellers() []prometheus.Collector {
 			gauge("berth_gc_last_end_time_seconds", "When the last collection ended, in seconds since 1970; 0 if none has.", func(f registry.CollectionFigures) float64 { return lastEnd(f.Last) }),
 			gauge("berth_gc_last_duration_seconds", "How long the last collection took, pauses among it.", func(f registry.CollectionFigures) float64 { return lastTook(f.Last) }),
 			gauge("berth_condemned_blobs", "Blobs that wait for the deletion of their bytes, counted up to 10000.", func(f registry.CollectionFigures) float64 { return float64(f.Waiting) }),
+		),
+		told(s, func(context.Context) (ruleFigures, error) { return s.mirror.Figures(), nil },
+			labelledCounter("berth_mirror_hits_total", "Pulls of mirrored manifests for which the upstream was not asked or had nothing new, by pull-through rule.", "rule", func(f ruleFigures) map[string]float64 {
+				return f.by(func(f mirror.Figures) int64 { return f.Hits })
+			}),
+			labelledCounter("berth_mirror_misses_total", "Pulls of manifests that the upstream was asked for, by rule.", "rule", func(f ruleFigures) map[string]float64 {
+				return f.by(func(f mirror.Figures) int64 { return f.Misses })
+			}),
+			labelledCounter("berth_mirror_stale_total", "Pulls that were answered from here because the upstream could not be asked, by rule.", "rule", func(f ruleFigures) map[string]float64 {
+				return f.by(func(f mirror.Figures) int64 { return f.Stale })
+			}),
+			labelledCounter("berth_mirror_bytes_total", "Bytes that came from upstreams, by rule.", "rule", func(f ruleFigures) map[string]float64 {
+				return f.by(func(f mirror.Figures) int64 { return f.Bytes })
+			}),
 		),
 		told(s, s.writeFigures,
 			labelled("berth_writes_refused", "1 while no writes are taken for this reason, else 0.", "reason", func(f writeFigures) map[string]float64 { return f.refused }),

@@ -49,6 +49,7 @@ func (s *Server) Run(ctx context.Context) error {
 	start("look at the index", func() error { return s.awaitSound(work) })
 	start("watch the disk", func() error { return s.runDisk(work) })
 	start("replicate images", func() error { return s.replicate.Run(work) })
+	start("bring images from upstreams", func() error { return s.mirror.Run(work) })
 	start("note the use of keys", func() error { return s.noteUses(work) })
 	start("tell of events", func() error { return s.events.Run(work) })
 	start("run periodic work", func() error { return s.jobs.Run(work) })

@@ -30,6 +30,7 @@ import (
 	"github.com/seed-78150930/berth/registry/endpoint"
 	"github.com/seed-78150930/berth/registry/events"
 	"github.com/seed-78150930/berth/registry/jobs"
+	"github.com/seed-78150930/berth/registry/mirror"
 	"github.com/seed-78150930/berth/registry/replicate"
 	"github.com/seed-78150930/berth/storage/gate"
 )
@@ -63,6 +64,7 @@ type Server struct {
 	replicate   *replicate.Worker
 	events      *events.Follower
 	jobs        *jobs.Runner
+	mirror      *mirror.Mirror
 	healer      func(context.Context) error // nil if nothing heals by itself
 	credentials *credentials.Verifier
 	access      *access.Authorizer
@@ -135,6 +137,9 @@ func (s *Server) open(ctx context.Context) (err error) {
 	s.connections = newConnections(func() int { return s.config.Load().Limits.Connections }, openFiles())
 	s.metrics = s.newMetrics()
 	if err := s.openAccess(); err != nil {
+		return err
+	}
+	if err := s.openMirror(); err != nil {
 		return err
 	}
 	if s.audit, err = s.openAudit(); err != nil {
@@ -274,7 +279,7 @@ func registryOptions(c *config.Config) registry.Options {
 		ScrubInterval: c.ScrubInterval, ScrubRate: int64(c.ScrubRate),
 		Verify: registry.VerifyMode(c.Verify), LifecycleInterval: c.LifecycleInterval, LifecycleExtensions: c.LifecycleExtensions,
 		TrashWindow: c.TrashWindow, Protected: protections(c.Protected),
-		Limits: limits(c.Limits), Regions: c.Regions,
+		Limits: limits(c.Limits), Regions: c.Regions, Revalidate: c.Mirror.Revalidate, Upstreams: upstreamHosts(c),
 	}
 }
 
@@ -302,6 +307,9 @@ func limits(l config.Limits) registry.Limits {
 // abandon closes what New has opened.
 func (s *Server) abandon() error {
 	var errs []error
+	if s.mirror != nil {
+		s.mirror.Close()
+	}
 	for _, p := range s.ports {
 		errs = append(errs, p.listener.Close())
 	}
