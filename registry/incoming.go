@@ -266,6 +266,13 @@ func (in *Incoming) openEnded(ctx context.Context) (io.ReadSeekCloser, error) {
 	return nil, ErrCome
 }
 
+// Ended says that the layer is kept, or has failed.
+func (in *Incoming) Ended() bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.ended
+}
+
 // Wait waits until the layer is kept, or has failed.
 func (in *Incoming) Wait(ctx context.Context) error {
 	if err := in.await(ctx, func() bool { return in.ended }); err != nil {

@@ -22,6 +22,8 @@ type Mirror interface {
 	// OpenLayer opens a layer that is on its way, or starts it; reads wait for what has
 	// not come yet. The reader is the caller's to close.
 	OpenLayer(ctx context.Context, p PendingLayer) (io.ReadSeekCloser, error)
+	// FetchLayer is OpenLayer for who waits until the layer is kept.
+	FetchLayer(ctx context.Context, p PendingLayer) error
 	// Referrers brings the referrers of an image that upstream has and this registry does not.
 	Referrers(ctx context.Context, name Name, from Source, subject digest.Digest) error
 	// Validate logs in to the upstream of a rule.
@@ -331,4 +333,19 @@ func (s *Service) bringReferrers(ctx context.Context, name Name, subject digest.
 	if err != nil && !errors.Is(err, ErrMayNotImport) && ctx.Err() == nil {
 		s.log.Warn("upstream could not be asked for referrers", "repository", name, "image", subject, "error", err)
 	}
+}
+
+// awaitLayers waits for layers that are on their way from upstream: whoever pushes an
+// image of them was told that they are here. It says whether all have come.
+func (s *Service) awaitLayers(ctx context.Context, name Name, list []digest.Digest) bool {
+	for _, d := range list {
+		p, ok, err := s.pendingLayer(ctx, name, d)
+		if err != nil || !ok {
+			return false
+		}
+		if err := s.mirror.FetchLayer(ctx, p); err != nil {
+			return false
+		}
+	}
+	return true
 }

@@ -61,15 +61,22 @@ func (s *Service) PutImage(ctx context.Context, name Name, p Push) (Pushed, erro
 	if err != nil {
 		return Pushed{}, s.unlessMissing(ctx, name, err, p.MayCreate)
 	}
-	var done Pushed
-	err = s.update(ctx, func(tx storage.Tx) error {
-		repo, err := s.findForPush(ctx, tx, name, p.MayCreate)
-		if err != nil {
+	put := func() (done Pushed, err error) {
+		err = s.update(ctx, func(tx storage.Tx) error {
+			repo, err := s.findForPush(ctx, tx, name, p.MayCreate)
+			if err != nil {
+				return err
+			}
+			done, err = s.put(ctx, tx, pushing{repo: repo, manifest: m, digest: d, Push: p, sparse: s.live.Load().SparseIndexes})
 			return err
-		}
-		done, err = s.put(ctx, tx, pushing{repo: repo, manifest: m, digest: d, Push: p, sparse: s.live.Load().SparseIndexes})
-		return err
-	})
+		})
+		return done, err
+	}
+	done, err := put()
+	var lacks *Error
+	if errors.As(err, &lacks) && lacks.Code == LayersMissing && s.awaitLayers(ctx, name, lacks.Digests) {
+		return put()
+	}
 	return done, err
 }
 

@@ -2,6 +2,8 @@ package mirror
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"github.com/seed-78150930/berth/registry"
 	"github.com/seed-78150930/berth/registry/digest"
@@ -63,7 +65,7 @@ func (m *Mirror) ask(ctx context.Context, b registry.Bringing) *answer {
 		defer detach()
 		end(m.bring(kept, b))
 	}) {
-		end(false, errStopping)
+		end(false, stopping(b.Name))
 	}
 	return a
 }
@@ -110,10 +112,13 @@ func (m *Mirror) refused(ctx context.Context, b registry.Bringing, err error) er
 		if failed := m.Registry.NoteSyncFailed(ctx, b.Name, b.From.Rule, b.Ref, err.Error()); failed != nil {
 			m.Log.Error("an event could not be written", "error", failed)
 		}
-		err = &registry.Error{Code: registry.UpstreamUnavailable, Msg: "upstream " + b.From.Rule.UpstreamHost + ": " + err.Error(), Field: b.From.Rule.UpstreamHost, Name: b.Name}
+		err = &refused{
+			&registry.Error{Code: registry.UpstreamUnavailable, Msg: "upstream " + b.From.Rule.UpstreamHost + ": " + err.Error(), Field: b.From.Rule.UpstreamHost},
+			fmt.Errorf("%w: %w", registry.ErrWrongBytes, err),
+		}
 	}
-	if ctx.Err() != nil {
-		return ctx.Err()
+	if m.base.Err() != nil {
+		return stopping(b.Name)
 	}
 	err = refusal(b.From.Rule, b.Ref, err)
 	m.noteRest(b.From.Rule.UpstreamHost, err)
@@ -122,7 +127,8 @@ func (m *Mirror) refused(ctx context.Context, b registry.Bringing, err error) er
 
 // named says of a refusal which repository it is about.
 func named(err error, name registry.Name) error {
-	if e, ok := err.(*registry.Error); ok && e.Name.IsZero() {
+	var e *registry.Error
+	if errors.As(err, &e) && e.Name.IsZero() {
 		e.Name = name
 	}
 	return err

@@ -43,8 +43,8 @@ type upstream struct {
 	blobs     map[digest.Digest][]byte
 	referrers map[digest.Digest][]peer.Descriptor
 	asked     map[string]int
-	err       error                                      // of all
-	open      func([]byte, int64) (io.ReadCloser, int64) // how a blob is given; nil means whole
+	err       error                                                       // of all
+	open      func(context.Context, []byte, int64) (io.ReadCloser, int64) // how a blob is given; nil means whole
 }
 
 func newUpstream() *upstream {
@@ -107,7 +107,7 @@ func (u *upstream) Head(_ context.Context, repo, ref string) (peer.Descriptor, e
 	return peer.Descriptor{Digest: m.Digest, MediaType: m.MediaType, Size: int64(len(m.Body))}, err
 }
 
-func (u *upstream) OpenBlob(_ context.Context, repo string, d digest.Digest, from int64) (io.ReadCloser, int64, error) {
+func (u *upstream) OpenBlob(ctx context.Context, repo string, d digest.Digest, from int64) (io.ReadCloser, int64, error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if err := u.ask("blob %s", d); err != nil {
@@ -118,7 +118,7 @@ func (u *upstream) OpenBlob(_ context.Context, repo string, d digest.Digest, fro
 		return nil, 0, errNotFound
 	}
 	if u.open != nil {
-		r, size := u.open(body, from)
+		r, size := u.open(ctx, body, from)
 		return r, size, nil
 	}
 	return io.NopCloser(bytes.NewReader(body[from:])), int64(len(body)), nil

@@ -19,7 +19,16 @@ type layerKey struct {
 
 // OpenLayer implements registry.Mirror.
 func (m *Mirror) OpenLayer(ctx context.Context, p registry.PendingLayer) (io.ReadSeekCloser, error) {
-	return m.fetch(p).Open(ctx)
+	r, err := m.fetch(p).Open(ctx)
+	if err != nil && ctx.Err() == nil {
+		err = named(refusal(registry.PullThroughRule{UpstreamHost: p.Upstream}, registry.Ref{}, err), p.Name)
+	}
+	return r, err
+}
+
+// FetchLayer implements registry.Mirror.
+func (m *Mirror) FetchLayer(ctx context.Context, p registry.PendingLayer) error {
+	return m.fetch(p).Wait(ctx)
 }
 
 // fetch is a layer on its way, which sets out unless it is.
@@ -27,7 +36,7 @@ func (m *Mirror) fetch(p registry.PendingLayer) *registry.Incoming {
 	key := layerKey{p.RepositoryID, p.Digest}
 	m.mu.Lock()
 	in, ok := m.flights[key]
-	if !ok {
+	if ok = ok && !in.Ended(); !ok {
 		in = m.Registry.NewIncoming(p)
 		m.flights[key] = in
 	}
@@ -37,8 +46,10 @@ func (m *Mirror) fetch(p registry.PendingLayer) *registry.Incoming {
 	}
 	land := func() {
 		m.mu.Lock()
-		delete(m.flights, key)
-		m.mu.Unlock()
+		defer m.mu.Unlock()
+		if m.flights[key] == in {
+			delete(m.flights, key)
+		}
 	}
 	if !m.goOn(func() {
 		defer m.poke()
@@ -46,7 +57,7 @@ func (m *Mirror) fetch(p registry.PendingLayer) *registry.Incoming {
 		m.fly(in, p)
 	}) {
 		land()
-		in.Fail(errStopping)
+		in.Fail(stopping(p.Name))
 	}
 	return in
 }
@@ -62,7 +73,7 @@ func (m *Mirror) fly(in *registry.Incoming, p registry.PendingLayer) {
 	}
 	from, up, err := m.source(p)
 	if err != nil {
-		in.Fail(err)
+		in.Fail(named(err, p.Name))
 		return
 	}
 	body, size, err := up.OpenBlob(m.base, p.Upstream, p.Digest, 0)
@@ -94,7 +105,7 @@ func (m *Mirror) source(p registry.PendingLayer) (registry.Source, Upstream, err
 // layerRefused is the refusal of a layer; an event tells of what is wrong.
 func (m *Mirror) layerRefused(p registry.PendingLayer, rule registry.PullThroughRule, err error) error {
 	if m.base.Err() != nil {
-		return errStopping
+		return stopping(p.Name)
 	}
 	m.Log.Warn("a layer could not be had from upstream", "upstream", rule.UpstreamHost, "repository", p.Upstream, "layer", p.Digest, "error", err)
 	if isWrong(err) {
@@ -103,8 +114,9 @@ func (m *Mirror) layerRefused(p registry.PendingLayer, rule registry.PullThrough
 		}
 	}
 	err = refusal(rule, registry.Ref{}, err)
-	if e := new(registry.Error); errors.As(err, &e) && e.Code == registry.ImageNotFound {
-		err = &registry.Error{Code: registry.LayerNotFound, Name: p.Name, Msg: e.Msg, Digests: []digest.Digest{p.Digest}}
+	var e *registry.Error
+	if errors.As(err, &e) && e.Code == registry.ImageNotFound {
+		e.Code, e.Digests = registry.LayerNotFound, []digest.Digest{p.Digest}
 	}
 	return named(err, p.Name)
 }
@@ -136,8 +148,10 @@ func (r *resumed) Read(p []byte) (n int, err error) {
 		if n > 0 {
 			r.lost = 0
 		}
-		over := err == io.EOF && r.at >= r.p.Size
-		if err == nil || over || errors.Is(err, peer.ErrWrong) || r.m.base.Err() != nil {
+		if err != nil && r.at >= r.p.Size {
+			err = io.EOF // whatever ends it: its digest says whether it is right
+		}
+		if err == nil || r.at >= r.p.Size || errors.Is(err, peer.ErrWrong) || r.m.base.Err() != nil {
 			return n, err
 		}
 		r.close()

@@ -31,7 +31,7 @@ func TestWrongLayer(t *testing.T) {
 			b := open(t)
 			b.up.image("1", long)
 			b.up.set(func() {
-				b.up.open = func(content []byte, from int64) (io.ReadCloser, int64) {
+				b.up.open = func(_ context.Context, content []byte, from int64) (io.ReadCloser, int64) {
 					size := int64(-1)
 					if len(content) == len(long) {
 						content = []byte(wrong)
@@ -95,7 +95,7 @@ func TestBreaks(t *testing.T) {
 	long := strings.Repeat("layer ", 50_000)
 	b.up.image("1", long)
 	b.up.set(func() {
-		b.up.open = func(content []byte, from int64) (io.ReadCloser, int64) {
+		b.up.open = func(_ context.Context, content []byte, from int64) (io.ReadCloser, int64) {
 			end := min(from+100_000, int64(len(content)))
 			return io.NopCloser(broken{bytes.NewReader(content[from:end])}), int64(len(content))
 		}
@@ -133,14 +133,14 @@ func (g *gated) Read(p []byte) (int, error) {
 func (b *bench) slow(large int) (release func()) {
 	opened := make(chan struct{})
 	b.up.set(func() {
-		b.up.open = func(content []byte, from int64) (io.ReadCloser, int64) {
+		b.up.open = func(ctx context.Context, content []byte, from int64) (io.ReadCloser, int64) {
 			size := int64(len(content))
 			content = content[from:]
 			if len(content) < large {
 				return io.NopCloser(bytes.NewReader(content)), size
 			}
 			head := content[:len(content)-10]
-			return io.NopCloser(&gated{bytes.NewReader(head), bytes.NewReader(content[len(head):]), opened, b.t.Context()}), size
+			return io.NopCloser(&gated{bytes.NewReader(head), bytes.NewReader(content[len(head):]), opened, ctx}), size
 		}
 	})
 	return sync.OnceFunc(func() { close(opened) })

@@ -113,8 +113,10 @@ func (m *Mirror) goOn(fn func()) (ok bool) {
 	return true
 }
 
-// errStopping says that the server ends.
-var errStopping = &registry.Error{Code: registry.UpstreamUnavailable, Msg: "the server stops"}
+// stopping is the refusal of what would go on when the server ends.
+func stopping(name registry.Name) error {
+	return &registry.Error{Code: registry.UpstreamUnavailable, Msg: "the server stops", Name: name}
+}
 
 // The IAM actions that a first pull needs beside those of a pull.
 const (

@@ -12,7 +12,7 @@ import (
 // refusal is what upstream's answer means to whoever asked. Refusals of the domain stay
 // as they are.
 func refusal(rule registry.PullThroughRule, ref registry.Ref, err error) error {
-	if err == nil || registry.CodeOf(err) != "" {
+	if err == nil || registry.CodeOf(err) != "" || errors.Is(err, registry.ErrCome) {
 		return err
 	}
 	e := &registry.Error{Field: rule.UpstreamHost, Ref: ref, Msg: fmt.Sprintf("upstream %s: %s", rule.UpstreamHost, err)}
@@ -30,8 +30,17 @@ func refusal(rule registry.PullThroughRule, ref registry.Ref, err error) error {
 	default:
 		e.Code = registry.UpstreamUnavailable
 	}
-	return e
+	return &refused{e, err}
 }
+
+// refused is a refusal with its cause.
+type refused struct {
+	refusal *registry.Error
+	cause   error
+}
+
+func (r *refused) Error() string   { return r.refusal.Msg }
+func (r *refused) Unwrap() []error { return []error{r.refusal, r.cause} }
 
 // isWrong says that upstream gave what cannot be kept.
 func isWrong(err error) bool {

@@ -158,13 +158,14 @@ func (w *worker) end(p registry.Pending, a *attempt, err error) {
 
 // hopeless says that more tries will not help.
 func hopeless(err error, tries int) bool {
-	switch registry.CodeOf(err) {
-	case registry.UpstreamUnavailable, registry.UpstreamTooMany, registry.StoreFull, registry.StoreReadOnly, registry.StoreFailed:
-		return isWrong(err) && tries >= maxTries
-	case "":
-		return isWrong(err) && tries >= maxTries
+	if tries < maxTries {
+		return false
 	}
-	return tries >= maxTries
+	switch registry.CodeOf(err) {
+	case "", registry.UpstreamUnavailable, registry.UpstreamTooMany, registry.StoreFull, registry.StoreReadOnly, registry.StoreFailed:
+		return isWrong(err)
+	}
+	return true
 }
 
 // errWaiting says that an image waits for those that it lists.

@@ -176,6 +176,10 @@ func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	if !ok {
 		status, body = http.StatusInternalServerError, s.fault(r, err)
 	}
+	var domain *registry.Error
+	if errors.As(err, &domain) && domain.Code == registry.UpstreamTooMany && domain.Limit > 0 {
+		w.Header().Set("Retry-After", strconv.FormatInt(domain.Limit, 10))
+	}
 	auth.SetDenial(w.Header(), err)
 	noteFailure(audit.Of(r.Context()), body, err)
 	var own *refusal

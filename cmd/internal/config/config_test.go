@@ -52,8 +52,8 @@ func TestDefaults(t *testing.T) {
 		TrashWindow: 168 * time.Hour, GCGrace: time.Hour, GCInterval: time.Hour, GCRate: 10_000,
 		DiskLow: "5%", DiskStop: "1%", Rebuild: "off",
 		Mirror: config.Mirror{Revalidate: 24 * time.Hour},
-		Login: config.Login{Keys: true, People: true, Robots: true},
-		Audit: config.Audit{MaxSize: 64 << 20, MaxAge: 720 * time.Hour, Keep: 16},
+		Login:  config.Login{Keys: true, People: true, Robots: true},
+		Audit:  config.Audit{MaxSize: 64 << 20, MaxAge: 720 * time.Hour, Keep: 16},
 		Limits: config.Limits{
 			Manifest: 4 << 20, Layer: 52_000 << 20, Layers: 10_000, Parts: 4200, SmallestPart: 5 << 20, LargestPart: 20 << 20, Images: 100_000,
 			LifecycleText: 30_720, LifecycleRules: 50, PullThroughRules: 50, Templates: 1000, PullTimeExclusions: 100, ReplicationRules: 10,
