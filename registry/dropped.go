@@ -93,6 +93,7 @@ func (s *Service) clearSteps() []clearStep {
 		clearTable(pendingChunks, deleteRow(pendingChunks)),
 		clearTable(pendingLayers, deleteRow(pendingLayers)),
 		clearTable(absentChildren, deleteRow(absentChildren)),
+		clearTable(mirroredImages, deleteRow(mirroredImages)),
 		clearTable(mirroredTags, deleteRow(mirroredTags)),
 		clearTable(repositoryDocuments, deleteRow(repositoryDocuments)),
 		clearTable(replications, deleteReplication),

@@ -269,8 +269,17 @@ func (s *Service) settlePending(ctx context.Context, tx storage.Tx, repo reposit
 			push.Tags = append(push.Tags, tag)
 		}
 	}
+	there, err := images.Has(tx, p.key()...)
+	if err != nil {
+		return err
+	}
 	if _, err := s.put(ctx, tx, push); err != nil {
 		return err
+	}
+	if !there {
+		if err := mirroredImages.Put(tx, mirroredImageRow{repo.name.path, row.Prefix}, p.key()...); err != nil {
+			return err
+		}
 	}
 	for _, child := range row.Absent {
 		if err := absentChildren.Put(tx, noRow{}, repo.key(child.String(), p.Digest.String())...); err != nil {

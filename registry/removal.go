@@ -190,6 +190,9 @@ func (r repository) deleteReferences(tx storage.Tx, d digest.Digest, refs refere
 			return err
 		}
 	}
+	if err := mirroredImages.Delete(tx, r.key(d.String())...); err != nil {
+		return err
+	}
 	if !refs.subject.IsZero() {
 		if err := referrers.Delete(tx, r.key(refs.subject.String(), d.String())...); err != nil {
 			return err

@@ -42,11 +42,12 @@ var (
 	uploads   = table.New[uploadRow]("upload", 4)       // upload id
 	dropped   = table.New[droppedRow]("dropped", 3)     // (repository id is last)
 
-	pendings       = table.New[pendingRow]("pending", 4)            // digest of an image on its way from upstream
-	pendingChunks  = table.New[manifestChunk]("pendingmanifest", 5) // digest, number of the chunk
-	pendingLayers  = table.New[pendingLayerRow]("pendinglayer", 5)  // layer, image on its way
-	absentChildren = table.New[noRow]("absentchild", 5)             // child that upstream does not have, index
-	mirroredTags   = table.New[mirroredTagRow]("mirroredtag", 4)    // tag
+	pendings       = table.New[pendingRow]("pending", 4)             // digest of an image on its way from upstream
+	pendingChunks  = table.New[manifestChunk]("pendingmanifest", 5)  // digest, number of the chunk
+	pendingLayers  = table.New[pendingLayerRow]("pendinglayer", 5)   // layer, image on its way
+	absentChildren = table.New[noRow]("absentchild", 5)              // child that upstream does not have, index
+	mirroredImages = table.New[mirroredImageRow]("mirroredimage", 4) // digest of an image that came from upstream
+	mirroredTags   = table.New[mirroredTagRow]("mirroredtag", 4)     // tag
 
 	manifestDamages = table.New[damageRow]("manifestdamage", 4) // digest
 
@@ -256,6 +257,12 @@ type pendingRow struct {
 
 type pendingLayerRow struct {
 	Size int64
+}
+
+// mirroredImageRow says that an image came from upstream and was not here before.
+type mirroredImageRow struct {
+	Repository string // its name
+	Prefix     string // of the rule
 }
 
 // mirroredTagRow is what upstream said last of a tag.

@@ -50,6 +50,7 @@ func (c *Clerk) answers() answers {
 	c.answerPasswords(all)
 	c.answerDecisions(all)
 	c.answerTrash(all)
+	c.answerCache(all)
 	c.answerReadOnly(all)
 	c.answerBackups(all)
 	c.answerGC(all)
