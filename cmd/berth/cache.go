@@ -66,7 +66,7 @@ func (f *inRegistry) listCache(k admin.Keeper) error {
 
 func newCacheWarm() *cobra.Command {
 	c := &cobra.Command{
-		Use: "warm REPOSITORY[:TAG|@DIGEST] ...", Short: "Fetch images from upstream before anybody pulls them",
+		Use: "warm REPOSITORY:TAG|REPOSITORY@DIGEST ...", Short: "Fetch images from upstream before anybody pulls them",
 		Long: `Fetch images from upstream before anybody pulls them, all that a list names among
 them, and wait until they are whole. The names are those that clients pull by.`,
 		Example: "  berth cache warm quay/prometheus/prometheus:v3.1.0", Args: withUsage(cobra.MinimumNArgs(1)),
