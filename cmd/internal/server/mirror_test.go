@@ -1,0 +1,158 @@
+package server_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/seed-78150930/berth/registry/digest"
+	"github.com/seed-78150930/berth/registry/peer"
+	"github.com/seed-78150930/berth/registry/peer/peertest"
+	"github.com/seed-78150930/berth/registry/remote"
+)
+
+// upstreamOf is distribution with an image "team/app:v1" of one layer, and counts what it
+// is asked for. It answers 503 when down says so.
+type upstreamOf struct {
+	url    string
+	layer  string
+	digest string
+
+	mu    sync.Mutex
+	asked map[string]int
+	down  bool
+}
+
+func (u *upstreamOf) count(what string) int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.asked[what]
+}
+
+func newUpstreamOf(t testing.TB) *upstreamOf {
+	t.Helper()
+	u := &upstreamOf{layer: strings.Repeat("bytes of a layer ", 20_000), asked: map[string]int{}}
+	next := peertest.Handler(t)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		u.mu.Lock()
+		u.asked[r.Method+" "+r.URL.Path]++
+		down := u.down
+		u.mu.Unlock()
+		if down {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		next.ServeHTTP(w, r)
+	}))
+	t.Cleanup(s.Close)
+	u.url = s.URL
+	u.push(t)
+	return u
+}
+
+func (u *upstreamOf) push(t testing.TB) {
+	t.Helper()
+	client, err := remote.New(remote.Options{Allow: []string{"127.0.0.1"}, PlainHTTP: []string{"127.0.0.1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	to, err := peer.New(peer.Options{URL: u.url, Client: client})
+	if err != nil {
+		t.Fatal(err)
+	}
+	describe := func(mediaType, content string) string {
+		d := digest.FromBytes(digest.SHA256, []byte(content))
+		err := to.PushBlob(t.Context(), "team/app", d, int64(len(content)), func(from int64) (io.ReadCloser, error) {
+			return io.NopCloser(bytes.NewReader([]byte(content)[from:])), nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprintf(`{"mediaType":%q,"digest":%q,"size":%d}`, mediaType, d, len(content))
+	}
+	const imageType = "application/vnd.oci.image.manifest.v1+json"
+	body := fmt.Sprintf(`{"schemaVersion":2,"mediaType":%q,"config":%s,"layers":[%s]}`, imageType,
+		describe("application/vnd.oci.image.config.v1+json", "{}"), describe("application/vnd.oci.image.layer.v1.tar", u.layer))
+	if err := to.PushManifest(t.Context(), "team/app", "v1", imageType, []byte(body)); err != nil {
+		t.Fatal(err)
+	}
+	u.digest = digest.FromBytes(digest.SHA256, []byte(body)).String()
+}
+
+// read asks the OCI door with a password.
+func (h *house) read(method, path, password string) response {
+	h.t.Helper()
+	req, err := http.NewRequest(method, h.url+path, nil)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	req.SetBasicAuth("AWS", password)
+	return h.do(req)
+}
+
+// A rule made by the JSON API has both doors answer with what another registry has, and
+// the images are there afterwards.
+func TestPullThrough(t *testing.T) {
+	up := newUpstreamOf(t)
+	dir := t.TempDir()
+	conf := filepath.Join(dir, "berth.yml")
+	text := fmt.Sprintf("mirror: {revalidate: 1ms, upstreams: [{host: quay.io, url: %s}]}\negress: {allow: [127.0.0.1], plain-http: [127.0.0.1]}\n", up.url)
+	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h := inFolder(t, dir, "config", conf)
+	if status, answer := h.call("CreatePullThroughCacheRule", `{"ecrRepositoryPrefix":"quay","upstreamRegistryUrl":"quay.io"}`); status != 200 {
+		t.Fatalf("a rule: %d %s", status, answer)
+	}
+	if status, answer := h.call("ValidatePullThroughCacheRule", `{"ecrRepositoryPrefix":"quay"}`); status != 200 || !strings.Contains(answer, `"isValid":true`) {
+		t.Errorf("validation: %d %s", status, answer)
+	}
+	password := h.password()
+	layer := digest.FromBytes(digest.SHA256, []byte(up.layer)).String()
+	for _, path := range []string{"/v2/quay/team/app/manifests/v1", "/v2/team/app/manifests/v1?ns=quay.io"} {
+		got := h.read(http.MethodGet, path, password)
+		if got.status != 200 || got.header.Get("Docker-Content-Digest") != up.digest || got.header.Get("Warning") != "" {
+			t.Errorf("%s: %d %v %s", path, got.status, got.header, got.body)
+		}
+	}
+	if got := h.read(http.MethodGet, "/v2/quay/team/app/blobs/"+layer, password); got.status != 200 || got.body != up.layer {
+		t.Errorf("the layer: %d, %d bytes", got.status, len(got.body))
+	}
+	await(t, "the image is not there", func() bool {
+		status, answer := h.call("DescribeImages", `{"repositoryName":"quay/team/app"}`)
+		return status == 200 && strings.Contains(answer, up.digest) && strings.Contains(answer, `"v1"`)
+	})
+	if n := up.count("GET /v2/team/app/blobs/" + layer); n != 1 {
+		t.Errorf("the layer was fetched %d times", n)
+	}
+	for _, path := range []string{"/v2/team/app/manifests/v1?ns=evil.example", "/v2/quay/team/none/manifests/v1", "/v2/team/app/manifests/v1"} {
+		if got := h.read(http.MethodGet, path, password); got.status != 404 {
+			t.Errorf("%s: %d %s", path, got.status, got.body)
+		}
+	}
+	up.mu.Lock()
+	up.down = true
+	up.mu.Unlock()
+	if got := h.read(http.MethodHead, "/v2/quay/team/app/manifests/v1", password); got.status != 200 || !strings.HasPrefix(got.header.Get("Warning"), "110 ") {
+		t.Errorf("while upstream is down: %d %v", got.status, got.header)
+	}
+	status, answer := h.call("BatchGetImage", `{"repositoryName":"quay/team/app","imageIds":[{"imageTag":"v1"},{"imageTag":"v2"}]}`)
+	var batch struct {
+		Images   []struct{ ImageID struct{ ImageDigest string } }
+		Failures []struct{ FailureCode string }
+	}
+	if err := json.Unmarshal([]byte(answer), &batch); err != nil || status != 200 || len(batch.Images) != 1 || len(batch.Failures) != 1 || batch.Failures[0].FailureCode != "UpstreamUnavailable" {
+		t.Errorf("BatchGetImage: %d %s (%v)", status, answer, err)
+	}
+	if status, answer := h.call("ValidatePullThroughCacheRule", `{"ecrRepositoryPrefix":"quay"}`); status != 200 || !strings.Contains(answer, `"isValid":false`) {
+		t.Errorf("validation: %d %s", status, answer)
+	}
+}
