@@ -232,14 +232,19 @@ func (s *Service) layerPage(ctx context.Context, after []string) (page layerPage
 	return page, err
 }
 
-// isFree says whether a layer may be let go of: no image uses it, none in the trash
-// among them, and its grace is over.
+// isFree says whether a layer may be let go of: no image uses it, none in the trash or on
+// its way among them, and its grace is over.
 func (s *Service) isFree(r storage.Reader, f table.Found[heldRow]) (bool, error) {
 	grace := s.live.Load().GCGrace
 	if now := s.now(); f.Row.At.After(now.Add(-grace)) || s.asked.within(f.Key, now, grace) {
 		return false, nil
 	}
 	used, err := isUsed(r, f.Key)
+	if err == nil && !used {
+		var n int
+		n, err = countRows(pendingLayers.Scan(r, table.Select{Prefix: f.Key, Limit: 1}))
+		used = n > 0
+	}
 	return !used && err == nil, err
 }
 

@@ -180,11 +180,13 @@ func (s *Service) pull(ctx context.Context, name Name, ref Ref, here func() (fou
 		return got, err
 	}
 	st, failed := s.standingOf(ctx, name, ref)
-	if failed != nil || !st.covered {
-		return got, errors.Join(err, failed)
-	}
-	if st.here && st.settled {
+	switch {
+	case failed != nil:
+		return got, failed
+	case !st.covered || st.here && st.settled && err == nil:
 		return got, err
+	case st.here && st.settled: // since the first look
+		return here()
 	}
 	as := ServedHit
 	var why error

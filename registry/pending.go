@@ -359,10 +359,8 @@ func (s *Service) DropPending(ctx context.Context, p Pending, reason string) err
 			return err
 		}
 		for _, tag := range row.Tags {
-			if said, err := mirroredTags.Get(tx, repo.key(tag)...); err == nil && said.Digest == p.Digest {
-				if err := mirroredTags.Delete(tx, repo.key(tag)...); err != nil {
-					return err
-				}
+			if err := repo.unsay(tx, tag, p.Digest); err != nil {
+				return err
 			}
 		}
 		if err := repo.removePending(tx, p.Digest, m); err != nil {
@@ -370,6 +368,20 @@ func (s *Service) DropPending(ctx context.Context, p Pending, reason string) err
 		}
 		return s.recordSync(ctx, tx, repo, p, row, "FAILED", reason)
 	})
+}
+
+// unsay forgets that upstream says that a tag names an image, and knows again what it said
+// before.
+func (r repository) unsay(tx storage.Tx, tag string, d digest.Digest) error {
+	said, err := mirroredTags.Get(tx, r.key(tag)...)
+	if err != nil || said.Digest != d {
+		return ignoreNotFound(err)
+	}
+	if said.Was.IsZero() {
+		return mirroredTags.Delete(tx, r.key(tag)...)
+	}
+	said.Digest, said.Was = said.Was, digest.Digest{}
+	return mirroredTags.Put(tx, said, r.key(tag)...)
 }
 
 // recordSync writes the event that tells of a pending image's end, for each of its tags.

@@ -148,9 +148,10 @@ func (m *Mirror) keep(ctx context.Context, b registry.Bringing, got peer.Manifes
 	}
 	m.count(b.Name.ID(), b.From.Rule.Prefix, Figures{Bytes: int64(len(got.Body))})
 	lacking, err := m.Registry.CompletePending(ctx, p)
-	if err != nil || !lacking.IsNone() {
-		m.poke() // the worker sees to it
+	if err == nil && lacking.IsNone() {
+		m.ends.Add(1)
 	}
+	m.poke() // the worker sees to the rest, and to lists that waited for it
 	return nil
 }
 

@@ -18,6 +18,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed-78150930/berth/auth"
@@ -59,6 +60,7 @@ type Mirror struct {
 	stop   context.CancelFunc
 	work   sync.WaitGroup
 	wanted chan struct{} // has a value when there may be something to do for Run
+	ends   atomic.Uint64 // pending images that became whole, or were given up
 
 	mu        sync.Mutex
 	stopped   bool

@@ -30,6 +30,8 @@ type attempt struct {
 	tries   int
 	due     time.Time
 	running bool
+	waits   bool   // for an image that it lists
+	at      uint64 // Mirror.ends when it was found to
 }
 
 // poke has Run look for what is to be done.
@@ -114,7 +116,7 @@ func (w *worker) begin(p registry.Pending) time.Duration {
 	if wait := a.due.Sub(w.m.Now()); wait > 0 {
 		return wait
 	}
-	if a.running {
+	if a.running || a.waits && a.at == w.m.ends.Load() {
 		return lastPause
 	}
 	select {
@@ -124,12 +126,11 @@ func (w *worker) begin(p registry.Pending) time.Duration {
 	}
 	a.running = true
 	if !w.m.goOn(func() {
+		at := w.m.ends.Load()
 		err := w.m.advance(w.m.base, p)
-		w.end(p, a, err)
+		w.end(p, a, at, err)
 		<-w.slots
-		if err == nil || !errors.Is(err, errWaiting) {
-			w.m.poke()
-		}
+		w.m.poke()
 	}) {
 		<-w.slots
 	}
@@ -137,10 +138,10 @@ func (w *worker) begin(p registry.Pending) time.Duration {
 }
 
 // end notes how it went.
-func (w *worker) end(p registry.Pending, a *attempt, err error) {
+func (w *worker) end(p registry.Pending, a *attempt, at uint64, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	a.running = false
+	a.running, a.waits, a.at = false, errors.Is(err, errWaiting), at
 	if err == nil || errors.Is(err, errWaiting) || w.m.base.Err() != nil {
 		a.tries = 0
 		return
@@ -154,6 +155,7 @@ func (w *worker) end(p registry.Pending, a *attempt, err error) {
 	if err := w.m.Registry.DropPending(w.m.base, p, err.Error()); err != nil {
 		w.m.Log.Error("an image that is given up stays", "repository", p.Name, "image", p.Digest, "error", err)
 	}
+	w.m.ends.Add(1)
 }
 
 // hopeless says that more tries will not help.
@@ -175,6 +177,9 @@ var errWaiting = errors.New("mirror: waits for the images that it lists")
 func (m *Mirror) advance(ctx context.Context, p registry.Pending) error {
 	for {
 		lacking, err := m.Registry.CompletePending(ctx, p)
+		if err == nil && lacking.IsNone() {
+			m.ends.Add(1)
+		}
 		if err != nil || lacking.IsNone() {
 			return err
 		}

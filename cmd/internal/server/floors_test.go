@@ -156,7 +156,7 @@ var outsiders = map[string]users{
 	},
 	"github.com/opencontainers/image-spec": {
 		code:  []string{"registry/manifest", "registry/ociapi", "registry/peer", "internal/figures"},
-		tests: []string{"registry", "ecrapi", "cmd/internal/server"},
+		tests: []string{"registry", "registry/mirror", "ecrapi", "cmd/internal/server"},
 	},
 	"github.com/spf13/cobra":                     {code: []string{"cmd/berth"}},
 	"github.com/spf13/pflag":                     {code: []string{"cmd/berth"}},
