@@ -122,7 +122,7 @@ func (s *Service) Purge(ctx context.Context, name Name, ref Ref) (done Purged, e
 		var left []CachedImage
 		progress = false
 		for _, img := range list {
-			err := s.purge(ctx, img)
+			err := s.purgeCached(ctx, img)
 			switch code := CodeOf(err); {
 			case code == ImageReferenced:
 				left = append(left, img)
@@ -143,7 +143,7 @@ func (s *Service) Purge(ctx context.Context, name Name, ref Ref) (done Purged, e
 	return done, nil
 }
 
-func (s *Service) purge(ctx context.Context, img CachedImage) error {
+func (s *Service) purgeCached(ctx context.Context, img CachedImage) error {
 	if !img.Pending {
 		_, err := s.DeleteImage(ctx, img.Name, Ref{Digest: img.Digest}, nil)
 		return err

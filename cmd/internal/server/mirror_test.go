@@ -13,6 +13,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/seed-78150930/berth/cmd/internal/admin"
 	"github.com/seed-78150930/berth/registry/digest"
 	"github.com/seed-78150930/berth/registry/peer"
 	"github.com/seed-78150930/berth/registry/peer/peertest"
@@ -130,7 +131,19 @@ func TestPullThrough(t *testing.T) {
 		status, answer := h.call("DescribeImages", `{"repositoryName":"quay/team/app"}`)
 		return status == 200 && strings.Contains(answer, up.digest) && strings.Contains(answer, `"v1"`)
 	})
-	if n := up.count("GET /v2/team/app/blobs/" + layer); n != 1 {
+	cached, err := admin.ListCache.Ask(t.Context(), h.Server, admin.CachePlace{})
+	if err != nil || len(cached.Images) != 1 || cached.Images[0].Digest != up.digest || cached.Images[0].AskedAt.IsZero() || cached.Images[0].Prefix != "quay" {
+		t.Errorf("the cache has %+v (%v)", cached, err)
+	}
+	purged, err := admin.PurgeCache.Ask(t.Context(), h.Server, admin.CacheWhat{What: "quay/team/app"})
+	if err != nil || purged.Images != 1 {
+		t.Errorf("purged %+v (%v)", purged, err)
+	}
+	warmed, err := admin.WarmCache.Ask(t.Context(), h.Server, admin.CacheWhat{What: "quay/team/app:v1"})
+	if err != nil || warmed.Digest != up.digest || warmed.Stale {
+		t.Errorf("warmed %+v (%v)", warmed, err)
+	}
+	if n := up.count("GET /v2/team/app/blobs/" + layer); n > 2 {
 		t.Errorf("the layer was fetched %d times", n)
 	}
 	for _, path := range []string{"/v2/team/app/manifests/v1?ns=evil.example", "/v2/quay/team/none/manifests/v1", "/v2/team/app/manifests/v1"} {
