@@ -175,7 +175,7 @@ var operations = map[string]operation{
 	"UpdatePullThroughCacheRule":    op("ecr:UpdatePullThroughCacheRule", onRegistryOf, (*API).updatePullThroughCacheRule),
 	"DescribePullThroughCacheRules": op("ecr:DescribePullThroughCacheRules", onRegistryOf, (*API).describePullThroughCacheRules),
 	"DeletePullThroughCacheRule":    op("ecr:DeletePullThroughCacheRule", onRegistryOf, (*API).deletePullThroughCacheRule),
-	"ValidatePullThroughCacheRule":  op("ecr:ValidatePullThroughCacheRule", onRegistryOf, (*API).validatePullThroughCacheRule).checks(),
+	"ValidatePullThroughCacheRule":  op("ecr:ValidatePullThroughCacheRule", onRegistryOf, (*API).validatePullThroughCacheRule),
 
 	"CreateRepositoryCreationTemplate":    op("ecr:CreateRepositoryCreationTemplate", onRegistry, (*API).createRepositoryCreationTemplate),
 	"UpdateRepositoryCreationTemplate":    op("ecr:UpdateRepositoryCreationTemplate", onRegistry, (*API).updateRepositoryCreationTemplate),

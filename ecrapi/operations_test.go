@@ -86,7 +86,7 @@ var built = map[string]obj{
 
 // checkedOnly are those of them that check a request and then say that this
 // version cannot carry it out.
-var checkedOnly = map[string]bool{"StartImageScan": true, "ValidatePullThroughCacheRule": true}
+var checkedOnly = map[string]bool{"StartImageScan": true}
 
 const (
 	appARN   = "arn:aws:ecr:us-east-1:000000000000:repository/app"
