@@ -306,11 +306,12 @@ func (r *incomingReader) Read(p []byte) (int, error) {
 	case r.at >= r.in.layer.Size:
 		return 0, io.EOF
 	}
+	var file storage.WatchedBlob
 	var written int64
 	var tail []byte
 	var failed error
 	err := r.in.await(r.ctx, func() bool {
-		written, tail, failed = r.in.written, r.in.tail, r.in.err
+		file, written, tail, failed = r.in.file, r.in.written, r.in.tail, r.in.err
 		return written > r.at || tail != nil || failed != nil
 	})
 	if err == nil && tail == nil {
@@ -321,7 +322,7 @@ func (r *incomingReader) Read(p []byte) (int, error) {
 	}
 	n, err := 0, error(nil)
 	if r.at < written {
-		n, err = r.in.file.ReadAt(p[:min(int64(len(p)), written-r.at)], r.at)
+		n, err = file.ReadAt(p[:min(int64(len(p)), written-r.at)], r.at)
 		if err == io.EOF && n > 0 {
 			err = nil
 		}

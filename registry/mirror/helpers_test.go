@@ -43,6 +43,7 @@ type upstream struct {
 	blobs     map[digest.Digest][]byte
 	referrers map[digest.Digest][]peer.Descriptor
 	asked     map[string]int
+	mediaType string                                                      // of manifests, whatever they say; "" is their own
 	err       error                                                       // of all
 	open      func(context.Context, []byte, int64) (io.ReadCloser, int64) // how a blob is given; nil means whole
 }
@@ -84,6 +85,9 @@ func (u *upstream) find(ref string) (peer.Manifest, error) {
 	var m struct{ MediaType string }
 	if err := json.Unmarshal(body, &m); err != nil {
 		return peer.Manifest{}, err
+	}
+	if u.mediaType != "" {
+		m.MediaType = u.mediaType
 	}
 	return peer.Manifest{Digest: digest.FromBytes(digest.SHA256, body), MediaType: m.MediaType, Body: body}, nil
 }

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
 	"github.com/seed-78150930/berth/registry"
 	"github.com/seed-78150930/berth/registry/digest"
 	"github.com/seed-78150930/berth/registry/peer"
@@ -70,9 +72,9 @@ func TestWrongManifest(t *testing.T) {
 	b.up.set(func() { b.up.manifests[d.String()] = b.up.manifests[other.String()] })
 	_, _, err := b.Manifest(alice(t), b.name("quay/app"), registry.Ref{Digest: d})
 	wantCode(t, "other bytes", err, registry.UpstreamUnavailable)
-	b.up.set(func() { b.up.manifests[d.String()] = []byte(`{"mediaType":"text/html"}`) })
-	_, _, err = b.Manifest(alice(t), b.name("quay/app"), tagged(t, "1"))
-	wantCode(t, "no manifest", err, registry.UpstreamUnavailable)
+	b.up.set(func() { b.up.mediaType = v1.MediaTypeImageIndex })
+	_, _, err = b.Manifest(alice(t), b.name("quay/app"), tagged(t, "2"))
+	wantCode(t, "another type than its own", err, registry.UpstreamUnavailable)
 	_, err = b.Repository(alice(t), b.name("quay/app"))
 	wantCode(t, "a repository for nothing", err, registry.RepositoryNotFound)
 }
