@@ -66,10 +66,16 @@ func (s *Service) Layer(ctx context.Context, name Name, d digest.Digest) (l Laye
 // layerOnItsWay is a layer that upstream has; missing is why it is not here.
 func (s *Service) layerOnItsWay(ctx context.Context, name Name, d digest.Digest, missing error) (Layer, error) {
 	p, ok, err := s.pendingLayer(ctx, name, d)
-	if err != nil || !ok {
-		return Layer{}, errors.Join(err, missing)
+	if err != nil {
+		return Layer{}, err
 	}
-	return Layer{Digest: d, Size: p.Size}, nil
+	if ok {
+		return Layer{Digest: d, Size: p.Size}, nil
+	}
+	if l, _, err := s.locate(ctx, name, d); err == nil && s.mirror != nil { // it has come since
+		return l, nil
+	}
+	return Layer{}, missing
 }
 
 // usedLayer finds a layer with what is known of its use, and its repository.

@@ -302,14 +302,28 @@ func (s *Service) pendingLayer(ctx context.Context, name Name, d digest.Digest) 
 // openPending opens a layer that is on its way; missing is why it is not here.
 func (s *Service) openPending(ctx context.Context, name Name, d digest.Digest, missing error) (Layer, io.ReadSeekCloser, error) {
 	p, ok, err := s.pendingLayer(ctx, name, d)
-	if err != nil || !ok {
-		return Layer{}, nil, errors.Join(err, missing)
+	if err != nil {
+		return Layer{}, nil, err
+	}
+	if !ok {
+		// It is here if its image became whole since the look for it.
+		if _, _, err := s.locate(ctx, name, d); err != nil {
+			return Layer{}, nil, missing
+		}
+		return s.OpenLayer(ctx, name, d)
 	}
 	r, err := s.mirror.OpenLayer(ctx, p)
 	if errors.Is(err, ErrCome) {
 		return s.OpenLayer(ctx, name, d)
 	}
 	return Layer{Digest: d, Size: p.Size}, r, err
+}
+
+// IsDue says whether upstream is to be asked for an image now. Whoever had it asked a
+// moment ago has settled it for those who found that it is to be asked.
+func (s *Service) IsDue(ctx context.Context, name Name, ref Ref) (bool, error) {
+	st, err := s.standingOf(ctx, name, ref)
+	return st.isDue(s.now(), s.live.Load().Revalidate), err
 }
 
 // IsMirrored says whether a repository, which need not be there, falls under a rule that
@@ -342,8 +356,14 @@ func (s *Service) bringReferrers(ctx context.Context, name Name, subject digest.
 func (s *Service) awaitLayers(ctx context.Context, name Name, list []digest.Digest) bool {
 	for _, d := range list {
 		p, ok, err := s.pendingLayer(ctx, name, d)
-		if err != nil || !ok {
+		if err != nil {
 			return false
+		}
+		if !ok {
+			if _, _, err := s.locate(ctx, name, d); err != nil {
+				return false
+			}
+			continue
 		}
 		if err := s.mirror.FetchLayer(ctx, p); err != nil {
 			return false

@@ -84,6 +84,7 @@ func (s *Service) KeepBrought(ctx context.Context, b Brought) (Pending, error) {
 		}
 		row, err := s.noteBrought(tx, repo, b, m, d)
 		p = row.public(repo.key(), d)
+		p.Name = b.Name
 		return err
 	})
 	return p, err
@@ -91,6 +92,9 @@ func (s *Service) KeepBrought(ctx context.Context, b Brought) (Pending, error) {
 
 func (s *Service) noteBrought(tx storage.Tx, repo repository, b Brought, m manifest.Manifest, d digest.Digest) (pendingRow, error) {
 	if err := s.noteAsked(tx, repo, b.Tag, d); err != nil {
+		return pendingRow{}, err
+	}
+	if there, err := repo.hasTagged(tx, d, b.Tag); there || err != nil {
 		return pendingRow{}, err
 	}
 	row, err := pendings.Get(tx, repo.key(d.String())...)
@@ -118,6 +122,16 @@ func (s *Service) noteBrought(tx storage.Tx, repo repository, b Brought, m manif
 		}
 	}
 	return row, pendings.Put(tx, row, repo.key(d.String())...)
+}
+
+// hasTagged says whether an image is here, under a tag unless that is zero.
+func (r repository) hasTagged(rd storage.Reader, d digest.Digest, tag Tag) (bool, error) {
+	there, err := images.Has(rd, r.key(d.String())...)
+	if err != nil || !there || tag.IsZero() {
+		return there, err
+	}
+	now, err := tags.Get(rd, r.key(tag.s)...)
+	return now.Digest == d, ignoreNotFound(err)
 }
 
 // noteAsked notes what upstream says of a tag.

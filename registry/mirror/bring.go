@@ -72,6 +72,10 @@ func (m *Mirror) ask(ctx context.Context, b registry.Bringing) *answer {
 
 // bring asks upstream for a manifest and has it kept.
 func (m *Mirror) bring(ctx context.Context, b registry.Bringing) (news bool, err error) {
+	due, err := m.Registry.IsDue(ctx, b.Name, b.Ref)
+	if err != nil || !due { // who asked it before has just had the answer
+		return false, err
+	}
 	rule := b.From.Rule
 	up, err := m.upstream(rule)
 	if err != nil {
@@ -157,6 +161,11 @@ func (m *Mirror) keep(ctx context.Context, b registry.Bringing, got peer.Manifes
 
 // child has an image that a pending one lists brought.
 func (m *Mirror) child(ctx context.Context, p registry.Pending, from registry.Source, d digest.Digest) error {
-	_, err := m.bring(ctx, registry.Bringing{Name: p.Name, From: from, Ref: registry.Ref{Digest: d}})
-	return err
+	a := m.ask(ctx, registry.Bringing{Name: p.Name, From: from, Ref: registry.Ref{Digest: d}})
+	select {
+	case <-a.done:
+		return a.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }

@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -363,8 +361,6 @@ func wantCode(t testing.TB, what string, err error, code registry.Code) {
 		t.Errorf("%s: %v (%q), want %q", what, err, got, code)
 	}
 }
-
-func keys[K ~string, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }
 
 // key is the rule of a bench.
 var key = mirror.Rule{Registry: here, Prefix: "quay"}
