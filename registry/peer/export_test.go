@@ -30,3 +30,6 @@ func Challenges(header string) (schemes []string, params []map[string]string) {
 	}
 	return schemes, params
 }
+
+// HurryECR is Hurry for an API.
+func HurryECR(a *ECRAPI, waited func(time.Duration)) { Hurry(&Registry{sender: a.sender}, waited) }

@@ -30,7 +30,6 @@ import (
 	"oras.land/oras-go/v2/registry/remote/auth"
 
 	"github.com/seed-78150930/berth/registry/digest"
-	"github.com/seed-78150930/berth/registry/remote"
 )
 
 // Options say which registry, and how it is asked.
@@ -85,11 +84,8 @@ func New(o Options) (*Registry, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &sender{
-		base: base, client: o.Client, credentials: o.Credentials, log: o.Log,
-		now: time.Now, sleep: remote.Wait, part: partSize,
-		realms: o.Realms, tokens: map[string]*slot{},
-	}
+	s := newSender(base, o.Client)
+	s.credentials, s.log, s.realms = o.Credentials, o.Log, o.Realms
 	if known, ok := knownRealms[base.Host]; ok {
 		s.realms = append([]string{known}, o.Realms...)
 	}

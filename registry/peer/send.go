@@ -35,6 +35,13 @@ type sender struct {
 	status int              // by which it said so
 }
 
+func newSender(base *url.URL, client *http.Client) *sender {
+	return &sender{
+		base: base, client: client, log: slog.New(slog.DiscardHandler),
+		now: time.Now, sleep: remote.Wait, part: partSize, tokens: map[string]*slot{},
+	}
+}
+
 // maxTries bounds how often a request is sent that the registry wants later.
 const maxTries = 5
 
@@ -166,6 +173,9 @@ func (s *sender) postponed(err error) bool {
 	defer s.mu.Unlock()
 	if until := s.now().Add(e.RetryAfter); until.After(s.later) {
 		s.later, s.status = until, e.Status
+		if errors.Is(e, ErrTooMany) {
+			s.status = http.StatusTooManyRequests // ECR says so with another
+		}
 	}
 	return true
 }
