@@ -40,6 +40,11 @@ func TestAWSCLIConfigurations(t *testing.T) {
 	text("aws kube quay", "describe-pull-through-cache-rules", "--page-size", "1", "--query", "pullThroughCacheRules[].ecrRepositoryPrefix")
 	text("registry.k8s.io", "delete-pull-through-cache-rule", "--ecr-repository-prefix", "kube", "--query", "upstreamRegistryUrl")
 
+	// No registry can be reached from here.
+	if got := awsECR(sh, "validate-pull-through-cache-rule", "--ecr-repository-prefix", "quay"); !strings.Contains(got, `"isValid": false`) || !strings.Contains(got, "upstream quay.io") {
+		t.Errorf("validate-pull-through-cache-rule: %s", got)
+	}
+
 	profile := "arn:aws:signer:us-east-1:000000000000:/signing-profiles/release"
 	awsECR(sh, "put-signing-configuration", "--signing-configuration", `{"rules":[{"signingProfileArn":"`+profile+`"}]}`)
 	text(profile+" None", "get-signing-configuration", "--query", "signingConfiguration.rules[].[signingProfileArn, repositoryFilters]")
@@ -48,7 +53,6 @@ func TestAWSCLIConfigurations(t *testing.T) {
 		"SigningConfigurationNotFoundException": {"get-signing-configuration"},
 		"PullThroughCacheRuleNotFoundException": {"describe-pull-through-cache-rules", "--ecr-repository-prefixes", "kube"},
 		"ImageNotFoundException":                {"start-image-scan", "--repository-name", "team/app", "--image-id", "imageTag=1"},
-		"not available in this version":         {"validate-pull-through-cache-rule", "--ecr-repository-prefix", "quay"},
 	} {
 		if said := sh.Refused("bash", awsInShell(args...)...); !strings.Contains(said, want) {
 			t.Errorf("aws ecr %s said\n%s, want %s in it", strings.Join(args, " "), said, want)
