@@ -30,12 +30,13 @@ type Watch struct {
 	Wall          func() time.Time     // the machine's clock
 	Elapsed       func() time.Duration // time that passed, which nobody can set
 	Kind          func(dir string) string
+	Names         *net.Resolver // of upstreams
 	Patience      time.Duration // with an index that was not closed in order
 }
 
 // Watched is o with a watch on what the server will do.
 func Watched(o Options, w Watch) Options {
-	o.seams = seams{layers: w.Layers, facts: w.Facts, index: w.Index, hash: w.Hash, clock: clock.Options{Wall: w.Wall, Elapsed: w.Elapsed}, kind: w.Kind, patience: w.Patience}
+	o.seams = seams{layers: w.Layers, facts: w.Facts, index: w.Index, hash: w.Hash, clock: clock.Options{Wall: w.Wall, Elapsed: w.Elapsed}, kind: w.Kind, names: w.Names, patience: w.Patience}
 	return o
 }
 

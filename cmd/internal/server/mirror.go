@@ -16,7 +16,9 @@ import (
 // openMirror has pull-through rules obeyed.
 func (s *Server) openMirror() error {
 	c := s.options.Config
-	client, err := remote.New(remote.Options{Allow: c.Egress.Allow, PlainHTTP: c.Egress.PlainHTTP, Redirects: remote.MostRedirects})
+	client, err := remote.New(remote.Options{
+		Allow: c.Egress.Allow, PlainHTTP: c.Egress.PlainHTTP, Redirects: remote.MostRedirects, Resolver: s.options.seams.names,
+	})
 	if err != nil {
 		return fmt.Errorf("egress: %w", err)
 	}

@@ -21,21 +21,38 @@ import (
 )
 
 // upstreamOf is distribution with an image "team/app:v1" of one layer, and counts what it
-// is asked for. It answers 503 when down says so.
+// is asked for. A test may have it answer otherwise.
 type upstreamOf struct {
+	server *httptest.Server
 	url    string
 	layer  string
 	digest string
 
-	mu    sync.Mutex
-	asked map[string]int
-	down  bool
+	mu     sync.Mutex
+	asked  map[string]int
+	shown  []string                                               // what requests proved who asks with
+	answer func(w http.ResponseWriter, r *http.Request) (ok bool) // before distribution does, if it is ok
 }
 
 func (u *upstreamOf) count(what string) int {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return u.asked[what]
+}
+
+// script has it answer so; nil has it answer as distribution does.
+func (u *upstreamOf) script(answer func(http.ResponseWriter, *http.Request) bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.answer = answer
+}
+
+// status answers everything with a status.
+func status(code int) func(http.ResponseWriter, *http.Request) bool {
+	return func(w http.ResponseWriter, _ *http.Request) bool {
+		w.WriteHeader(code)
+		return true
+	}
 }
 
 func newUpstreamOf(t testing.TB) *upstreamOf {
@@ -45,16 +62,17 @@ func newUpstreamOf(t testing.TB) *upstreamOf {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		u.mu.Lock()
 		u.asked[r.Method+" "+r.URL.Path]++
-		down := u.down
-		u.mu.Unlock()
-		if down {
-			w.WriteHeader(http.StatusServiceUnavailable)
-			return
+		if proof := r.Header.Get("Authorization"); proof != "" {
+			u.shown = append(u.shown, proof)
 		}
-		next.ServeHTTP(w, r)
+		answer := u.answer
+		u.mu.Unlock()
+		if answer == nil || !answer(w, r) {
+			next.ServeHTTP(w, r)
+		}
 	}))
 	t.Cleanup(s.Close)
-	u.url = s.URL
+	u.server, u.url = s, s.URL
 	u.push(t)
 	return u
 }
@@ -99,20 +117,35 @@ func (h *house) read(method, path, password string) response {
 	return h.do(req)
 }
 
+// settingsIn is a file with a configuration.
+func settingsIn(t testing.TB, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "berth.yml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// mirrorOf is a configuration by which quay.io is at an address of this machine, and is
+// asked for tags with each pull.
+const mirrorOf = "mirror: {revalidate: 1ms, upstreams: [{host: quay.io, url: %q}]}\negress: {allow: [127.0.0.1], plain-http: [127.0.0.1]}\n"
+
+// rule makes a pull-through rule; more is JSON of what else it has.
+func (h *house) rule(prefix, host, more string) {
+	h.t.Helper()
+	body := fmt.Sprintf(`{"ecrRepositoryPrefix":%q,"upstreamRegistryUrl":%q%s}`, prefix, host, more)
+	if status, answer := h.call("CreatePullThroughCacheRule", body); status != http.StatusOK {
+		h.t.Fatalf("a rule for %s: %d %s", host, status, answer)
+	}
+}
+
 // A rule made by the JSON API has both doors answer with what another registry has, and
 // the images are there afterwards.
 func TestPullThrough(t *testing.T) {
 	up := newUpstreamOf(t)
-	dir := t.TempDir()
-	conf := filepath.Join(dir, "berth.yml")
-	text := fmt.Sprintf("mirror: {revalidate: 1ms, upstreams: [{host: quay.io, url: %s}]}\negress: {allow: [127.0.0.1], plain-http: [127.0.0.1]}\n", up.url)
-	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	h := inFolder(t, dir, "config", conf)
-	if status, answer := h.call("CreatePullThroughCacheRule", `{"ecrRepositoryPrefix":"quay","upstreamRegistryUrl":"quay.io"}`); status != 200 {
-		t.Fatalf("a rule: %d %s", status, answer)
-	}
+	h := inFolder(t, t.TempDir(), "config", settingsIn(t, fmt.Sprintf(mirrorOf, up.url)))
+	h.rule("quay", "quay.io", "")
 	if status, answer := h.call("ValidatePullThroughCacheRule", `{"ecrRepositoryPrefix":"quay"}`); status != 200 || !strings.Contains(answer, `"isValid":true`) {
 		t.Errorf("validation: %d %s", status, answer)
 	}
@@ -151,9 +184,7 @@ func TestPullThrough(t *testing.T) {
 			t.Errorf("%s: %d %s", path, got.status, got.body)
 		}
 	}
-	up.mu.Lock()
-	up.down = true
-	up.mu.Unlock()
+	up.script(status(http.StatusServiceUnavailable))
 	if got := h.read(http.MethodHead, "/v2/quay/team/app/manifests/v1", password); got.status != 200 || !strings.HasPrefix(got.header.Get("Warning"), "110 ") {
 		t.Errorf("while upstream is down: %d %v", got.status, got.header)
 	}

@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"hash"
+	"net"
 	"time"
 
 	"github.com/seed-78150930/berth/registry/digest"
@@ -20,6 +21,7 @@ type seams struct {
 	hash   func(digest.Algorithm) hash.Hash        // hashes what is uploaded
 	clock  clock.Options                           // its Wall and Elapsed
 	kind   func(dir string) string                 // says what kind of file system a folder is on
+	names  *net.Resolver                           // has the addresses of upstreams
 
 	patience time.Duration // with an index that was not closed in order
 }
