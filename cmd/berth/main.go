@@ -85,7 +85,7 @@ func newRoot() *cobra.Command {
 		newServe(), newEnv(), newLogin(), newLogout(),
 		newUser(), newGroup(), newRole(), newPolicy(), newProvider(), newKey(), newRobot(), newToken(), newExplain(),
 		newCA(), newStatus(), newReload(), newReadOnly(), newHealthcheck(), newEvents(), newAudit(), newLifecycle(), newTrash(), newCache(), newGC(), newScrub(), newFsck(), newDoctor(), newRebuild(), newVersion(),
-		newBackup(), newRestore(),
+		newBackup(), newRestore(), newImport(), newExport(),
 		newDu(), newBench(),
 	)
 	return root

@@ -11,6 +11,8 @@
 package remote
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -33,6 +35,8 @@ type Options struct {
 	Redirects int
 	// Times bound the phases of a request.
 	Times Times
+	// RootCAs vouch for certificates; nil means those of the machine.
+	RootCAs *x509.CertPool
 	// Resolver looks names up; nil means that of the machine.
 	Resolver *net.Resolver
 }
@@ -65,6 +69,7 @@ func New(o Options) (*http.Client, error) {
 	g.dialTime = times.Connect
 	t := &http.Transport{
 		Proxy: http.ProxyFromEnvironment, DialContext: g.dial, ForceAttemptHTTP2: true, DisableCompression: true,
+		TLSClientConfig:     &tls.Config{RootCAs: o.RootCAs, MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout: times.TLS, ResponseHeaderTimeout: times.Answer, ExpectContinueTimeout: time.Second,
 		IdleConnTimeout: idleTime, MaxIdleConns: 100, MaxIdleConnsPerHost: 10, MaxResponseHeaderBytes: maxHeader,
 	}

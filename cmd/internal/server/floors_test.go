@@ -66,6 +66,7 @@ var floors = map[string]floor{
 	"registry/replicate": {level: 4},
 	"registry/heal":      {level: 4},
 	"registry/mirror":    {level: 4},
+	"registry/transfer":  {level: 4},
 
 	// Doors.
 	"registry/ociapi": {level: 5},

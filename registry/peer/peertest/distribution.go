@@ -4,9 +4,12 @@ package peertest
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 
@@ -26,18 +29,42 @@ func Distribution(t testing.TB) string {
 	return s.URL
 }
 
+// Stored is Distribution, and what writes the storage folder that it would have into
+// a folder.
+func Stored(t testing.TB) (url string, write func(dir string)) {
+	t.Helper()
+	d := &driver{files: map[string]*file{}}
+	s := httptest.NewServer(handler(t, d))
+	t.Cleanup(s.Close)
+	return s.URL, func(dir string) {
+		t.Helper()
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		for name, f := range d.files {
+			name = filepath.Join(dir, filepath.FromSlash(name))
+			if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o700), os.WriteFile(name, f.content, 0o600)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
 // Handler is such a registry, to be put behind something.
 func Handler(t testing.TB) http.Handler {
 	t.Helper()
+	return handler(t, &driver{files: map[string]*file{}})
+}
+
+func handler(t testing.TB, d *driver) http.Handler {
 	register()
-	c := &configuration.Configuration{Storage: configuration.Storage{driverName: {}, "delete": {"enabled": true}}}
+	c := &configuration.Configuration{Storage: configuration.Storage{driverName: {parameter: d}, "delete": {"enabled": true}}}
 	c.HTTP.Secret = "of a test"
 	c.Log.AccessLog.Disabled = true
 	c.Catalog.MaxEntries = 1000
 	return handlers.NewApp(t.Context(), c)
 }
 
-const driverName = "berthtest"
+const driverName, parameter = "berthtest", "driver"
 
 // register makes the driver known to distribution, which wants that once in a
 // process, and silences its logger, of which there is one in a process, too.
@@ -46,9 +73,9 @@ var register = sync.OnceFunc(func() {
 	logrus.SetOutput(io.Discard)
 })
 
-// drivers makes one for each registry.
+// drivers gives each registry the one that is meant for it.
 type drivers struct{}
 
-func (drivers) Create(context.Context, map[string]any) (storagedriver.StorageDriver, error) {
-	return &driver{files: map[string]*file{}}, nil
+func (drivers) Create(_ context.Context, parameters map[string]any) (storagedriver.StorageDriver, error) {
+	return parameters[parameter].(*driver), nil
 }

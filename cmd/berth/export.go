@@ -1,0 +1,110 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/seed-78150930/berth/registry/transfer"
+)
+
+func newExport() *cobra.Command {
+	var prefix string
+	var settings, wide bool
+	c := &cobra.Command{
+		Use:   "export REPOSITORY[:TAG|@DIGEST]... DESTINATION",
+		Short: "Copy images out of a Berth: to a folder, a registry or Amazon ECR",
+		Long: `Copy images out of a Berth, with what refers to them: signatures, SBOMs and the like.
+A star in the name of a repository stands for any characters. A destination is one of
+
+    oci-layout:FOLDER               the OCI image layout: of one repository in the
+                                    folder itself, of several in folders of their names
+    docker://HOST/REPOSITORY        one repository in another registry,
+    docker://HOST                   or all under the names that they have
+    ecr://ACCOUNT.REGION/REPOSITORY Amazon ECR, where repositories are made, with
+    ecr://ACCOUNT.REGION            their settings and policies
+
+Every byte is held against its digest on the way. What is there already is left, so
+the same command goes on where it was broken off.
+
+The exit code is 0 if all was copied; 3 if something was not, which is named; 1 if
+nothing could be begun.`,
+		Example: "  berth export team/app:1.4 oci-layout:/tmp/app\n  berth export 'team/*' docker://registry.example:5000\n" +
+			"  berth export '*' ecr://123456789012.eu-central-1 --jobs 8",
+		Args: withUsage(cobra.MinimumNArgs(2)),
+	}
+	f := addTransfer(c)
+	c.Flags().StringVar(&prefix, "prefix", "", "what to put before the names of repositories in the destination")
+	c.Flags().BoolVar(&settings, "settings", true, "to ecr://: bring the settings and policies of repositories, and the creation templates")
+	c.Flags().BoolVar(&wide, "registry-settings", false, "to ecr://: bring the registry's own settings too")
+	c.RunE = func(c *cobra.Command, args []string) (err error) {
+		ctx, stop := interruptible(c)
+		defer stop()
+		last := len(args) - 1
+		if f.options.Wanted, err = parseImages(args[:last]); err != nil {
+			return err
+		}
+		l, err := parseLocation(args[last])
+		if err != nil {
+			return err
+		}
+		h, err := f.home(c)
+		if err != nil {
+			return err
+		}
+		if f.options.Rename, err = renamed(f.options.Wanted, l.image.Repository, prefix); err != nil {
+			return err
+		}
+		to, account, closing, err := f.destination(c, l)
+		if err != nil {
+			return err
+		}
+		f.options.From, f.options.Listed, f.options.To = h.registry, h.catalogue(), to
+		if account != nil {
+			f.options.Settings = &transfer.Settings{From: h.account, To: *account, Bare: !settings, Templates: settings, Registry: wide, Rename: prefixed(prefix)}
+		}
+		err = f.copy(ctx, c)
+		if closing != nil {
+			err = errors.Join(err, closing.Close())
+		}
+		return err
+	}
+	return c
+}
+
+func parseImages(args []string) (list []transfer.Wanted, err error) {
+	for _, text := range args {
+		w, err := parseImage(text)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, w)
+	}
+	return list, nil
+}
+
+// destination opens a place to write to.
+func (f *transferFlags) destination(c *cobra.Command, l location) (transfer.Target, *transfer.Account, io.Closer, error) {
+	if l.image.Reference != "" || strings.Contains(l.image.Repository, "*") {
+		return nil, nil, nil, usageError{errors.New("images keep the tags that they have: the destination is a repository, or all")}
+	}
+	switch l.kind {
+	case kindDocker:
+		r, err := f.elsewhere.registry(c, l)
+		return r, nil, nil, err
+	case kindECR:
+		r, account, err := f.elsewhere.ecr(c.Context(), l)
+		return r, account, nil, err
+	case kindLayout:
+		name, _ := one(f.options.Wanted)
+		if f.options.Rename != nil && name != "" {
+			name = f.options.Rename(name)
+		}
+		out, err := transfer.CreateLayouts(l.file, name)
+		return out, nil, out, err
+	}
+	return nil, nil, nil, usageError{fmt.Errorf("%s is read and not written: distribution's own program makes such folders", l.kind)}
+}
