@@ -418,12 +418,12 @@ func (s *Service) recordSync(ctx context.Context, tx storage.Tx, repo repository
 }
 
 // NoteSyncFailed writes the event that tells that what upstream gave, or said, could not
-// be kept. Nothing is told of a repository that there is not.
+// be kept, also of a repository that there is not, as nothing was to be had for it.
 func (s *Service) NoteSyncFailed(ctx context.Context, name Name, rule PullThroughRule, ref Ref, reason string) error {
 	return s.update(ctx, func(tx storage.Tx) error {
 		repo, err := find(tx, name)
 		if CodeOf(err) == RepositoryNotFound {
-			return nil
+			repo, err = repository{name: name}, nil
 		}
 		if err != nil {
 			return err

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -77,6 +78,9 @@ func TestWrongManifest(t *testing.T) {
 	wantCode(t, "another type than its own", err, registry.UpstreamUnavailable)
 	_, err = b.Repository(alice(t), b.name("quay/app"))
 	wantCode(t, "a repository for nothing", err, registry.RepositoryNotFound)
+	if list := b.syncs(); !slices.Equal(list, []string{"FAILED ", "FAILED 2"}) {
+		t.Errorf("events %q", list)
+	}
 }
 
 // broken is a body that breaks off.

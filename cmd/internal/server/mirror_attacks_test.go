@@ -237,7 +237,7 @@ egress: {allow: [127.0.0.1, localhost], plain-http: [127.0.0.1, localhost]}
 			}
 		})
 	}
-	for _, proof := range up.shown {
+	for _, proof := range up.proofs() {
 		if strings.HasPrefix(proof, "Basic ") {
 			t.Error("who asks for a token was shown a password")
 		}

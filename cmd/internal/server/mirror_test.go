@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -38,6 +39,13 @@ func (u *upstreamOf) count(what string) int {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return u.asked[what]
+}
+
+// proofs are what it was shown.
+func (u *upstreamOf) proofs() []string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return slices.Clone(u.shown)
 }
 
 // script has it answer so; nil has it answer as distribution does.
