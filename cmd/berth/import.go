@@ -61,6 +61,11 @@ nothing could be begun.`,
 		if into != "" && prefix != "" {
 			return usageError{errors.New("--prefix names repositories that are several, and the second argument one")}
 		}
+		if into != "" && l.kind != kindLayout {
+			if _, err := renamed([]transfer.Wanted{l.image}, into, ""); err != nil {
+				return err
+			}
+		}
 		h, err := f.home(c)
 		if err != nil {
 			return err

@@ -134,7 +134,7 @@ func (f *transferFlags) print(w io.Writer, r transfer.Report) error {
 // notCopied names what was not copied.
 func notCopied(list []transfer.Failure) error {
 	var text strings.Builder
-	fmt.Fprintf(&text, "%d things were not copied:", len(list))
+	fmt.Fprintf(&text, "not copied: %d", len(list))
 	for _, l := range list {
 		name := l.Repository
 		if l.Reference != "" {
@@ -185,7 +185,7 @@ func cutTag(text string) (repo, tag string, ok bool) {
 // one says whether a single repository is wanted, by its name.
 func one(list []transfer.Wanted) (string, bool) {
 	for _, w := range list {
-		if w.Repository != list[0].Repository || strings.Contains(w.Repository, "*") {
+		if w.Repository == "" || w.Repository != list[0].Repository || strings.Contains(w.Repository, "*") {
 			return "", false
 		}
 	}
