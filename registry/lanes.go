@@ -20,6 +20,9 @@ type Lane struct {
 // Lane is the lane of r.
 func (r Replica) Lane() Lane { return Lane{r.To, r.Source.id, r.RepositoryID} }
 
+// PlannedBy says whether r was waiting already when ReplicaDestinations said planned.
+func (r Replica) PlannedBy(planned uint64) bool { return r.Number <= sequenceKey(planned) }
+
 func (l Lane) key(parts ...string) []string {
 	return append([]string{l.To.Account, l.To.Region, l.Source.Account, l.Source.Region, l.RepositoryID}, parts...)
 }

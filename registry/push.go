@@ -31,6 +31,10 @@ type Push struct {
 	AnyTags bool
 	// May is asked for each tag of the push, or once where it has none.
 	May May
+	// Origin says that it is another server that brings what was pushed there. A tag that
+	// has moved since is left where it is, an image that was deleted since is not taken,
+	// neither of which is refused; and nothing of it is replicated any further.
+	Origin *Origin
 }
 
 // Pushed is the outcome of a push.
@@ -150,6 +154,9 @@ func (s *Service) put(ctx context.Context, tx storage.Tx, p pushing) (Pushed, er
 	if err := p.mayPush(tx); err != nil {
 		return Pushed{}, err
 	}
+	if late, err := p.heed(tx); err != nil || late {
+		return p.lateAnswer(), err
+	}
 	img, there, err := s.storeImage(tx, &p)
 	if err != nil {
 		return Pushed{}, err
@@ -159,7 +166,7 @@ func (s *Service) put(ctx context.Context, tx storage.Tx, p pushing) (Pushed, er
 			return Pushed{}, err
 		}
 	}
-	back, err := s.unarchive(ctx, tx, &p.repo, &img, there, s.bringBack)
+	back, err := s.unarchive(ctx, tx, &p.repo, &img, there, p.comesBack(s))
 	if err != nil {
 		return Pushed{}, err
 	}
@@ -175,27 +182,46 @@ func (s *Service) put(ctx context.Context, tx storage.Tx, p pushing) (Pushed, er
 	done := Pushed{Image: img.row.public(p.repo.name, img.digest), Tags: p.Tags, Body: p.Body}
 	if there && !back && len(set) == 0 {
 		done.Existed = true
-		return done, s.replicate(tx, p.repo, img.digest, nil)
+		return done, s.sendOn(tx, p, nil)
+	}
+	if !there || p.Origin == nil {
+		img.row.Replica = p.Origin != nil
 	}
 	if err := images.Put(tx, img.row, p.repo.key(img.digest.String())...); err != nil {
 		return Pushed{}, err
 	}
-	return done, s.recordPush(ctx, tx, p.repo, img, set)
+	return done, s.recordPush(ctx, tx, p, img, set)
 }
 
 // recordPush writes an event for each tag that was set, or one for an image
 // without any, and has it replicated.
-func (s *Service) recordPush(ctx context.Context, tx storage.Tx, repo repository, img stored, set []Tag) error {
+func (s *Service) recordPush(ctx context.Context, tx storage.Tx, p pushing, img stored, set []Tag) error {
 	if len(set) == 0 {
 		set = []Tag{{}}
 	}
 	for _, tag := range set {
 		e := eventRow{Digest: img.digest, MediaType: img.row.MediaType, Tag: tag.s}
-		if err := s.record(ctx, tx, ImagePushed, repo, e); err != nil {
+		if err := s.record(ctx, tx, ImagePushed, p.repo, e); err != nil {
 			return err
 		}
 	}
-	return s.replicate(tx, repo, img.digest, set)
+	return s.sendOn(tx, p, set)
+}
+
+// sendOn has a push replicated, unless it came by replication.
+func (s *Service) sendOn(tx storage.Tx, p pushing, set []Tag) error {
+	if p.Origin != nil {
+		return p.noteOrigin(tx)
+	}
+	return s.replicate(tx, p.repo, p.digest, set)
+}
+
+// comesBack is what an archived image does that is pushed again.
+func (p *pushing) comesBack(s *Service) activation {
+	if p.Origin != nil {
+		return s.activate
+	}
+	return s.bringBack
 }
 
 // storeImage writes what belongs to an image but its own row, unless the image

@@ -46,18 +46,32 @@ func (s *Service) ReceiveReplica(ctx context.Context, r Replica) error {
 // FailReplica gives a replica up, with one of the Failed codes and a sentence. One
 // that is not waiting any more is left alone.
 func (s *Service) FailReplica(ctx context.Context, r Replica, code, reason string) error {
+	d := r.detail("FAILED")
+	d.FailureCode, d.FailureReason = code, reason
+	return s.endReplica(ctx, r, &replicationFailure{code, reason}, ReplicationFailed, d)
+}
+
+// SettleReplica says that a replica has come to its destination, which is of another
+// server. One that is not waiting any more is left alone.
+func (s *Service) SettleReplica(ctx context.Context, r Replica) error {
+	return s.endReplica(ctx, r, nil, ImageReplicated, r.detail("SUCCESS"))
+}
+
+// endReplica takes a replica out of its lane, and tells of that at the source.
+func (s *Service) endReplica(ctx context.Context, r Replica, failure *replicationFailure, kind EventKind, d ReplicationDetail) error {
 	return s.update(ctx, func(tx storage.Tx) error {
 		from, img, ok, err := r.source(tx)
 		if err != nil || !ok {
 			return err
 		}
-		if err := s.settleReplica(tx, r, &replicationFailure{code, reason}); err != nil {
+		if err := s.settleReplica(tx, r, failure); err != nil {
 			return err
 		}
-		d := r.detail("FAILED")
-		d.FailureCode, d.FailureReason = code, reason
+		if r.Deleted && failure == nil {
+			return nil
+		}
 		e := eventRow{Digest: r.Digest, MediaType: img.row.MediaType, Tag: r.Tag.s, Detail: detail(d)}
-		return s.record(ctx, tx, ReplicationFailed, from, e)
+		return s.record(ctx, tx, kind, from, e)
 	})
 }
 
@@ -69,6 +83,9 @@ func (r Replica) source(tx storage.Tx) (repo repository, img stored, ok bool, er
 		return repo, img, false, err
 	}
 	repo, err = find(tx, r.Source)
+	if r.Deleted && (err == nil || CodeOf(err) == RepositoryNotFound) {
+		return repository{r.Source, repositoryRow{ID: r.RepositoryID}}, stored{digest: r.Digest}, true, nil
+	}
 	if err == nil && repo.row.ID == r.RepositoryID {
 		img, err = repo.image(tx, Ref{Digest: r.Digest})
 		return repo, img, err == nil, err
@@ -77,6 +94,38 @@ func (r Replica) source(tx storage.Tx) (repo repository, img stored, ok bool, er
 		return repo, img, false, err
 	}
 	return repo, img, false, replicas.Delete(tx, r.key()...)
+}
+
+// receiveRemoval deletes at a destination what was deleted at the source: a tag if it
+// still names the same image, or the image. What is not there is deleted.
+func (s *Service) receiveRemoval(ctx context.Context, tx storage.Tx, r Replica) error {
+	repo, err := find(tx, Name{r.To, r.Source.path})
+	if CodeOf(err) == RepositoryNotFound {
+		return s.settleReplica(tx, r, nil)
+	}
+	if err != nil {
+		return err
+	}
+	if err := s.checkReplica(tx, r.Source.id, repo.name, false); err != nil {
+		return err
+	}
+	img, err := repo.image(tx, Ref{r.Tag, r.Digest})
+	switch CodeOf(err) {
+	case ImageNotFound, TagMismatch:
+		return s.settleReplica(tx, r, nil)
+	}
+	if err != nil {
+		return err
+	}
+	if r.Tag.IsZero() {
+		_, err = s.remove(ctx, tx, repo, img, removal{cause: TrashedByRequest, replica: true})
+	} else if err = s.checkUnprotected(repo, img, []Tag{r.Tag}); err == nil {
+		err = s.untag(ctx, tx, repo, r.Tag, &img)
+	}
+	if err != nil {
+		return err
+	}
+	return s.settleReplica(tx, r, nil)
 }
 
 // copying is a replica inside its transaction.
@@ -92,6 +141,9 @@ func (s *Service) receive(ctx context.Context, tx storage.Tx, r Replica) error {
 	from, img, ok, err := r.source(tx)
 	if err != nil || !ok {
 		return err
+	}
+	if r.Deleted {
+		return s.receiveRemoval(ctx, tx, r)
 	}
 	c := copying{Replica: r, from: from, img: img}
 	if c.body, err = from.manifest(tx, img); err != nil {
@@ -215,6 +267,7 @@ func (s *Service) copyImage(ctx context.Context, tx storage.Tx, c copying) error
 	if err != nil || there && !back && !tagged {
 		return err
 	}
+	img.row.Replica = img.row.Replica || !there
 	if err := images.Put(tx, img.row, c.to.key(c.Digest.String())...); err != nil {
 		return err
 	}

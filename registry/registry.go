@@ -104,6 +104,8 @@ type Options struct {
 	Upstreams []string
 	// Protected keeps repositories and images from deletion.
 	Protected []Protection
+	// Destinations are those that replication has more to know of than their names.
+	Destinations []Destination
 }
 
 // CreationMode says whether a push makes a repository that is missing.
@@ -212,6 +214,8 @@ type Service struct {
 	asked          asked
 	stamper        storage.Stamper // nil if the blobs have no stamps
 	proofs         *proofs
+	// rulesChanged has a value when replication rules were set.
+	rulesChanged chan struct{}
 	// damageFound has a value when damage was found.
 	damageFound chan struct{}
 	integrity   integrityCounts
@@ -251,7 +255,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		ruled:    storage.NewMemo[ID, bool](storage.ChangesOf(o.Index), maxPullable), standings: storage.NewMemo[named, standing](storage.ChangesOf(o.Index), maxPullable),
 	}
 	s.stamper, _ = storage.As[storage.Stamper](o.Blobs)
-	s.proofs, s.damageFound = newProofs(), make(chan struct{}, 1)
+	s.proofs, s.damageFound, s.rulesChanged = newProofs(), make(chan struct{}, 1), make(chan struct{}, 1)
 	s.Configure(o)
 	return s, nil
 }

@@ -86,12 +86,16 @@ func (s *Service) Untag(ctx context.Context, name Name, tag Tag, last LastTag, m
 		if err := s.checkUnprotected(repo, img, []Tag{tag}); err != nil {
 			return err
 		}
-		return s.untag(ctx, tx, repo, tag, img)
+		if err := s.untag(ctx, tx, repo, tag, &img); err != nil {
+			return err
+		}
+		return s.replicateRemoval(tx, repo, img, []Tag{tag}, false)
 	})
 	return gone, err
 }
 
-func (s *Service) untag(ctx context.Context, tx storage.Tx, repo repository, tag Tag, img stored) error {
+// untag takes a tag from an image, whose row it keeps.
+func (s *Service) untag(ctx context.Context, tx storage.Tx, repo repository, tag Tag, img *stored) error {
 	if err := repo.deleteTag(tx, tag, img.digest); err != nil {
 		return err
 	}
@@ -114,6 +118,8 @@ type removal struct {
 	may    May
 	cause  TrashCause
 	reason string // of a lifecycle policy
+	// replica says that another registry tells of it, so that it goes no further.
+	replica bool
 }
 
 // remove takes an image with all that is its own out of the repository, if it may
@@ -154,7 +160,10 @@ func (s *Service) remove(ctx context.Context, tx storage.Tx, repo repository, im
 	if err := repo.put(tx); err != nil {
 		return nil, err
 	}
-	return gone, s.recordRemoval(ctx, tx, repo, img, gone)
+	if err := s.recordRemoval(ctx, tx, repo, img, gone); err != nil || why.replica {
+		return gone, err
+	}
+	return gone, s.replicateRemoval(tx, repo, img, named, true)
 }
 
 // recordRemoval writes one event for each tag that went, as ECR does.

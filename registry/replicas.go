@@ -30,6 +30,8 @@ type replicaRow struct {
 	At         time.Time // of the push
 	// Again says that it has waited for the images that it is a list of.
 	Again bool `json:",omitempty"`
+	// Deleted says that the tag, or the image if there is none, was deleted.
+	Deleted bool `json:",omitempty"`
 }
 
 // replicaSequence numbers the rows of replicas.
@@ -94,9 +96,14 @@ type Replica struct {
 	Digest       digest.Digest
 	Tag          Tag // zero for none
 	To           ID
-	PushedAt     time.Time
-	Number       string // ascending in its lane, no two alike
-	again        bool
+	// PushedAt is when the tag, or the image if there is none, came where it is. Of two
+	// moves of one tag on one server the later one has the later time.
+	PushedAt time.Time
+	// Deleted says that it is no image that is brought but the word that the tag, or the
+	// image with all its tags if there is none, was deleted then.
+	Deleted bool
+	Number  string // ascending in its lane, no two alike
+	again   bool
 }
 
 func (r Replica) key() []string { return r.Lane().key(r.Number) }
@@ -109,7 +116,7 @@ func (r Replica) statusKey() []string {
 func (row replicaRow) public(key []string) Replica {
 	return Replica{
 		Source: Name{ID{key[2], key[3]}, row.Repository}, RepositoryID: key[4], To: ID{key[0], key[1]},
-		Digest: row.Digest, Tag: row.Tag, PushedAt: row.At, Number: key[5], again: row.Again,
+		Digest: row.Digest, Tag: row.Tag, PushedAt: row.At, Deleted: row.Deleted, Number: key[5], again: row.Again,
 	}
 }
 
@@ -122,19 +129,50 @@ func (s *Service) replicate(tx storage.Tx, repo repository, d digest.Digest, nam
 	if err != nil {
 		return err
 	}
-	for _, to := range rules.destinations(repo.name) {
-		r := Replica{Source: repo.name, RepositoryID: repo.row.ID, Digest: d, To: to, PushedAt: s.now().UTC()}
-		failed, err := r.failedBefore(tx)
-		if err != nil {
+	to := rules.destinations(repo.name)
+	if err := s.stampMoves(tx, repo, d, named, slices.ContainsFunc(to, s.isRemote)); err != nil {
+		return err
+	}
+	for _, id := range to {
+		if err := s.replicateTo(tx, repo, d, named, id); err != nil {
 			return err
-		}
-		for _, r.Tag = range append(failed, named...) {
-			if err := s.planReplica(tx, r); err != nil {
-				return err
-			}
 		}
 	}
 	return nil
+}
+
+// replicateTo is replicate for one destination.
+func (s *Service) replicateTo(tx storage.Tx, repo repository, d digest.Digest, named []Tag, to ID) error {
+	r := Replica{Source: repo.name, RepositoryID: repo.row.ID, Digest: d, To: to}
+	failed, err := r.failedBefore(tx)
+	if err != nil {
+		return err
+	}
+	named, err = s.special(to).selected(tx, r, named)
+	if err != nil {
+		return err
+	}
+	for _, r.Tag = range append(failed, named...) {
+		if err := s.planMoved(tx, repo, r); err != nil {
+			return err
+		}
+	}
+	if len(named) == 0 {
+		return nil
+	}
+	return s.replicateReferrers(tx, repo, r)
+}
+
+// planMoved plans a replica with the time at which its tag came where it is.
+func (s *Service) planMoved(tx storage.Tx, repo repository, r Replica) error {
+	if r.PushedAt = s.now().UTC(); s.isRemote(r.To) {
+		at, err := repo.movedAt(tx, r.Tag, r.Digest)
+		if err != nil {
+			return err
+		}
+		r.PushedAt = at.At
+	}
+	return s.planReplica(tx, r)
 }
 
 // failedBefore takes from the status of the replica's image the tags that have
@@ -164,8 +202,8 @@ func (s *Service) planReplica(tx storage.Tx, r Replica) error {
 		return err
 	}
 	r.Number = sequenceKey(n)
-	row := replicaRow{Repository: r.Source.path, Digest: r.Digest, Tag: r.Tag, At: r.PushedAt, Again: r.again}
-	if err := replicas.Put(tx, row, r.key()...); err != nil {
+	row := replicaRow{Repository: r.Source.path, Digest: r.Digest, Tag: r.Tag, At: r.PushedAt, Again: r.again, Deleted: r.Deleted}
+	if err := replicas.Put(tx, row, r.key()...); err != nil || r.Deleted {
 		return err
 	}
 	status, err := replications.Get(tx, r.statusKey()...)
@@ -193,7 +231,7 @@ func (s *Service) settleReplica(tx storage.Tx, r Replica, failure *replicationFa
 
 // takeOut takes a replica out of its lane and changes the status of its image.
 func (s *Service) takeOut(tx storage.Tx, r Replica, change func(*replicationRow)) error {
-	if err := replicas.Delete(tx, r.key()...); err != nil {
+	if err := replicas.Delete(tx, r.key()...); err != nil || r.Deleted {
 		return err
 	}
 	status, err := replications.Get(tx, r.statusKey()...)

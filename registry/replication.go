@@ -13,8 +13,8 @@ import (
 
 // Replication is the replication configuration of a registry: what is pushed to
 // its repositories from now on, or restored there, is brought to repositories of
-// the same names in other registries of this server (ECR reference, policies.md
-// section 7). The zero value brings nothing anywhere.
+// the same names in other registries (ECR reference, policies.md section 7), which are
+// of this server unless a Destination says otherwise. The zero value brings nothing anywhere.
 type Replication struct {
 	Rules []ReplicationRule // at most Limits.ReplicationRules
 }
@@ -24,7 +24,7 @@ type Replication struct {
 // there are none.
 type ReplicationRule struct {
 	// Destinations are registries other than the rule's own, in the partition of
-	// its region. All rules together name at most Limits.ReplicationDestinations
+	// its region unless they are of other servers. All rules together name at most Limits.ReplicationDestinations
 	// different ones.
 	Destinations []ID
 	Prefixes     []string `json:",omitempty"` // at most Limits.ReplicationFilters
@@ -98,6 +98,9 @@ func (s *Service) checkDestination(from, to ID) error {
 	if from == to {
 		return invalidSetting(replicationField, "Replication destination cannot be the same as the source registry")
 	}
+	if s.special(to).Remote {
+		return nil
+	}
 	if !s.hasRegion(to.Region) || endpoint.Partition(to.Region) != endpoint.Partition(from.Region) {
 		return invalidSetting(replicationField, "Invalid region '%s'", to.Region)
 	}
@@ -110,20 +113,31 @@ func (s *Service) hasRegion(region string) bool {
 
 // PutReplication replaces a registry's replication configuration by another, or
 // takes it away if that has no rules. What was pushed before is brought where the
-// rules of then said. Whether destinations let anything in is seen when an image
+// rules of then said, unless a Destination has Backfill. Whether destinations let anything in is seen when an image
 // comes there. Refusal: SettingInvalid.
 func (s *Service) PutReplication(ctx context.Context, id ID, c Replication) error {
 	if err := s.checkReplication(id, c); err != nil {
 		return err
 	}
-	return s.update(ctx, func(tx storage.Tx) error {
+	err := s.update(ctx, func(tx storage.Tx) error {
 		if len(c.Rules) > 0 {
 			return s.writeJSON(ctx, tx, id, replicationKind, c)
 		}
 		_, err := s.removeDocument(ctx, tx, id, replicationKind)
 		return ignoreNotFound(err)
 	})
+	if err != nil {
+		return err
+	}
+	select {
+	case s.rulesChanged <- struct{}{}:
+	default:
+	}
+	return nil
 }
+
+// RulesChanged has a value when replication rules were set: see Backfill.
+func (s *Service) RulesChanged() <-chan struct{} { return s.rulesChanged }
 
 // Replication is a registry's replication configuration.
 func (s *Service) Replication(ctx context.Context, id ID) (c Replication, err error) {

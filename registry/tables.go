@@ -74,6 +74,12 @@ var (
 	// repository id, number
 	replicas = table.New[replicaRow]("replica", 6)
 
+	// account, region, repository id, tag or digest of an image
+	stamps = table.New[stampRow]("stamp", 4)
+	// account and region of the destination, account and region of the source
+	backfills = table.New[backfillRow]("backfill", 4)
+	servers   = table.New[serverRow]("server", 1) // "" (there is one)
+
 	// Rows of the server.
 	contents  = table.New[contentRow]("content", 1)     // digest
 	owners    = table.New[ownerRow]("owner", 1)         // blob id
@@ -168,6 +174,8 @@ type imageRow struct {
 	ActivatedAt     time.Time     `json:",omitzero"`  // the last time that it came back from the archive
 	PulledAt        time.Time     `json:",omitzero"`
 	TaggedAt        time.Time     `json:",omitzero"` // the last time that a tag came to it
+	// Replica says that it came by replication, so that it goes no further by itself.
+	Replica bool `json:",omitempty"`
 }
 
 // manifestChunk is a run of a manifest's bytes, kept as they are.

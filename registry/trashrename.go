@@ -94,8 +94,8 @@ func (s *Service) planAgain(tx storage.Tx, repo repository, f table.Found[replic
 		named = []Tag{{}}
 	}
 	for _, tag := range named {
-		r := Replica{Source: repo.name, RepositoryID: repo.row.ID, Digest: d, Tag: tag, To: lane.To, PushedAt: s.now().UTC()}
-		if err := s.planReplica(tx, r); err != nil {
+		r := Replica{Source: repo.name, RepositoryID: repo.row.ID, Digest: d, Tag: tag, To: lane.To}
+		if err := s.planMoved(tx, repo, r); err != nil {
 			return err
 		}
 	}

@@ -45,6 +45,25 @@ func newSender(base *url.URL, client *http.Client) *sender {
 // maxTries bounds how often a request is sent that the registry wants later.
 const maxTries = 5
 
+// mark is a header of one's own.
+type mark struct {
+	header, value string
+	told          func(string)
+}
+
+type markKey struct{}
+
+// Marked is a context whose requests to the registry itself carry a header. told, unless
+// it is nil, is called with what each answer has under the same name, "" for nothing.
+func Marked(ctx context.Context, header, value string, told func(string)) context.Context {
+	return context.WithValue(ctx, markKey{}, mark{header, value, told})
+}
+
+func markOf(req *http.Request) (mark, bool) {
+	m, ok := req.Context().Value(markKey{}).(mark)
+	return m, ok
+}
+
 type patienceKey struct{}
 
 // Patient is a context whose requests wait, each as long as that in all, when a
@@ -82,6 +101,9 @@ func (s *sender) attempt(req *http.Request, left *time.Duration) (*http.Response
 	answer, err := s.authorised(req)
 	if err != nil {
 		return nil, failed(req, err)
+	}
+	if m, ok := markOf(req); ok && s.own(req.URL) && m.told != nil {
+		m.told(answer.Header.Get(m.header))
 	}
 	if answer.StatusCode < 300 || answer.StatusCode == http.StatusNotFound {
 		answer.Body = &body{answer.Body, req}
@@ -121,6 +143,9 @@ func (s *sender) prepared(req *http.Request) *http.Request {
 	req = req.Clone(req.Context())
 	if s.own(req.URL) && strings.HasPrefix(req.URL.Path, "/v2/") && !strings.HasPrefix(req.URL.Path, s.base.Path+"/v2/") {
 		req.URL.Path, req.URL.RawPath = s.base.Path+req.URL.Path, ""
+	}
+	if m, ok := markOf(req); ok && s.own(req.URL) {
+		req.Header.Set(m.header, m.value)
 	}
 	req.Header.Set("User-Agent", "berth")
 	req.Header.Set("Accept-Encoding", "identity") // bytes are what their digest says

@@ -1,20 +1,23 @@
-// Package replicate is the worker that brings images to other registries of the
-// server. What is to be brought where is planned by package registry, in the
-// transaction that pushes or restores an image, as rows that go only in the
-// transaction that brings it there: so a server that is killed at any point
-// forgets nothing and does nothing twice. This package decides what is next.
+// Package replicate is the worker that brings images to other registries, of the
+// server or of others. What is to be brought where is planned by package registry, in
+// the transaction that pushes or restores an image, as rows that go only in the
+// transaction that notes that it came there: so a server that is killed at any point
+// forgets nothing; and within the server it does nothing twice. This package decides
+// what is next, and speaks to other servers.
 //
 // Images go from one repository to one registry one by one, in a lane. Each round
 // takes the first image of some lanes of every destination, in turns between the
 // destinations, so that one with much to come does not keep the others waiting.
 // A lane whose image met a fault rests for a while, longer each time; what is
-// refused, by a policy or a quota, has failed at once.
+// refused, by a policy or a quota, has failed at once. A destination on another server
+// has a Worker of its own, so that one which is slow or dead holds up no other.
 package replicate
 
 import (
 	"context"
 	"errors"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -35,6 +38,12 @@ type Registry interface {
 // Options are what New needs.
 type Options struct {
 	Registry Registry // required
+	// Takes says which destinations are the worker's; nil means all.
+	Takes func(registry.ID) bool
+	// Remote is the registry of another server that they are; nil for those of this one.
+	Remote *Remote
+	// Windows are when images are brought; none means always.
+	Windows []Window
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 	// Log takes what fails; nil means nowhere.
@@ -44,10 +53,20 @@ type Options struct {
 // Worker brings images to other registries. Run it once.
 type Worker struct {
 	registry Registry
+	takes    func(registry.ID) bool
+	remote   *Remote
+	windows  []Window
 	now      func() time.Time
 	log      *slog.Logger
 	places   map[registry.ID]registry.Lane // where the next round goes on, by destination; none: at the beginning
 	rests    rests
+	counts   counts
+
+	mu   sync.Mutex
+	busy map[registry.Lane]bool // of which an image is on its way
+	// urgent is what was planned when it was said that it is wanted now.
+	urgent uint64
+	news   chan struct{} // has a value when a lane is free or something is wanted now
 }
 
 const (
@@ -60,27 +79,40 @@ func New(o Options) (*Worker, error) {
 	if o.Registry == nil {
 		return nil, errors.New("replicate: a registry is needed")
 	}
+	if o.Takes == nil {
+		o.Takes = func(registry.ID) bool { return true }
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Worker{
-		registry: o.Registry, now: o.Now, log: o.Log,
+	w := &Worker{
+		registry: o.Registry, takes: o.Takes, remote: o.Remote, windows: o.Windows, now: o.Now, log: o.Log,
 		places: map[registry.ID]registry.Lane{}, rests: rests{of: map[registry.Lane]rest{}},
-	}, nil
+		counts: counts{of: map[registry.ID]Figures{}}, busy: map[registry.Lane]bool{}, news: make(chan struct{}, 1),
+	}
+	if o.Remote != nil {
+		// Half of a rest is by chance, so that a server that was away is not asked by
+		// everyone at once.
+		w.rests.jitter = func(d time.Duration) time.Duration { return d/2 + rand.N(d/2) }
+	}
+	return w, nil
 }
 
 // Run works until ctx ends, and then returns nil. What fails is logged and tried
 // again.
 func (w *Worker) Run(ctx context.Context) error {
+	var under sync.WaitGroup
+	defer under.Wait()
+	free := make(chan struct{}, workers)
 	for ctx.Err() == nil {
 		now := w.now()
 		due, planned, err := w.round(ctx, now)
 		switch {
 		case err == nil && len(due) > 0:
-			w.work(ctx, due)
+			w.work(ctx, due, free, &under)
 			continue
 		case err == nil:
 			err = w.await(ctx, planned, now)
@@ -95,11 +127,39 @@ func (w *Worker) Run(ctx context.Context) error {
 	return nil
 }
 
+// Now has what waits brought at once, outside of windows too and before lanes have
+// rested.
+func (w *Worker) Now(ctx context.Context) error {
+	_, planned, err := w.registry.ReplicaDestinations(ctx)
+	if err != nil {
+		return err
+	}
+	w.mu.Lock()
+	w.urgent = max(w.urgent, planned)
+	w.mu.Unlock()
+	w.rests.clear()
+	w.tell()
+	return nil
+}
+
+func (w *Worker) tell() {
+	select {
+	case w.news <- struct{}{}:
+	default:
+	}
+}
+
 // round lists what is to be brought next, in turns between destinations.
 func (w *Worker) round(ctx context.Context, now time.Time) (due []registry.Replica, planned uint64, err error) {
-	destinations, planned, err := w.registry.ReplicaDestinations(ctx)
+	all, planned, err := w.registry.ReplicaDestinations(ctx)
 	if err != nil {
 		return nil, 0, err
+	}
+	var destinations []registry.ID
+	for _, to := range all {
+		if w.takes(to) {
+			destinations = append(destinations, to)
+		}
 	}
 	if len(destinations) == 0 {
 		w.rests.clear()
@@ -120,8 +180,8 @@ func (w *Worker) round(ctx context.Context, now time.Time) (due []registry.Repli
 	return due, planned, nil
 }
 
-// page takes the first image of the next lanes of a destination that do not
-// rest, none of them twice.
+// page takes the first image of the next lanes of a destination that are to be worked
+// on, none of them twice.
 func (w *Worker) page(ctx context.Context, to registry.ID, now time.Time) (due []registry.Replica, err error) {
 	beginning := registry.Lane{}
 	for place, began := w.places[to], w.places[to]; ; {
@@ -131,7 +191,7 @@ func (w *Worker) page(ctx context.Context, to registry.ID, now time.Time) (due [
 		}
 		for _, r := range page {
 			place = r.Lane()
-			if !w.rests.has(r, now) {
+			if w.may(r, now) {
 				due = append(due, r)
 			}
 			if len(due) == share {
@@ -150,33 +210,55 @@ func (w *Worker) page(ctx context.Context, to registry.ID, now time.Time) (due [
 	}
 }
 
-// work brings images to their destinations, several at a time. It begins none after
-// the end of ctx.
-func (w *Worker) work(ctx context.Context, due []registry.Replica) {
-	next := make(chan registry.Replica)
-	var done sync.WaitGroup
-	for range min(workers, len(due)) {
-		done.Go(func() {
-			for r := range next {
-				w.bring(ctx, r)
-			}
+// may says whether an image may be begun: its lane is free and does not rest, and it is
+// the time for it or it is wanted now.
+func (w *Worker) may(r registry.Replica, now time.Time) bool {
+	w.mu.Lock()
+	free, urgent := !w.busy[r.Lane()], r.PlannedBy(w.urgent)
+	w.mu.Unlock()
+	return free && !w.rests.has(r, now) && (urgent || !opening(w.windows, now).After(now))
+}
+
+// work begins to bring images to their destinations, several at a time. It begins none
+// after the end of ctx, and does not wait for the last ones: while one takes long, the
+// other lanes go on.
+func (w *Worker) work(ctx context.Context, due []registry.Replica, free chan struct{}, under *sync.WaitGroup) {
+	for _, r := range due {
+		select {
+		case free <- struct{}{}:
+		case <-ctx.Done():
+			return
+		}
+		if ctx.Err() != nil || !w.may(r, w.now()) { // an outage was found since
+			<-free
+			continue
+		}
+		w.take(r.Lane(), true)
+		under.Go(func() {
+			w.bring(ctx, r)
+			w.take(r.Lane(), false)
+			<-free
+			w.tell()
 		})
 	}
-	for _, r := range due {
-		if ctx.Err() != nil {
-			break
-		}
-		next <- r
+}
+
+func (w *Worker) take(lane registry.Lane, busy bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if busy {
+		w.busy[lane] = true
+	} else {
+		delete(w.busy, lane)
 	}
-	close(next)
-	done.Wait()
 }
 
 // bring brings one image to its destination, lets its lane rest, or gives it up.
 func (w *Worker) bring(ctx context.Context, r registry.Replica) {
-	err := w.registry.ReceiveReplica(ctx, r)
+	err := w.send(ctx, r)
 	if err == nil {
 		w.rests.end(r)
+		w.counts.done(r.To)
 		return
 	}
 	if ctx.Err() != nil {
@@ -186,24 +268,70 @@ func (w *Worker) bring(ctx context.Context, r registry.Replica) {
 		pause(ctx, firstRest)
 		return
 	}
-	tries := w.rests.begin(r, w.now())
-	w.log.Error("replicate an image", "repository", r.Source.ARN(), "digest", r.Digest.String(),
-		"account", r.To.Account, "region", r.To.Region, "try", tries, "error", err)
-	if tries < maxTries {
+	if w.passes(r, err) {
 		return
 	}
-	const reason = "The server failed to replicate the image, and its log says why"
-	if err := w.registry.FailReplica(ctx, r, registry.FailedByFault, reason); err != nil {
+	f := refusalOf(err)
+	if f == nil {
+		tries := w.rests.begin(r, w.now(), "this server failed to read it, and its log says why")
+		w.tellFault(r, tries, err)
+		if tries < maxTries {
+			return
+		}
+		f = &refused{registry.FailedByFault, "The server failed to replicate the image, and its log says why"}
+	}
+	if err := w.registry.FailReplica(ctx, r, f.code, f.reason); err != nil {
 		w.log.Error("give up an image that is not replicated", "error", err)
+		w.rests.begin(r, w.now(), "this server failed to note that it was refused")
 		return
 	}
+	w.counts.failed(r.To)
 	w.rests.end(r)
 }
 
-// await returns when something has been planned since the round of now, or a lane
-// has rested that rested then.
+func (w *Worker) send(ctx context.Context, r registry.Replica) error {
+	if w.remote == nil {
+		return w.registry.ReceiveReplica(ctx, r)
+	}
+	return w.remote.bring(ctx, r)
+}
+
+// passes lets everything rest that goes to a destination which cannot be reached, and
+// the lane in which that was seen for longer each time. There is no end to that.
+func (w *Worker) passes(r registry.Replica, err error) bool {
+	least, outage := outageOf(err)
+	if !outage {
+		return false
+	}
+	why := reasonOf(err)
+	w.tellFault(r, w.rests.begin(r, w.now(), why), err)
+	w.rests.outage(w.now(), least, why)
+	return true
+}
+
+func (w *Worker) tellFault(r registry.Replica, tries int, err error) {
+	w.log.Error("replicate an image", "repository", r.Source.ARN(), "digest", r.Digest.String(),
+		"account", r.To.Account, "region", r.To.Region, "try", tries, "error", err)
+}
+
+// await returns when something has been planned since the round of now, or a lane is
+// free or has rested that was not or rested then, or a window opens.
 func (w *Worker) await(ctx context.Context, planned uint64, now time.Time) error {
-	ctx, cancel := w.rests.until(ctx, now)
+	var other time.Time
+	if opens := opening(w.windows, now); opens.After(now) {
+		other = opens
+	}
+	ctx, cancel := w.rests.until(ctx, now, other)
+	defer cancel()
+	var told sync.WaitGroup
+	defer told.Wait()
+	told.Go(func() {
+		select {
+		case <-w.news:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
 	defer cancel()
 	err := w.registry.AwaitReplicas(ctx, planned)
 	if ctx.Err() != nil {
