@@ -357,3 +357,35 @@ func (s *Service) ReplicationSources(ctx context.Context) (all map[ID][]ID, err 
 	})
 	return all, err
 }
+
+// BackfillDue says whether there is anything to plan for Backfill.
+func (s *Service) BackfillDue(ctx context.Context) (due bool, err error) {
+	for _, d := range s.live.Load().Destinations {
+		if !d.Backfill {
+			continue
+		}
+		sources, err := s.sourcesOf(ctx, d.To)
+		if err != nil {
+			return false, err
+		}
+		err = s.view(ctx, func(r storage.Reader) error {
+			due = false
+			for _, from := range sources {
+				rules, err := replicationOf(r, from)
+				if err != nil {
+					return err
+				}
+				row, err := backfills.Get(r, d.To.Account, d.To.Region, from.Account, from.Region)
+				if ignoreNotFound(err) != nil {
+					return err
+				}
+				due = due || !row.Done || row.Of != d.taken(rules.to(d.To))
+			}
+			return nil
+		})
+		if err != nil || due {
+			return due, err
+		}
+	}
+	return false, nil
+}

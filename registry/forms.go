@@ -43,6 +43,7 @@ func (row *imageRow) Form(f *table.Form) {
 	f.OptionalTime("ActivatedAt", &row.ActivatedAt)
 	f.OptionalTime("PulledAt", &row.PulledAt)
 	f.OptionalTime("TaggedAt", &row.TaggedAt)
+	f.OptionalTruth("Replica", &row.Replica)
 }
 
 // Form implements table.Formed.

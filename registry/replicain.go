@@ -239,3 +239,16 @@ func forgetStamp(tx storage.Tx, f table.Found[stampRow], before time.Time) error
 	}
 	return stamps.Delete(tx, f.Key...)
 }
+
+// StampsKept says whether there is anything for SweepStamps to look at.
+func (s *Service) StampsKept(ctx context.Context) (some bool, err error) {
+	err = s.view(ctx, func(r storage.Reader) error {
+		some = false
+		for _, err := range stamps.Scan(r, table.Select{Limit: 1}) {
+			some = err == nil
+			return err
+		}
+		return nil
+	})
+	return some, err
+}

@@ -77,6 +77,7 @@ var actionWords = map[string][]string{
 	uploadPart:       {pushWord},
 	completeUpload:   {pushWord},
 	batchDeleteImage: {deleteWord},
+	replicateImage:   {pullWord, pushWord, deleteWord}, // beside what it is that is done
 }
 
 // granted returns errNarrow for an action that the token which was shown is not for.

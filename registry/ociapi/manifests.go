@@ -42,6 +42,9 @@ func (s *Server) headManifest(w http.ResponseWriter, r *http.Request, to target)
 	if err != nil {
 		return err
 	}
+	if _, err := s.origin(w, r, to); err != nil {
+		return err
+	}
 	img, err := s.registry.Image(r.Context(), to.name, ref)
 	if err != nil {
 		return err
@@ -95,9 +98,13 @@ func (s *Server) putManifest(w http.ResponseWriter, r *http.Request, to target) 
 	if err != nil {
 		return err
 	}
+	origin, err := s.admitReplica(w, r, to, create)
+	if err != nil {
+		return err
+	}
 	got, err := s.registry.PutImage(r.Context(), to.name, registry.Push{
 		Tags: tags, Want: ref.Digest, MediaType: r.Header.Get("Content-Type"), Body: body, MayCreate: create, May: to.may,
-		AnyTags: !s.does(boundedTags),
+		AnyTags: !s.does(boundedTags), Origin: origin,
 	})
 	if err != nil {
 		return err
@@ -189,7 +196,13 @@ func (s *Server) deleteManifest(w http.ResponseWriter, r *http.Request, to targe
 	if err != nil {
 		return err
 	}
-	if ref.Tag.IsZero() {
+	origin, err := s.origin(w, r, to)
+	if err != nil {
+		return err
+	}
+	if origin != nil {
+		err = s.registry.DeleteReplica(r.Context(), to.name, ref, *origin, to.may)
+	} else if ref.Tag.IsZero() {
 		_, err = s.registry.DeleteImage(r.Context(), to.name, ref, to.may)
 	} else {
 		_, err = s.registry.Untag(r.Context(), to.name, ref.Tag, s.lastTag(), to.may)

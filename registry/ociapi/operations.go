@@ -43,6 +43,7 @@ const (
 	initiateUpload       = "ecr:InitiateLayerUpload"
 	uploadPart           = "ecr:UploadLayerPart"
 	completeUpload       = "ecr:CompleteLayerUpload"
+	replicateImage       = "ecr:ReplicateImage" // what comes with an origin: see target.origin
 )
 
 // operations are all that the door does.

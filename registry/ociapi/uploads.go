@@ -50,6 +50,9 @@ func (s *Server) startUpload(w http.ResponseWriter, r *http.Request, to target) 
 	if start.MayCreate, err = s.may(r.Context(), to, createRepository); err != nil {
 		return err
 	}
+	if _, err := s.admitReplica(w, r, to, start.MayCreate); err != nil {
+		return err
+	}
 	if !mount.IsZero() {
 		if done, err := s.mount(w, r, to, mount, start.MayCreate); done || err != nil {
 			return err

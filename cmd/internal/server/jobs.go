@@ -17,6 +17,8 @@ const (
 	jobLease = 15 * time.Second
 	// passwordSweep is how often the list of registry passwords is gone through.
 	passwordSweep = time.Hour
+	// stampSweep is how often is looked for tags that went long ago.
+	stampSweep = 24 * time.Hour
 )
 
 // openJobs makes the runner of what is to be done again and again by one process.
@@ -52,6 +54,12 @@ func (s *Server) openJobs() (*jobs.Runner, error) {
 			Name: "heal", Every: func() time.Duration { return jobPause }, Wake: s.registry.DamageFound(), Run: s.healer,
 		})
 	}
+	r.Add(jobs.Job{
+		Name: "backfill", Every: func() time.Duration { return jobPause }, Ready: s.registry.BackfillDue, Wake: s.registry.RulesChanged(), Run: s.registry.Backfill,
+	})
+	r.Add(jobs.Job{
+		Name: "forget what went", Every: func() time.Duration { return stampSweep }, Ready: s.unlessHeld(s.registry.StampsKept), Run: s.registry.SweepStamps,
+	})
 	r.Add(jobs.Job{
 		Name: "scrub", Every: func() time.Duration { return jobPause }, Ready: s.registry.ScrubDue, Run: s.registry.RunScrub,
 	})

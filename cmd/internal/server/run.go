@@ -48,7 +48,9 @@ func (s *Server) Run(ctx context.Context) error {
 	start("keep the time", func() error { return s.keeper.clock.Run(work) })
 	start("look at the index", func() error { return s.awaitSound(work) })
 	start("watch the disk", func() error { return s.runDisk(work) })
-	start("replicate images", func() error { return s.replicate.Run(work) })
+	for what, worker := range s.replicas.all() {
+		start("replicate images "+what, func() error { return worker.Run(work) })
+	}
 	start("bring images from upstreams", func() error { return s.mirror.Run(work) })
 	start("note the use of keys", func() error { return s.noteUses(work) })
 	start("tell of events", func() error { return s.events.Run(work) })

@@ -31,7 +31,6 @@ import (
 	"github.com/seed-78150930/berth/registry/events"
 	"github.com/seed-78150930/berth/registry/jobs"
 	"github.com/seed-78150930/berth/registry/mirror"
-	"github.com/seed-78150930/berth/registry/replicate"
 	"github.com/seed-78150930/berth/storage/gate"
 )
 
@@ -61,7 +60,7 @@ type Server struct {
 	started     time.Time
 	keeper      *Keeper
 	registry    *registry.Service
-	replicate   *replicate.Worker
+	replicas    replicas
 	events      *events.Follower
 	jobs        *jobs.Runner
 	mirror      *mirror.Mirror
@@ -125,7 +124,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 			s.log.Warn("no event tells that the index was rebuilt", "error", err)
 		}
 	}
-	if s.replicate, err = replicate.New(replicate.Options{Now: s.keeper.clock.Now, Registry: s.registry, Log: s.log}); err != nil {
+	if err := s.openReplicas(); err != nil {
 		return err
 	}
 	if s.events, err = s.openEvents(ctx); err != nil {
@@ -279,7 +278,7 @@ func registryOptions(c *config.Config) registry.Options {
 		ScrubInterval: c.ScrubInterval, ScrubRate: int64(c.ScrubRate),
 		Verify: registry.VerifyMode(c.Verify), LifecycleInterval: c.LifecycleInterval, LifecycleExtensions: c.LifecycleExtensions,
 		TrashWindow: c.TrashWindow, Protected: protections(c.Protected),
-		Limits: limits(c.Limits), Regions: c.Regions, Revalidate: c.Mirror.Revalidate, Upstreams: upstreamHosts(c),
+		Limits: limits(c.Limits), Regions: c.Regions, Revalidate: c.Mirror.Revalidate, Upstreams: upstreamHosts(c), Destinations: destinations(c),
 	}
 }
 

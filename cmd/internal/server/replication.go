@@ -1,0 +1,137 @@
+package server
+
+import (
+	"fmt"
+	"iter"
+	"net/http"
+	"strings"
+
+	"github.com/seed-78150930/berth/cmd/internal/config"
+	"github.com/seed-78150930/berth/registry"
+	"github.com/seed-78150930/berth/registry/peer"
+	"github.com/seed-78150930/berth/registry/remote"
+	"github.com/seed-78150930/berth/registry/replicate"
+)
+
+// replicas are the workers that bring images to other registries: one for those of this
+// server, and one for each of another, so that none of them holds up the others.
+type replicas struct {
+	local  *replicate.Worker
+	remote map[registry.ID]*replicate.Worker
+}
+
+// all are the workers, with what they are called in the log.
+func (r replicas) all() iter.Seq2[string, *replicate.Worker] {
+	return func(yield func(string, *replicate.Worker) bool) {
+		if !yield("here", r.local) {
+			return
+		}
+		for to, w := range r.remote {
+			if !yield("to "+placeName(to), w) {
+				return
+			}
+		}
+	}
+}
+
+// of is the worker of a destination.
+func (r replicas) of(to registry.ID) *replicate.Worker {
+	if w, ok := r.remote[to]; ok {
+		return w
+	}
+	return r.local
+}
+
+func placeName(id registry.ID) string { return id.Account + "/" + id.Region }
+
+// openReplicas makes the workers, as the configuration says.
+func (s *Server) openReplicas() (err error) {
+	c := s.options.Config
+	s.replicas.remote = map[registry.ID]*replicate.Worker{}
+	here := func(to registry.ID) bool { return s.replicas.remote[to] == nil }
+	if s.replicas.local, err = replicate.New(replicate.Options{Now: s.keeper.clock.Now, Registry: s.registry, Log: s.log, Takes: here}); err != nil {
+		return err
+	}
+	client, err := remote.New(remote.Options{Allow: c.Egress.Allow, PlainHTTP: c.Egress.PlainHTTP, Redirects: remote.MostRedirects})
+	if err != nil {
+		return fmt.Errorf("egress: %w", err)
+	}
+	for i, d := range c.Replication.Destinations {
+		if !d.Remote() {
+			continue
+		}
+		to := destinationID(d)
+		if s.replicas.remote[to], err = s.openReplicaWorker(client, to, d); err != nil {
+			return fmt.Errorf("replication.destinations[%d]: %w", i, err)
+		}
+	}
+	return nil
+}
+
+// openReplicaWorker makes the worker of a destination on another server.
+func (s *Server) openReplicaWorker(client *http.Client, to registry.ID, d config.ReplicationDestination) (*replicate.Worker, error) {
+	o := replicate.RemoteOptions{Source: s.registry, To: to, Prefix: d.Prefix, Bandwidth: int64(d.Bandwidth)}
+	at := peer.Options{URL: replicaURL(d), Client: client, Realms: d.Realms, Log: s.log}
+	var err error
+	if d.File+d.Env+d.Helper != "" {
+		at.Credentials, err = credentialsFrom(config.MirrorCredential{File: d.File, Env: d.Env, Helper: d.Helper}, at.URL)
+	}
+	if err == nil && d.ECR.Region != "" {
+		o.ECR, err = peer.NewECRAPI(peer.ECR{Client: client, Region: d.ECR.Region, Endpoint: d.ECR.Endpoint, Key: at.Credentials})
+		if err == nil {
+			at.Credentials = o.ECR.Credentials()
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if o.Peer, err = peer.New(at); err != nil {
+		return nil, err
+	}
+	away, err := replicate.NewRemote(o)
+	if err != nil {
+		return nil, err
+	}
+	return replicate.New(replicate.Options{
+		Now: s.keeper.clock.Now, Registry: s.registry, Log: s.log, Remote: away,
+		Windows: windows(d), Takes: func(id registry.ID) bool { return id == to },
+	})
+}
+
+// replicaURL is where images are sent: at ECR, unless it is told, to the registry of the
+// account (ECR user guide, "Registry authentication").
+func replicaURL(d config.ReplicationDestination) string {
+	switch {
+	case d.URL != "":
+		return d.URL
+	case d.ECR.Endpoint != "":
+		return d.ECR.Endpoint
+	case strings.HasPrefix(d.ECR.Region, "cn-"):
+		return "https://" + d.Account + ".dkr.ecr." + d.ECR.Region + ".amazonaws.com.cn"
+	}
+	return "https://" + d.Account + ".dkr.ecr." + d.ECR.Region + ".amazonaws.com"
+}
+
+func windows(d config.ReplicationDestination) (list []replicate.Window) {
+	for _, text := range d.Windows {
+		w, err := replicate.ParseWindow(text)
+		if err == nil { // as the configuration was checked
+			list = append(list, w)
+		}
+	}
+	return list
+}
+
+func destinationID(d config.ReplicationDestination) registry.ID {
+	return registry.ID{Account: d.Account, Region: d.Region}
+}
+
+// destinations are what the registry is to know of them.
+func destinations(c *config.Config) (list []registry.Destination) {
+	for _, d := range c.Replication.Destinations {
+		list = append(list, registry.Destination{
+			To: destinationID(d), Remote: d.Remote(), Tags: d.Tags, Deletes: d.Deletes, Backfill: d.Backfill,
+		})
+	}
+	return list
+}
