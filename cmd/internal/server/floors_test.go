@@ -170,7 +170,7 @@ var outsiders = map[string]users{
 	"golang.org/x/crypto/acme":                   {code: []string{"cmd/internal/certs"}},
 	"filippo.io/age":                             {code: []string{"cmd/internal/keybox"}, tests: []string{"cmd/berth"}},
 	"golang.org/x/term":                          {code: []string{"cmd/berth"}},
-	"golang.org/x/time/rate":                     {code: []string{"auth/throttle"}},
+	"golang.org/x/time/rate":                     {code: []string{"auth/throttle", "registry/replicate"}},
 	"github.com/coreos/go-oidc/v3/oidc":          {code: []string{"auth/oidc"}},
 	"github.com/go-jose/go-jose/v4":              {code: []string{"auth/oidc"}, tests: []string{"auth/stsapi", "cmd/internal/server"}},
 	"github.com/prometheus/client_golang":        {code: []string{"cmd/internal/server"}},
