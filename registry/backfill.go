@@ -231,6 +231,9 @@ func (s *Service) fillImage(tx storage.Tx, w *filling, repo repository, img stor
 			return err
 		}
 	}
+	if own, err = w.to.selected(tx, r, own); err != nil || len(own) == 0 {
+		return err
+	}
 	if err := s.stampOld(tx, repo, img, own); err != nil {
 		return err
 	}

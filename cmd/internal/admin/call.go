@@ -84,7 +84,7 @@ func Changes(call string) bool {
 // Service is the service that records of a call name: "ecr" for what is about images
 // and their store, else "iam".
 func Service(call string) string {
-	if slices.ContainsFunc([]string{"-trash", "-cache", "-gc", "-scrub", "-read-only", "-backup"}, func(noun string) bool { return strings.HasSuffix(call, noun) }) {
+	if slices.ContainsFunc([]string{"-trash", "-cache", "-gc", "-scrub", "-read-only", "-backup", "-replication"}, func(noun string) bool { return strings.HasSuffix(call, noun) }) {
 		return "ecr"
 	}
 	return "iam"

@@ -24,6 +24,8 @@ type Clerk struct {
 	Registry func(context.Context) (*registry.Service, error)
 	// Writes is the server itself, nil if none runs.
 	Writes Writes
+	// Replicator is who replicates, nil if no server runs.
+	Replicator Replicator
 	// Compare holds the index against its journal and tells the first differences; nil
 	// if there is no journal.
 	Compare func(ctx context.Context, most int) ([]registry.Fault, error)
@@ -51,6 +53,7 @@ func (c *Clerk) answers() answers {
 	c.answerDecisions(all)
 	c.answerTrash(all)
 	c.answerCache(all)
+	c.answerReplication(all)
 	c.answerReadOnly(all)
 	c.answerBackups(all)
 	c.answerGC(all)

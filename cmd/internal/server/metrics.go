@@ -10,6 +10,7 @@ import (
 	"github.com/seed-78150930/berth/cmd/internal/admin"
 	"github.com/seed-78150930/berth/registry"
 	"github.com/seed-78150930/berth/registry/mirror"
+	"github.com/seed-78150930/berth/registry/replicate"
 )
 
 // tellers are all metrics but those that requests count: see newMetrics. To add one,
@@ -22,6 +23,20 @@ func (s *Server) tellers() []prometheus.Collector {
 	return []prometheus.Collector{
 		told(s, func(context.Context) (int, error) { return s.registry.OpenUploads(), nil },
 			gauge("berth_uploads_open", "Uploads that are open, at rest or under way.", func(n int) float64 { return float64(n) }),
+		),
+		told(s, s.replicationFigures,
+			labelled("berth_replication_waiting", "Images, tags and deletions that wait to be brought to a destination, counted up to 10000, by destination.", "destination", func(f replicationFigures) map[string]float64 {
+				return f.waiting
+			}),
+			labelledCounter("berth_replication_done_total", "Those that were brought, by destination.", "destination", func(f replicationFigures) map[string]float64 {
+				return f.by(func(f replicate.Figures) int64 { return f.Done })
+			}),
+			labelledCounter("berth_replication_failed_total", "Those that another server refused, or that failed time and again, by destination.", "destination", func(f replicationFigures) map[string]float64 {
+				return f.by(func(f replicate.Figures) int64 { return f.Failed })
+			}),
+			labelledCounter("berth_replication_bytes_total", "Bytes of layers that were sent to other servers, by destination.", "destination", func(f replicationFigures) map[string]float64 {
+				return f.by(func(f replicate.Figures) int64 { return f.Bytes })
+			}),
 		),
 		told(s, s.storeFigures,
 			labelled("berth_store_bytes", "Bytes in the store, by what they are of.", "of", func(f storeFigures) map[string]float64 {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"fmt"
 	"iter"
 	"net/http"
@@ -40,6 +41,42 @@ func (r replicas) of(to registry.ID) *replicate.Worker {
 		return w
 	}
 	return r.local
+}
+
+// Hurry implements admin.Replicator.
+func (r replicas) Hurry(ctx context.Context, to registry.ID) error { return r.of(to).Now(ctx) }
+
+// Trouble implements admin.Replicator. What is in the way of one destination on this
+// server may be shown of another.
+func (r replicas) Trouble(to registry.ID) replicate.Trouble { return r.of(to).Trouble() }
+
+// replicationFigures are what the workers have done and have to do, by destination.
+type replicationFigures struct {
+	done    map[string]replicate.Figures
+	waiting map[string]float64
+}
+
+func (s *Server) replicationFigures(ctx context.Context) (f replicationFigures, err error) {
+	f = replicationFigures{map[string]replicate.Figures{}, map[string]float64{}}
+	queues, err := s.registry.ReplicaQueues(ctx)
+	for _, q := range queues {
+		f.waiting[placeName(q.To)] = float64(q.Waiting)
+	}
+	for _, w := range s.replicas.all() {
+		for to, of := range w.Figures() {
+			f.done[placeName(to)] = of
+		}
+	}
+	return f, err
+}
+
+// by is one figure of each destination.
+func (f replicationFigures) by(figure func(replicate.Figures) int64) map[string]float64 {
+	all := map[string]float64{}
+	for to, of := range f.done {
+		all[to] = float64(figure(of))
+	}
+	return all
 }
 
 func placeName(id registry.ID) string { return id.Account + "/" + id.Region }

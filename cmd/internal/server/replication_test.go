@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/seed-78150930/berth/auth/accounts"
+	"github.com/seed-78150930/berth/cmd/internal/admin"
 	"github.com/seed-78150930/berth/registry/digest"
 	"github.com/seed-78150930/berth/registry/peer"
 	"github.com/seed-78150930/berth/registry/peer/peertest"
@@ -210,6 +211,14 @@ func TestReplicatesToAnotherRegistry(t *testing.T) {
 	}
 	if got := at(t, there, "copies/team/app", "other"); got != "" {
 		t.Errorf("a tag that is not to go is there: %s", got)
+	}
+	page, err := admin.ListReplication.Ask(t.Context(), r.Server, admin.ReplicationQuestion{What: "team/app"})
+	if err != nil || len(page.Images) != 2 || len(page.Destinations) != 1 || page.Destinations[0].Waiting != 0 || !page.Destinations[0].Remote {
+		t.Errorf("of the repository is said %+v (%v)", page, err)
+	}
+	started, err := admin.StartReplication.Ask(t.Context(), r.Server, admin.ReplicationStart{})
+	if err != nil || started.Planned != 0 {
+		t.Errorf("all has come, and %+v is begun (%v)", started, err)
 	}
 	if list := r.statusOf("team/app", "other"); len(list) != 0 {
 		t.Errorf("of a tag that is not to go is said %+v", list)
