@@ -40,7 +40,8 @@ func TestMaliciousArchive(t *testing.T) {
 			t.Errorf("%s: %v, %v", name, in, err)
 		}
 	}
-	w := newWorld()
+	target := at(t, peertest.Distribution(t))
+	put(t, target, "x", "v0", newWorld().plain)
 	lying := image(nil, "layer", "another")
 	for name, path := range map[string]string{
 		"a layer that is another":    packed(t, with(good, sha256Of(m.blobs[1]).Encoded(), "lay3r")),
@@ -60,8 +61,6 @@ func TestMaliciousArchive(t *testing.T) {
 		into := t.TempDir()
 		out, err := transfer.CreateLayouts(filepath.Join(into, "a", "b"), "x")
 		must(t, err)
-		target := at(t, peertest.Distribution(t))
-		put(t, target, "x", "v0", w.plain)
 		for _, to := range []transfer.Target{target, out} {
 			r := run(t, transfer.Options{From: in, Listed: in, To: to})
 			if len(r.Failed) != 1 || r.Copied != 0 || r.Bytes > 100 {

@@ -83,7 +83,7 @@ func (c *copier) copy(ctx context.Context, j *job, d manifest.Descriptor, s *sha
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	st := &stream{ctx: ctx, source: c.From, repo: j.from, digest: d.Digest, size: d.Size, hash: d.Digest.Algorithm().New(), told: func(n int64) {
+	st := &stream{ctx: ctx, source: c.From, repo: j.from, digest: d.Digest, size: d.Size, hash: d.Digest.Algorithm().New(), pause: c.Pause, told: func(n int64) {
 		s.came(n)
 		c.tally.bytes.Add(n)
 	}}
@@ -117,6 +117,7 @@ type stream struct {
 	repo   string
 	digest digest.Digest
 	size   int64
+	pause  time.Duration
 	told   func(int64)
 
 	mu     sync.Mutex
@@ -204,6 +205,9 @@ func (s *stream) read(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	for {
+		if err := s.ctx.Err(); err != nil {
+			return 0, err
+		}
 		n, err := s.some(p)
 		if n > 0 {
 			s.breaks = 0
@@ -219,7 +223,7 @@ func (s *stream) read(p []byte) (int, error) {
 		if s.breaks++; s.breaks > maxBreaks || s.ctx.Err() != nil || !mends(err) {
 			return 0, err
 		}
-		if err := remote.Wait(s.ctx, time.Duration(s.breaks-1)*pauseTime/4); err != nil {
+		if err := remote.Wait(s.ctx, time.Duration(s.breaks-1)*s.pause/4); err != nil {
 			return 0, err
 		}
 	}

@@ -1,6 +1,7 @@
 package transfer_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -12,17 +13,20 @@ import (
 	"github.com/seed-78150930/berth/registry/transfer"
 )
 
-// tags are those of all repositories of a place, those left out that stand for
-// referrers.
-func tags(t testing.TB, in transfer.Catalogue) (all []string) {
+// tags are those of all repositories of a place whose names begin like that, those
+// left out that stand for referrers.
+func tags(t testing.TB, in transfer.Catalogue, prefix string) (all []string) {
 	t.Helper()
 	for repo, err := range in.Repositories(t.Context()) {
 		must(t, err)
+		if !strings.HasPrefix(repo, prefix) {
+			continue
+		}
 		refs, err := in.References(t.Context(), repo)
 		must(t, err)
 		for _, tag := range refs.Tags {
 			if !strings.HasPrefix(tag, "sha256-") || strings.Contains(tag, ".") {
-				all = append(all, repo+":"+tag)
+				all = append(all, strings.TrimPrefix(repo, prefix)+":"+tag)
 			}
 		}
 	}
@@ -58,16 +62,21 @@ func TestChoices(t *testing.T) {
 		{"nothing that refers", transfer.Options{NoReferrers: true, Wanted: []transfer.Wanted{{Repository: "team/app", Reference: "both"}}}, []string{"team/app:both"}, []placed{{"team/app", "both", w.both}}, []placed{{"team/app", "", w.sbom}, {"team/app", "", w.signature}}},
 		{"to look", transfer.Options{DryRun: true}, nil, nil, []placed{{"team/app", "", w.both}}},
 	}
-	for _, tt := range tests {
-		target := at(t, peertest.Distribution(t))
+	target := at(t, peertest.Distribution(t))
+	for i, tt := range tests {
+		prefix := fmt.Sprintf("%c/", 'a'+i)
+		tt.o.Rename = func(repo string) string { return prefix + repo }
 		tt.o.From, tt.o.Listed, tt.o.To = source, transfer.FromRegistry(source), target
 		r := good(t, run(t, tt.o))
-		if diff := cmp.Diff(tt.tags, tags(t, transfer.FromRegistry(target))); diff != "" {
+		if diff := cmp.Diff(tt.tags, tags(t, transfer.FromRegistry(target), prefix)); diff != "" {
 			t.Errorf("%s: tags (-want +got):\n%s", tt.name, diff)
 		}
-		has(t, tt.name, target, tt.has...)
+		for _, p := range tt.has {
+			p.repo = prefix + p.repo
+			has(t, tt.name, target, p)
+		}
 		for _, p := range tt.hasNot {
-			hasNot(t, tt.name, target, p.repo, p.digest().String())
+			hasNot(t, tt.name, target, prefix+p.repo, p.digest().String())
 		}
 		if tt.o.DryRun && (r.Bytes == 0 || r.Blobs == 0) {
 			t.Errorf("%s: nothing is said: %+v", tt.name, r)

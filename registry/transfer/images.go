@@ -16,9 +16,8 @@ import (
 )
 
 const (
-	maxDepth  = 8 // of indexes in indexes, and of what refers to what refers to an image
-	maxTries  = 3 // of an image whose source or target is away for a moment
-	pauseTime = time.Second
+	maxDepth = 8 // of indexes in indexes, and of what refers to what refers to an image
+	maxTries = 3 // of an image whose source or target is away for a moment
 )
 
 // image copies one image. An error of it is told of; it does not end the run.
@@ -27,7 +26,7 @@ func (c *copier) image(ctx context.Context, j *job, ref string) {
 	var err error
 	for tries := 1; ; tries++ {
 		err = c.bring(ctx, j, ref, share)
-		if err == nil || tries == maxTries || !errors.Is(err, peer.ErrUnavailable) || remote.Wait(ctx, time.Duration(tries)*pauseTime) != nil {
+		if err == nil || tries == maxTries || !errors.Is(err, peer.ErrUnavailable) || remote.Wait(ctx, time.Duration(tries)*c.Pause) != nil {
 			break
 		}
 	}
@@ -35,6 +34,20 @@ func (c *copier) image(ctx context.Context, j *job, ref string) {
 		c.tally.fail(ctx, j.from, ref, err)
 	}
 	c.tally.end(share, err)
+	c.away(err)
+}
+
+// maxAway is how many images may fail one after the other because a registry is not
+// there, before the run gives up.
+const maxAway = 12
+
+// away ends the run when the source or the target does not come back.
+func (c *copier) away(err error) {
+	if !errors.Is(err, peer.ErrUnavailable) {
+		c.gone.Store(0)
+	} else if c.gone.Add(1) == maxAway {
+		c.giveUp(fmt.Errorf("given up, %d images one after the other: %w", maxAway, err))
+	}
 }
 
 // bring copies an image under a reference, and what refers to it.
@@ -158,6 +171,9 @@ func (c *copier) children(ctx context.Context, j *job, m manifest.Manifest, s *s
 		return nil, fmt.Errorf("%w: indexes in indexes, more than %d deep", peer.ErrWrong, maxDepth)
 	}
 	for _, child := range m.Manifests {
+		if _, err := c.To.Head(ctx, j.to, child.Digest.String()); err == nil {
+			continue
+		}
 		body, err := c.read(ctx, j, child.Digest.String())
 		if isGone(err) {
 			missing = append(missing, child.Digest)
@@ -217,63 +233,89 @@ func (c *copier) layers(ctx context.Context, j *job, m manifest.Manifest, s *sha
 // referrers copies what refers to an image or to a part of it: by the API or the tag
 // that stands for it, and by the tags that cosign gives.
 func (c *copier) referrers(ctx context.Context, j *job, m peer.Manifest, s *share) error {
-	return c.follow(ctx, j, m, s, 0, map[digest.Digest]bool{})
+	f := &following{copier: c, job: j, share: s, seen: map[digest.Digest]bool{}}
+	return f.manifest(ctx, m, 0)
 }
 
-func (c *copier) follow(ctx context.Context, j *job, m peer.Manifest, s *share, depth int, seen map[digest.Digest]bool) error {
-	if seen[m.Digest] || depth == maxDepth {
-		return nil
-	}
-	seen[m.Digest] = true
-	found, err := c.From.Referrers(ctx, j.from, m.Digest)
-	if err != nil && !isGone(err) {
-		return fmt.Errorf("what refers to %s: %w", m.Digest, err)
-	}
-	for _, d := range found {
-		if err := c.referrer(ctx, j, d.Digest.String(), "", s, depth, seen); err != nil {
-			return err
-		}
-	}
-	if j.explicit {
-		name := string(m.Digest.Algorithm()) + "-" + m.Digest.Encoded()
-		for _, kind := range []string{".sig", ".att", ".sbom"} { // cosign's, with which it signs where there are no referrers
-			if err := c.referrer(ctx, j, name+kind, name+kind, s, depth, seen); err != nil {
-				return err
-			}
-		}
+// following is the search for what refers to an image.
+type following struct {
+	*copier
+	job   *job
+	share *share
+	seen  map[digest.Digest]bool
+}
+
+// manifest copies what refers to a manifest and to its parts.
+func (f *following) manifest(ctx context.Context, m peer.Manifest, depth int) error {
+	if err := f.digest(ctx, m.Digest, depth); err != nil {
+		return err
 	}
 	parsed, err := manifest.Parse(m.MediaType, m.Body)
 	if err != nil {
 		return nil // it was said when it was put
 	}
 	for _, child := range parsed.Manifests {
-		body, err := c.read(ctx, j, child.Digest.String())
-		if err != nil {
-			continue // so was that
-		}
-		if err := c.follow(ctx, j, body, s, depth+1, seen); err != nil {
+		if (manifest.Manifest{MediaType: child.MediaType}).IsIndex() && depth < maxDepth {
+			body, err := f.read(ctx, f.job, child.Digest.String())
+			if err == nil {
+				err = f.manifest(ctx, body, depth+1)
+			}
+			if err != nil && !isGone(err) {
+				return err
+			}
+		} else if err := f.digest(ctx, child.Digest, depth+1); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// referrer copies one that refers to another, if it is there, and what refers to it.
-func (c *copier) referrer(ctx context.Context, j *job, ref, tag string, s *share, depth int, seen map[digest.Digest]bool) error {
-	m, err := c.read(ctx, j, ref)
-	if isGone(err) {
+// digest copies what refers to a digest.
+func (f *following) digest(ctx context.Context, d digest.Digest, depth int) error {
+	if f.seen[d] || depth > maxDepth {
+		return nil
+	}
+	f.seen[d] = true
+	found, err := f.From.Referrers(ctx, f.job.from, d)
+	if err != nil && !isGone(err) {
+		if err = f.denied(f.job.from, "what refers to images", err); err != nil {
+			return fmt.Errorf("what refers to %s: %w", d, err)
+		}
+	}
+	for _, one := range found {
+		if err := f.one(ctx, one.Digest.String(), "", depth); err != nil {
+			return err
+		}
+	}
+	if !f.job.explicit {
+		return nil // cosign's tags are among all
+	}
+	name := string(d.Algorithm()) + "-" + d.Encoded()
+	for _, kind := range []string{".sig", ".att", ".sbom"} { // cosign's, with which it signs where there are no referrers
+		if err := f.one(ctx, name+kind, name+kind, depth); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// one copies one that refers to another, if it is there, and what refers to it. Some
+// registries deny what is not there.
+func (f *following) one(ctx context.Context, ref, tag string, depth int) error {
+	m, err := f.read(ctx, f.job, ref)
+	if isGone(err) || tag != "" && errors.Is(err, peer.ErrDenied) {
 		return nil
 	}
 	if err == nil {
-		err = c.put(ctx, j, m, s, 0)
+		err = f.put(ctx, f.job, m, f.share, 0)
 	}
 	if err == nil && tag != "" {
-		err = c.retag(ctx, j, tag, m)
+		err = f.retag(ctx, f.job, tag, m)
 	}
 	if err != nil {
 		return fmt.Errorf("what refers to it, %s: %w", ref, err)
 	}
-	return c.follow(ctx, j, m, s, depth+1, seen)
+	return f.manifest(ctx, m, depth+1)
 }
 
 // retag gives a manifest a tag unless it has it.

@@ -57,7 +57,7 @@ type Layouts struct {
 	name string // of the one repository; "" if folders have their names
 
 	mu      sync.Mutex
-	entries map[string][]entry // by folder
+	indexes map[string]*index // by folder
 	pointed map[string]map[digest.Digest][]peer.Descriptor
 }
 
@@ -69,7 +69,7 @@ func OpenLayouts(file, name string) (*Layouts, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Layouts{entries: map[string][]entry{}, pointed: map[string]map[digest.Digest][]peer.Descriptor{}}
+	l := &Layouts{indexes: map[string]*index{}, pointed: map[string]map[digest.Digest][]peer.Descriptor{}}
 	if info.IsDir() {
 		l.tree, err = openFolder(file)
 	} else {
@@ -162,39 +162,82 @@ func walk(ctx context.Context, t tree, dir string, depth int, found func(dir str
 
 // References implements Catalogue.
 func (l *Layouts) References(_ context.Context, repo string) (References, error) {
-	entries, err := l.index(repo)
+	x, err := l.index(repo)
 	if err != nil {
 		return References{}, err
 	}
 	refs := References{Whole: true}
-	for _, e := range entries {
-		if tag := e.tag(); tag != "" {
-			if !slices.Contains(refs.Tags, tag) {
-				refs.Tags = append(refs.Tags, tag)
-			}
-			continue
+	for i, e := range x.entries {
+		switch tag := e.tag(); {
+		case tag == "":
+			refs.Untagged = append(refs.Untagged, e.Digest)
+		case x.tags[tag] == i:
+			refs.Tags = append(refs.Tags, tag)
 		}
-		refs.Untagged = append(refs.Untagged, e.Digest)
 	}
 	return refs, nil
 }
 
 // index reads the index of a layout once.
-func (l *Layouts) index(repo string) ([]entry, error) {
+func (l *Layouts) index(repo string) (*index, error) {
 	dir, err := l.folder(repo)
 	if err != nil {
 		return nil, err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if known, ok := l.entries[dir]; ok {
+	if known, ok := l.indexes[dir]; ok {
 		return known, nil
 	}
 	entries, err := readIndex(l.tree, dir)
-	if err == nil {
-		l.entries[dir] = entries
+	if err != nil {
+		return nil, err
 	}
-	return entries, err
+	x := newIndex(entries)
+	l.indexes[dir] = x
+	return x, nil
+}
+
+// index is that of a layout, with what is looked for in it.
+type index struct {
+	entries []entry
+	tags    map[string]int // the first entry with it
+	double  map[string]bool
+	digests map[digest.Digest]int
+}
+
+func newIndex(entries []entry) *index {
+	x := &index{entries: entries, tags: map[string]int{}, double: map[string]bool{}, digests: map[digest.Digest]int{}}
+	for i, e := range entries {
+		if _, ok := x.digests[e.Digest]; !ok {
+			x.digests[e.Digest] = i
+		}
+		tag := e.tag()
+		if first, ok := x.tags[tag]; ok {
+			x.double[tag] = x.double[tag] || entries[first].Digest != e.Digest
+			continue
+		}
+		x.tags[tag] = i
+	}
+	return x
+}
+
+// find is the entry that a reference means. A digest needs none.
+func (x *index) find(ref string) (entry, error) {
+	if d, err := digest.Parse(ref); err == nil {
+		if i, ok := x.digests[d]; ok {
+			return x.entries[i], nil
+		}
+		return entry{Digest: d, Size: -1}, nil
+	}
+	i, ok := x.tags[ref]
+	switch {
+	case !ok || ref == "":
+		return entry{}, fmt.Errorf("%w: the layout has no tag %.150q", peer.ErrNotFound, ref)
+	case x.double[ref]:
+		return entry{}, fmt.Errorf("%w: two images of the layout have the tag %s", peer.ErrWrong, ref)
+	}
+	return x.entries[i], nil
 }
 
 // readIndex reads the index of the layout in a folder.
@@ -243,11 +286,11 @@ func (l *Layouts) Manifest(_ context.Context, repo, ref string) (peer.Manifest, 
 	if err != nil {
 		return peer.Manifest{}, err
 	}
-	entries, err := l.index(repo)
+	x, err := l.index(repo)
 	if err != nil {
 		return peer.Manifest{}, err
 	}
-	e, err := find(entries, ref)
+	e, err := x.find(ref)
 	if err != nil {
 		return peer.Manifest{}, err
 	}
@@ -259,32 +302,6 @@ func (l *Layouts) Manifest(_ context.Context, repo, ref string) (peer.Manifest, 
 		return peer.Manifest{}, fmt.Errorf("%w: manifest %s has %d bytes, and the index says %d", peer.ErrWrong, e.Digest, len(body), e.Size)
 	}
 	return checked(peer.Manifest{Digest: e.Digest, MediaType: e.MediaType, Body: body})
-}
-
-// find is the entry that a reference means. A digest needs none.
-func find(entries []entry, ref string) (entry, error) {
-	if d, err := digest.Parse(ref); err == nil {
-		for _, e := range entries {
-			if e.Digest == d {
-				return e, nil
-			}
-		}
-		return entry{Digest: d, Size: -1}, nil
-	}
-	var found *entry
-	for i, e := range entries {
-		switch {
-		case e.tag() != ref:
-		case found != nil && found.Digest != e.Digest:
-			return entry{}, fmt.Errorf("%w: two images of the layout have the tag %s", peer.ErrWrong, ref)
-		default:
-			found = &entries[i]
-		}
-	}
-	if found == nil {
-		return entry{}, fmt.Errorf("%w: the layout has no tag %.150q", peer.ErrNotFound, ref)
-	}
-	return *found, nil
 }
 
 // checked is a manifest that is what its digest says, of the type that it is.
@@ -338,7 +355,7 @@ func (l *Layouts) OpenBlob(_ context.Context, repo string, d digest.Digest, from
 
 // Referrers implements Source: those that the index of the layout names.
 func (l *Layouts) Referrers(ctx context.Context, repo string, d digest.Digest) ([]peer.Descriptor, error) {
-	entries, err := l.index(repo)
+	x, err := l.index(repo)
 	if err != nil {
 		return nil, err
 	}
@@ -347,7 +364,7 @@ func (l *Layouts) Referrers(ctx context.Context, repo string, d digest.Digest) (
 	l.mu.Unlock()
 	if pointed == nil {
 		pointed = map[digest.Digest][]peer.Descriptor{}
-		for _, e := range entries {
+		for _, e := range x.entries {
 			l.point(ctx, repo, e, pointed)
 		}
 		l.mu.Lock()

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"slices"
@@ -34,8 +35,11 @@ type LayoutWriter struct {
 // written is a layout that is written.
 type written struct {
 	mu      sync.Mutex
-	entries []entry
-	inside  map[digest.Digest]bool // what an index that is named names itself
+	tags    map[string]entry
+	loose   map[digest.Digest]entry // without a tag
+	others  []entry                 // of tags that others gave twice
+	named   map[digest.Digest]int   // how many tags it has
+	inside  map[digest.Digest]bool  // what an index that is named names itself
 	changed bool
 	saved   time.Time
 	files   int // that were begun
@@ -79,17 +83,45 @@ func (w *LayoutWriter) layout(repo string) (*written, string, error) {
 	if known, ok := w.layouts[dir]; ok {
 		return known, dir, nil
 	}
-	l := &written{inside: map[digest.Digest]bool{}}
+	l := &written{tags: map[string]entry{}, loose: map[digest.Digest]entry{}, named: map[digest.Digest]int{}, inside: map[digest.Digest]bool{}}
 	entries, err := readIndex(w.root, dir)
 	if err != nil && !isGone(err) {
 		return nil, "", err
 	}
-	l.entries = entries
 	for _, e := range entries {
+		l.add(e)
 		w.holds(l, dir, e.Digest, 0)
 	}
 	w.layouts[dir] = l
 	return l, dir, nil
+}
+
+// add takes an entry over that was there.
+func (l *written) add(e entry) {
+	tag := e.tag()
+	_, double := l.tags[tag]
+	switch {
+	case tag == "":
+		l.loose[e.Digest] = e
+	case double:
+		l.others = append(l.others, e)
+	default:
+		l.tags[tag] = e
+		l.named[e.Digest]++
+	}
+}
+
+// find is what a reference names.
+func (l *written) find(ref string) (entry, error) {
+	d, err := digest.Parse(ref)
+	if err != nil {
+		if e, ok := l.tags[ref]; ok {
+			return e, nil
+		}
+	} else if e, ok := l.loose[d]; ok || l.named[d] > 0 || l.inside[d] {
+		return entry{Digest: d, MediaType: e.MediaType}, nil
+	}
+	return entry{}, fmt.Errorf("%w: the layout does not name %.150q", peer.ErrNotFound, ref)
 }
 
 // holds notes what an index names, so that the index of the layout need not.
@@ -104,6 +136,7 @@ func (w *LayoutWriter) holds(l *written, dir string, d digest.Digest, depth int)
 	}
 	for _, child := range m.Manifests {
 		l.inside[child.Digest] = true
+		delete(l.loose, child.Digest)
 		w.holds(l, dir, child.Digest, depth+1)
 	}
 }
@@ -116,10 +149,7 @@ func (w *LayoutWriter) Head(_ context.Context, repo, ref string) (peer.Descripto
 		return peer.Descriptor{}, err
 	}
 	l.mu.Lock()
-	e, err := find(l.entries, ref)
-	if err == nil && e.Size < 0 && !l.inside[e.Digest] {
-		err = fmt.Errorf("%w: the layout does not name %s", peer.ErrNotFound, ref)
-	}
+	e, err := l.find(ref)
 	l.mu.Unlock()
 	if err != nil {
 		return peer.Descriptor{}, err
@@ -256,18 +286,31 @@ func (w *LayoutWriter) PushManifest(_ context.Context, repo, ref, mediaType stri
 // a part of what is.
 func (l *written) name(e entry, ref string, tagged bool) {
 	l.changed = true
-	l.entries = slices.DeleteFunc(l.entries, func(o entry) bool { return o.tag() == "" && l.inside[o.Digest] })
 	if !tagged {
-		if !l.inside[e.Digest] && !slices.ContainsFunc(l.entries, func(o entry) bool { return o.Digest == e.Digest }) {
-			l.entries = append(l.entries, e)
+		if !l.inside[e.Digest] && l.named[e.Digest] == 0 {
+			l.loose[e.Digest] = e
 		}
 		return
 	}
+	if before, ok := l.tags[ref]; ok {
+		if l.named[before.Digest]--; l.named[before.Digest] == 0 && before.Digest != e.Digest && !l.inside[before.Digest] {
+			before.Annotations = nil
+			l.loose[before.Digest] = before // it has no name any more, and is there
+		}
+	}
+	delete(l.loose, e.Digest)
 	e.Annotations = map[string]string{refName: ref}
-	l.entries = slices.DeleteFunc(l.entries, func(o entry) bool {
-		return o.tag() == ref || o.Digest == e.Digest && o.tag() == "" // it has a name now
+	l.tags[ref] = e
+	l.named[e.Digest]++
+}
+
+// entries are those of the index, in an order that is always the same.
+func (l *written) entries() []entry {
+	all := slices.Concat(l.others, slices.Collect(maps.Values(l.tags)), slices.Collect(maps.Values(l.loose)))
+	slices.SortFunc(all, func(a, b entry) int {
+		return cmp.Or(cmp.Compare(a.tag(), b.tag()), cmp.Compare(a.Digest.String(), b.Digest.String()))
 	})
-	l.entries = append(l.entries, e)
+	return all
 }
 
 func (w *LayoutWriter) save(dir string, l *written) error {
@@ -284,10 +327,7 @@ func (w *LayoutWriter) saveLocked(dir string, l *written) error {
 		SchemaVersion int     `json:"schemaVersion"`
 		MediaType     string  `json:"mediaType"`
 		Manifests     []entry `json:"manifests"`
-	}{2, manifest.MediaTypeOCIIndex, l.entries}
-	slices.SortStableFunc(index.Manifests, func(a, b entry) int {
-		return cmp.Or(cmp.Compare(a.tag(), b.tag()), cmp.Compare(a.Digest.String(), b.Digest.String()))
-	})
+	}{2, manifest.MediaTypeOCIIndex, l.entries()}
 	for name, content := range map[string]any{layoutFile: map[string]string{"imageLayoutVersion": layoutVersion}, indexFile: index} {
 		text, err := json.Marshal(content)
 		if err != nil {

@@ -27,6 +27,7 @@ import (
 	"iter"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed-78150930/berth/registry/digest"
@@ -88,6 +89,9 @@ type Options struct {
 	// Patience is how long a request waits for a registry that wants to be asked
 	// later; 0 means five minutes.
 	Patience time.Duration
+	// Pause is how long an image rests whose source or target is away, before it is
+	// tried again; 0 means a second.
+	Pause    time.Duration
 	Settings *Settings // nil: repositories are made by pushing, and have no settings
 	Watch    func(Progress)
 	Log      *slog.Logger
@@ -112,6 +116,7 @@ func (o *Options) complete() error {
 			return err
 		}
 	}
+	o.Pause = cmp.Or(o.Pause, time.Second)
 	o.Patience = cmp.Or(o.Patience, usualPatience)
 	if o.Rename == nil {
 		o.Rename = func(repo string) string { return repo }
@@ -131,8 +136,10 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	if err := o.complete(); err != nil {
 		return Report{}, err
 	}
-	ctx = peer.Patient(ctx, o.Patience)
+	ctx, giveUp := context.WithCancelCause(peer.Patient(ctx, o.Patience))
+	defer giveUp(nil)
 	c := newCopier(o)
+	c.giveUp = giveUp
 	stop := c.tally.watch(o.Watch)
 	defer stop()
 	if err := c.settings.registry(ctx, c); err != nil {
@@ -144,7 +151,7 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	}
 	jobs := c.list(ctx, repos)
 	c.copyAll(ctx, jobs)
-	return c.tally.report(), ctx.Err()
+	return c.tally.report(), context.Cause(ctx)
 }
 
 // copier is one run.
@@ -156,6 +163,8 @@ type copier struct {
 	manifests *flights[place]
 	blobs     *flights[place]
 	uploads   *flights[digest.Digest]
+	gone      atomic.Int64 // images that failed lately because a registry was not there
+	giveUp    context.CancelCauseFunc
 	where     sync.Map // digest of a blob -> repository of the target that has it
 }
 
