@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
@@ -159,11 +160,17 @@ func (w *twin) noteGone(tag string, err error) {
 	w.gone[tag], w.maybe[tag] = err == nil, err != nil
 }
 
+// patient is a client that tries again, as Amazon's does by default. It closes a connection
+// that has a long answer on it if that began before its request was seen to be at its end.
+func (w *twin) patient(t *testing.T) *ecr.Client {
+	return ecr.New(w.ECR(t).Options(), func(o *ecr.Options) { o.Retryer = retry.NewStandard() })
+}
+
 // tags are the digests by tag.
-func (w *twin) tags(t *testing.T) map[string]string {
+func (w *twin) tags(t *testing.T, client *ecr.Client) map[string]string {
 	t.Helper()
 	all := map[string]string{}
-	pages := ecr.NewListImagesPaginator(w.ECR(t), &ecr.ListImagesInput{RepositoryName: aws.String(twinsRepo)})
+	pages := ecr.NewListImagesPaginator(client, &ecr.ListImagesInput{RepositoryName: aws.String(twinsRepo)})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(t.Context())
 		if err != nil {
@@ -181,10 +188,10 @@ func (w *twin) tags(t *testing.T) map[string]string {
 // awaitAll waits until nothing is left to bring to the other server.
 func (w *twin) awaitAll(t *testing.T) {
 	t.Helper()
-	client := w.ECR(t)
+	client := w.patient(t)
 	for until := time.Now().Add(5 * time.Minute); time.Now().Before(until); {
 		waiting := ""
-		for tag, d := range w.tags(t) {
+		for tag, d := range w.tags(t, client) {
 			for _, status := range w.statuses(t, client, d) {
 				if status.Status != types.ReplicationStatusComplete {
 					waiting = fmt.Sprintf("%s is %s: %s", tag, status.Status, aws.ToString(status.FailureCode))
@@ -202,8 +209,9 @@ func (w *twin) awaitAll(t *testing.T) {
 func awaitEqual(t *testing.T, both [2]*twin) map[string]string {
 	t.Helper()
 	var a, b map[string]string
+	clients := [2]*ecr.Client{both[0].patient(t), both[1].patient(t)}
 	for until := time.Now().Add(time.Minute); time.Now().Before(until); {
-		if a, b = both[0].tags(t), both[1].tags(t); maps.Equal(a, b) {
+		if a, b = both[0].tags(t, clients[0]), both[1].tags(t, clients[1]); maps.Equal(a, b) {
 			return a
 		}
 	}
@@ -240,8 +248,8 @@ func (w *twin) check(t *testing.T, there map[string]string) {
 // checkNoLoop looks for images that were on their way back to where they came from.
 func (w *twin) checkNoLoop(t *testing.T, other *twin) {
 	t.Helper()
-	client := w.ECR(t)
-	for tag, d := range w.tags(t) {
+	client := w.patient(t)
+	for tag, d := range w.tags(t, client) {
 		if other.pushed[tag] == d && tag != "latest" && len(w.statuses(t, client, d)) > 0 {
 			t.Errorf("%s came from server %s and was on its way back", tag, other.name)
 		}
