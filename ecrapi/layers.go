@@ -61,7 +61,7 @@ func (a *API) checkLayer(ctx context.Context, c *call, s string, d digest.Digest
 	if registry.CodeOf(err) == registry.LayerNotFound {
 		return absent, nil
 	}
-	if err == nil && layer.Damaged { // who sends it again heals it
+	if err == nil && (layer.Damaged || layer.Doubtful) { // who sends it again heals it
 		return absent, nil
 	}
 	there := shape.LayerAvailabilityAvailable

@@ -27,6 +27,9 @@ type Layer struct {
 	// Damaged says that the bytes are known to be damaged or lost. Nobody gets them,
 	// and whoever sends them again heals the layer.
 	Damaged bool
+	// Doubtful says that the layer is to come from upstream, and did not when it was last
+	// fetched.
+	Doubtful bool
 	// Existed says, of a finished upload, that the repository held it before.
 	Existed bool
 }
@@ -70,7 +73,7 @@ func (s *Service) layerOnItsWay(ctx context.Context, name Name, d digest.Digest,
 		return Layer{}, err
 	}
 	if ok {
-		return Layer{Digest: d, Size: p.Size}, nil
+		return Layer{Digest: d, Size: p.Size, Referenced: true, Doubtful: !s.mirror.Expects(p)}, nil
 	}
 	if l, _, err := s.locate(ctx, name, d); err == nil && s.mirror != nil { // it has come since
 		return l, nil
@@ -130,11 +133,11 @@ func (s *Service) ReadableLayer(ctx context.Context, name Name, d digest.Digest)
 // PresentLayer is ReadableLayer for those who ask whether a layer is there, but
 // refuses with LayerNotFound what is damaged too. A client that is to push such a layer
 // sees that it is not there, and sends it, which heals it: with any other answer clients
-// give up (containerd's pusher takes 200 and 404 alone).
+// give up (containerd's pusher takes 200 and 404 alone). So it is with what is doubtful.
 func (s *Service) PresentLayer(ctx context.Context, name Name, d digest.Digest) (Layer, error) {
 	l, err := s.ReadableLayer(ctx, name, d)
-	if CodeOf(err) == LayerDamaged {
-		err = layerNotFound(name, d)
+	if CodeOf(err) == LayerDamaged || l.Doubtful {
+		return Layer{}, layerNotFound(name, d)
 	}
 	return l, err
 }

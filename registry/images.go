@@ -262,6 +262,10 @@ func (s *Service) Manifest(ctx context.Context, name Name, ref Ref) (img Image, 
 		f.image, f.body, err = s.manifestHere(ctx, name, ref)
 		return f, err
 	})
+	if err == nil && !f.of.name.IsZero() {
+		s.notePull(ctx, f.of, f.image.Digest)
+		s.notePullEvent(ctx, f.of, f.image, ref.Tag)
+	}
 	return f.image, f.body, err
 }
 

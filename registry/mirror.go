@@ -24,6 +24,8 @@ type Mirror interface {
 	OpenLayer(ctx context.Context, p PendingLayer) (io.ReadSeekCloser, error)
 	// FetchLayer is OpenLayer for who waits until the layer is kept.
 	FetchLayer(ctx context.Context, p PendingLayer) error
+	// Expects says whether a layer may be counted on: not if its last fetch failed.
+	Expects(p PendingLayer) bool
 	// Referrers brings the referrers of an image that upstream has and this registry does not.
 	Referrers(ctx context.Context, name Name, from Source, subject digest.Digest) error
 	// Validate logs in to the upstream of a rule.
@@ -167,6 +169,7 @@ func (st standing) ofTag(rd storage.Reader, repo repository, tag Tag) (_ standin
 type found struct {
 	image Image
 	body  []byte
+	of    repository // of a pending image; the pull of any other one has been noted
 }
 
 // pull answers a pull. here looks for the image in this registry alone. Where a rule says
@@ -240,6 +243,7 @@ func (s *Service) pendingImage(ctx context.Context, name Name, d digest.Digest, 
 		if err != nil {
 			return err
 		}
+		f.of = repo
 		row, err := pendings.Get(r, repo.key(d.String())...)
 		if errors.Is(err, storage.ErrNotFound) { // it is whole since
 			img, err := repo.image(r, Ref{Digest: d})

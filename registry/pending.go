@@ -107,6 +107,9 @@ func (s *Service) noteBrought(tx storage.Tx, repo repository, b Brought, m manif
 	if err == nil {
 		return row, pendings.Put(tx, row, repo.key(d.String())...)
 	}
+	if err := repo.checkPending(tx); err != nil {
+		return row, err
+	}
 	row.Repository, row.Prefix, row.Upstream = b.Name.path, b.From.Rule.Prefix, b.From.Repository
 	row.MediaType, row.Size, row.At = m.MediaType, int64(len(b.Body)), s.now().UTC()
 	for n, rest := 0, b.Body; len(rest) > 0; n++ {
@@ -122,6 +125,17 @@ func (s *Service) noteBrought(tx storage.Tx, repo repository, b Brought, m manif
 		}
 	}
 	return row, pendings.Put(tx, row, repo.key(d.String())...)
+}
+
+// checkPending checks that one image more may be on its way.
+func (r repository) checkPending(rd storage.Reader) error {
+	n, err := countRows(pendings.Scan(rd, table.Select{Prefix: r.key(), Limit: maxPending}))
+	if err != nil || n < maxPending {
+		return err
+	}
+	e := refuse(TooManyImages, "%d images of %q are on their way, as many as may be", maxPending, r.name)
+	e.Name, e.Limit = r.name, maxPending
+	return e
 }
 
 // hasTagged says whether an image is here, under a tag unless that is zero.
@@ -190,7 +204,15 @@ type Lacking struct {
 	Layers   []PendingLayer
 	Children []digest.Digest // manifests that it lists
 	Waiting  bool            // for some that it lists, which are pending themselves
+
+	skipped []digest.Digest // that it lists, and that nobody waits for
 }
+
+// Bounds of what one upstream's lists bring about.
+const (
+	maxListed  = 1000   // images of a list that are brought with it; of longer ones none is
+	maxPending = 10_000 // images of a repository that are on their way
+)
 
 // IsNone says that nothing is lacking.
 func (l Lacking) IsNone() bool { return len(l.Layers)+len(l.Children) == 0 && !l.Waiting }
@@ -217,6 +239,7 @@ func (s *Service) CompletePending(ctx context.Context, p Pending) (lacking Lacki
 		if lacking, err = p.lacking(tx, repo, row, m); err != nil || !lacking.IsNone() {
 			return err
 		}
+		row.Absent = append(row.Absent, lacking.skipped...)
 		return s.settlePending(ctx, tx, repo, p, row, pushing{repo: repo, manifest: m, digest: p.Digest, sparse: true, Push: Push{Body: body}})
 	})
 	return lacking, err
@@ -258,6 +281,10 @@ func (p Pending) lacking(rd storage.Reader, repo repository, row pendingRow, m m
 			return l, err
 		}
 		if there || c.Optional || slices.Contains(row.Absent, c.Digest) {
+			continue
+		}
+		if len(m.Manifests) > maxListed {
+			l.skipped = append(l.skipped, c.Digest)
 			continue
 		}
 		pending, err := pendings.Has(rd, repo.key(c.Digest.String())...)
@@ -448,9 +475,10 @@ func (s *Service) Pending(ctx context.Context, name Name, d digest.Digest) (p Pe
 }
 
 // Pendings lists images that are not whole, in a fixed order, those after the given one
-// (nil for the first page), at most limit.
+// (nil for the first page), at most limit. One whose repository is gone, or in the trash,
+// is none.
 func (s *Service) Pendings(ctx context.Context, after *Pending, limit int) (page []Pending, err error) {
-	sel := table.Select{Limit: limit}
+	var sel table.Select
 	if after != nil {
 		sel.After = after.key()
 	}
@@ -464,7 +492,17 @@ func (s *Service) Pendings(ctx context.Context, after *Pending, limit int) (page
 			if err != nil {
 				return fmt.Errorf("key of a pending image: %w", err)
 			}
-			page = append(page, f.Row.public(f.Key[:3], d))
+			p := f.Row.public(f.Key[:3], d)
+			repo, err := find(r, p.Name)
+			if err != nil && CodeOf(err) != RepositoryNotFound {
+				return err
+			}
+			if err != nil || repo.row.ID != p.RepositoryID {
+				continue
+			}
+			if page = append(page, p); len(page) == limit {
+				return nil
+			}
 		}
 		return nil
 	})

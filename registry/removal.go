@@ -110,6 +110,9 @@ func (r repository) deleteTag(tx storage.Tx, tag Tag, d digest.Digest) error {
 	if err := tags.Delete(tx, r.key(tag.s)...); err != nil {
 		return err
 	}
+	if err := mirroredTags.Delete(tx, r.key(tag.s)...); err != nil {
+		return err
+	}
 	return imageTags.Delete(tx, r.key(d.String(), tag.s)...)
 }
 

@@ -12,8 +12,9 @@ import (
 
 // question is what upstream is asked once for all who ask it meanwhile.
 type question struct {
-	name registry.Name
-	ref  registry.Ref
+	name      registry.Name
+	ref       registry.Ref
+	referrers bool // of the image, not the image
 }
 
 // answer is what came of it, when done is closed.
@@ -28,7 +29,17 @@ func (m *Mirror) Bring(ctx context.Context, b registry.Bringing) (news bool, err
 	if err := m.may(ctx, b.Name, b.Missing); err != nil {
 		return false, err
 	}
-	a := m.ask(ctx, b)
+	return m.askFor(ctx, b)
+}
+
+// askFor is Bring for whoever may.
+func (m *Mirror) askFor(ctx context.Context, b registry.Bringing) (news bool, err error) {
+	return m.ask(ctx, question{name: b.Name, ref: b.Ref}, func(ctx context.Context) (bool, error) { return m.bring(ctx, b) })
+}
+
+// ask has a question asked, unless it is being asked, and waits for the answer.
+func (m *Mirror) ask(ctx context.Context, q question, how func(context.Context) (bool, error)) (news bool, err error) {
+	a := m.begin(ctx, q, how)
 	select {
 	case <-a.done:
 		return a.news, a.err
@@ -37,9 +48,7 @@ func (m *Mirror) Bring(ctx context.Context, b registry.Bringing) (news bool, err
 	}
 }
 
-// ask has a question asked, unless it is being asked.
-func (m *Mirror) ask(ctx context.Context, b registry.Bringing) *answer {
-	q := question{b.Name, b.Ref}
+func (m *Mirror) begin(ctx context.Context, q question, how func(context.Context) (bool, error)) *answer {
 	m.mu.Lock()
 	a, ok := m.questions[q]
 	if !ok {
@@ -63,9 +72,9 @@ func (m *Mirror) ask(ctx context.Context, b registry.Bringing) *answer {
 	if !m.goOn(func() {
 		defer cancel()
 		defer detach()
-		end(m.bring(kept, b))
+		end(how(kept))
 	}) {
-		end(false, stopping(b.Name))
+		end(false, stopping(q.name))
 	}
 	return a
 }
@@ -161,11 +170,6 @@ func (m *Mirror) keep(ctx context.Context, b registry.Bringing, got peer.Manifes
 
 // child has an image that a pending one lists brought.
 func (m *Mirror) child(ctx context.Context, p registry.Pending, from registry.Source, d digest.Digest) error {
-	a := m.ask(ctx, registry.Bringing{Name: p.Name, From: from, Ref: registry.Ref{Digest: d}})
-	select {
-	case <-a.done:
-		return a.err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	_, err := m.askFor(ctx, registry.Bringing{Name: p.Name, From: from, Ref: registry.Ref{Digest: d}})
+	return err
 }

@@ -55,6 +55,7 @@ func (m *Mirror) fetch(p registry.PendingLayer) *registry.Incoming {
 		defer m.poke()
 		defer land()
 		m.fly(in, p)
+		m.note(m.failed, key, in.Wait(m.base) != nil)
 	}) {
 		land()
 		in.Fail(stopping(p.Name))
@@ -90,6 +91,27 @@ func (m *Mirror) fly(in *registry.Incoming, p registry.PendingLayer) {
 		_ = m.layerRefused(p, from.Rule, err)
 	}
 	m.count(p.Name.ID(), p.Prefix, Figures{Bytes: src.at})
+}
+
+// Expects implements registry.Mirror.
+func (m *Mirror) Expects(p registry.PendingLayer) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return !m.failed[layerKey{p.RepositoryID, p.Digest}]
+}
+
+// note notes of a key that it is so, or that it is not.
+func (m *Mirror) note(in map[layerKey]bool, key layerKey, so bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(in, key)
+	if !so {
+		return
+	}
+	if len(in) >= maxKept {
+		clear(in)
+	}
+	in[key] = true
 }
 
 // source is where a layer comes from, by the rule as it is now.

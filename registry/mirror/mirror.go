@@ -65,6 +65,8 @@ type Mirror struct {
 	mu        sync.Mutex
 	stopped   bool
 	flights   map[layerKey]*registry.Incoming
+	failed    map[layerKey]bool // that did not come
+	givenUp   map[imageKey]bool // images of lists, that never came
 	questions map[question]*answer
 	upstreams map[registry.PullThroughRule]Upstream
 	rests     map[string]rest // by host
@@ -87,7 +89,8 @@ func New(o Options) (*Mirror, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	m := &Mirror{
-		Options: o, wanted: make(chan struct{}, 1), flights: map[layerKey]*registry.Incoming{}, questions: map[question]*answer{},
+		Options: o, wanted: make(chan struct{}, 1), flights: map[layerKey]*registry.Incoming{},
+		failed: map[layerKey]bool{}, givenUp: map[imageKey]bool{}, questions: map[question]*answer{},
 		upstreams: map[registry.PullThroughRule]Upstream{}, rests: map[string]rest{}, listed: map[imageKey]time.Time{}, figures: map[Rule]Figures{},
 	}
 	m.base, m.stop = context.WithCancel(context.Background())

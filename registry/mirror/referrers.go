@@ -2,9 +2,11 @@ package mirror
 
 import (
 	"context"
+	"errors"
 
 	"github.com/seed-78150930/berth/registry"
 	"github.com/seed-78150930/berth/registry/digest"
+	"github.com/seed-78150930/berth/registry/peer"
 )
 
 // maxReferrers bounds how many referrers of an image are brought.
@@ -15,6 +17,14 @@ func (m *Mirror) Referrers(ctx context.Context, name registry.Name, from registr
 	if err := m.may(ctx, name, false); err != nil {
 		return err
 	}
+	_, err := m.ask(ctx, question{name, registry.Ref{Digest: subject}, true}, func(ctx context.Context) (bool, error) {
+		return true, m.bringReferrers(ctx, name, from, subject)
+	})
+	return err
+}
+
+// bringReferrers brings those of an image, unless upstream has been asked for them lately.
+func (m *Mirror) bringReferrers(ctx context.Context, name registry.Name, from registry.Source, subject digest.Digest) error {
 	key := imageKey{name.ARN(), subject}
 	m.mu.Lock()
 	asked := m.listed[key]
@@ -27,11 +37,15 @@ func (m *Mirror) Referrers(ctx context.Context, name registry.Name, from registr
 		return err
 	}
 	list, err := up.Referrers(ctx, from.Repository, subject)
-	if err != nil {
+	if err != nil && !errors.Is(err, peer.ErrNotFound) {
 		return named(refusal(from.Rule, registry.Ref{}, err), name)
 	}
 	for _, r := range list[:min(len(list), maxReferrers)] {
-		if err := m.referrer(ctx, name, from, r.Digest); err != nil {
+		err := m.referrer(ctx, name, from, r.Digest)
+		if registry.CodeOf(err) == registry.ImageNotFound || isWrong(err) {
+			continue // the others are good without it
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -49,12 +63,15 @@ func (m *Mirror) referrer(ctx context.Context, name registry.Name, from registry
 	if _, err := m.Registry.DescribeImage(ctx, name, registry.Ref{Digest: d}); err == nil {
 		return nil
 	}
-	if _, err := m.Bring(ctx, registry.Bringing{Name: name, From: from, Ref: registry.Ref{Digest: d}}); err != nil {
+	if _, err := m.askFor(ctx, registry.Bringing{Name: name, From: from, Ref: registry.Ref{Digest: d}}); err != nil {
 		return err
 	}
 	p, ok, err := m.Registry.Pending(ctx, name, d)
 	if err != nil || !ok {
 		return err
 	}
-	return m.advance(ctx, p)
+	if err := m.advance(ctx, p); !errors.Is(err, errWaiting) {
+		return err
+	}
+	return nil // it lists images, which come in the background
 }

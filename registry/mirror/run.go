@@ -155,6 +155,7 @@ func (w *worker) end(p registry.Pending, a *attempt, at uint64, err error) {
 	if err := w.m.Registry.DropPending(w.m.base, p, err.Error()); err != nil {
 		w.m.Log.Error("an image that is given up stays", "repository", p.Name, "image", p.Digest, "error", err)
 	}
+	w.m.note(w.m.givenUp, keyOf(p), true)
 	w.m.ends.Add(1)
 }
 
@@ -205,8 +206,12 @@ func (m *Mirror) children(ctx context.Context, p registry.Pending, lacking regis
 		return err
 	}
 	for _, d := range lacking.Children {
-		err := m.child(ctx, p, from, d)
-		if registry.CodeOf(err) == registry.ImageNotFound {
+		absent := m.wasGivenUp(imageKey{p.RepositoryID, d})
+		if !absent {
+			err = m.child(ctx, p, from, d)
+			absent = registry.CodeOf(err) == registry.ImageNotFound
+		}
+		if absent {
 			err = m.Registry.NoteAbsent(ctx, p, d)
 		}
 		if err != nil {
@@ -214,6 +219,16 @@ func (m *Mirror) children(ctx context.Context, p registry.Pending, lacking regis
 		}
 	}
 	return nil
+}
+
+// wasGivenUp says that an image was given up since this was asked last. A list is kept
+// without it then, or it would be fetched for ever.
+func (m *Mirror) wasGivenUp(key imageKey) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	was := m.givenUp[key]
+	delete(m.givenUp, key)
+	return was
 }
 
 // fetchAll fetches layers, some at a time.

@@ -87,11 +87,23 @@ func newUpstreamOf(t testing.TB) *upstreamOf {
 
 func (u *upstreamOf) push(t testing.TB) {
 	t.Helper()
+	u.digest = pushTo(t, peer.Options{URL: u.url, Client: loopback(t)}, u.layer)
+}
+
+// loopback is a client that goes to this machine too.
+func loopback(t testing.TB) *http.Client {
+	t.Helper()
 	client, err := remote.New(remote.Options{Allow: []string{"127.0.0.1"}, PlainHTTP: []string{"127.0.0.1"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	to, err := peer.New(peer.Options{URL: u.url, Client: client})
+	return client
+}
+
+// pushTo pushes an image "team/app:v1" of one layer to a registry, and returns its digest.
+func pushTo(t testing.TB, o peer.Options, layer string) string {
+	t.Helper()
+	to, err := peer.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,11 +119,11 @@ func (u *upstreamOf) push(t testing.TB) {
 	}
 	const imageType = "application/vnd.oci.image.manifest.v1+json"
 	body := fmt.Sprintf(`{"schemaVersion":2,"mediaType":%q,"config":%s,"layers":[%s]}`, imageType,
-		describe("application/vnd.oci.image.config.v1+json", "{}"), describe("application/vnd.oci.image.layer.v1.tar", u.layer))
+		describe("application/vnd.oci.image.config.v1+json", "{}"), describe("application/vnd.oci.image.layer.v1.tar", layer))
 	if err := to.PushManifest(t.Context(), "team/app", "v1", imageType, []byte(body)); err != nil {
 		t.Fatal(err)
 	}
-	u.digest = digest.FromBytes(digest.SHA256, []byte(body)).String()
+	return digest.FromBytes(digest.SHA256, []byte(body)).String()
 }
 
 // read asks the OCI door with a password.
