@@ -183,6 +183,9 @@ func (e elsewhere) registry(c *cobra.Command, l location) (*peer.Registry, error
 		return nil, err
 	}
 	credentials, err := e.credentials(c, l.host)
+	if err == nil && credentials == nil {
+		credentials, err = e.ofAmazon(c.Context(), l.host, client)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -212,6 +215,21 @@ func (e elsewhere) credentials(c *cobra.Command, host string) (peer.Credentials,
 		return nil, err
 	}
 	return peer.Static(user, password), nil
+}
+
+// ofAmazon are those that the key of AWS's tools gets for a registry of Amazon's; nil if
+// a host is none.
+func (e elsewhere) ofAmazon(ctx context.Context, host string, client *http.Client) (peer.Credentials, error) {
+	if h := endpoint.ParseHost(host); h.Kind != endpoint.Registry || ecrlogin.IsLoopback((&url.URL{Host: host}).Hostname()) {
+		return nil, nil
+	}
+	id, err := ecrlogin.Identify(ctx, e.profile)
+	if err != nil {
+		return nil, err
+	}
+	region := ecrlogin.Region(host)
+	signer := ecrlogin.Signer{Credentials: id.Credentials, Region: region}
+	return peer.NewECR(peer.ECR{Client: client, Region: region, Endpoint: "https://" + ecrlogin.API(host), Sign: signer.Sign})
 }
 
 // ecr is the registry of ecr://, with its API.

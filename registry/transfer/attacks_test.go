@@ -121,7 +121,7 @@ func TestLinksOutOfFolders(t *testing.T) {
 		must(t, os.Symlink(to, blob))
 		in, err := transfer.OpenLayouts(dir, "x")
 		must(t, err)
-		if r := run(t, transfer.Options{From: in, Listed: in, To: at(t, peertest.Distribution(t))}); len(r.Failed) != 1 || r.Copied != 0 {
+		if r := run(t, transfer.Options{From: in, Listed: in, To: intoFolder(t, "x")}); len(r.Failed) != 1 || r.Copied != 0 {
 			t.Errorf("a link that is %s: %s", name, counts(r))
 		}
 		must(t, in.Close())
@@ -132,7 +132,7 @@ func TestLinksOutOfFolders(t *testing.T) {
 	in, err := transfer.OpenLayouts(dir, "x")
 	must(t, err)
 	defer in.Close()
-	good(t, run(t, transfer.Options{From: in, Listed: in, To: at(t, peertest.Distribution(t))}))
+	good(t, run(t, transfer.Options{From: in, Listed: in, To: intoFolder(t, "x")}))
 	// An export does not follow what leads out of its folder either.
 	into := t.TempDir()
 	must(t, os.Symlink(outside, filepath.Join(into, "blobs")))
@@ -163,7 +163,7 @@ func TestNamesOfData(t *testing.T) {
 			}
 		}
 	}
-	if r := run(t, transfer.Options{From: in, Listed: in, To: at(t, peertest.Distribution(t))}); len(r.Failed) != 1 {
+	if r := run(t, transfer.Options{From: in, Listed: in, To: intoFolder(t, "a")}); len(r.Failed) != 1 {
 		t.Errorf("%s", counts(r))
 	}
 }

@@ -83,12 +83,17 @@ type described struct {
 	ImageDigest   string
 	ImageTags     []string
 	ImagePushedAt float64
+	ImageStatus   string
 }
+
+// archived are the states of images that cannot be pulled (ECR API reference,
+// "ImageDetail").
+var archived = []string{"ARCHIVED", "ACTIVATING"}
 
 // References implements Catalogue.
 func (c ecrCatalogue) References(ctx context.Context, repo string) (refs References, err error) {
 	var all []described
-	err = c.pages(ctx, "DescribeImages", c.ask(repo, "maxResults", pageSize), func(call func(any) error) (string, error) {
+	err = c.pages(ctx, "DescribeImages", c.ask(repo, "maxResults", pageSize, "filter", map[string]string{"imageStatus": "ANY"}), func(call func(any) error) (string, error) {
 		var said struct {
 			ImageDetails []described
 			NextToken    string
@@ -106,6 +111,10 @@ func (c ecrCatalogue) References(ctx context.Context, repo string) (refs Referen
 	slices.SortStableFunc(all, func(a, b described) int { return cmp.Compare(a.ImagePushedAt, b.ImagePushedAt) })
 	refs.Whole = true
 	for _, image := range all {
+		if slices.Contains(archived, image.ImageStatus) {
+			refs.Notes = append(refs.Notes, fmt.Sprintf("image %s %s is archived: it cannot be pulled before it is restored", image.ImageDigest, image.ImageTags))
+			continue
+		}
 		refs.Tags = append(refs.Tags, image.ImageTags...)
 		if len(image.ImageTags) > 0 {
 			continue

@@ -64,11 +64,11 @@ func account(t testing.TB, a *api) transfer.Account {
 func TestECRLists(t *testing.T) {
 	d := func(n int) string { return "sha256:" + strings.Repeat(fmt.Sprint(n), 64) }
 	a := account(t, &api{answers: map[string]string{
-		`DescribeRepositories {"maxResults":1000,"registryId":"123456789012"}`:                                `{"repositories":[{"repositoryName":"a"}],"nextToken":"1"}`,
-		`DescribeRepositories {"maxResults":1000,"nextToken":"1","registryId":"123456789012"}`:                `{"repositories":[{"repositoryName":"b"}]}`,
-		`DescribeImages {"maxResults":1000,"registryId":"123456789012","repositoryName":"a"}`:                 `{"imageDetails":[{"imageDigest":"` + d(1) + `","imagePushedAt":3e9},{"imageDigest":"` + d(2) + `","imageTags":["late","later"],"imagePushedAt":2.5e9}],"nextToken":"x"}`,
-		`DescribeImages {"maxResults":1000,"nextToken":"x","registryId":"123456789012","repositoryName":"a"}`: `{"imageDetails":[{"imageDigest":"` + d(3) + `","imageTags":["early"],"imagePushedAt":1e9},{"imageDigest":"` + d(4) + `","imagePushedAt":1e9}]}`,
-		`ListImages {"maxResults":1000,"registryId":"123456789012","repositoryName":"b"}`:                     `{"imageIds":[{"imageDigest":"` + d(5) + `","imageTag":"v1"},{"imageDigest":"` + d(6) + `"}]}`,
+		`DescribeRepositories {"maxResults":1000,"registryId":"123456789012"}`:                                                               `{"repositories":[{"repositoryName":"a"}],"nextToken":"1"}`,
+		`DescribeRepositories {"maxResults":1000,"nextToken":"1","registryId":"123456789012"}`:                                               `{"repositories":[{"repositoryName":"b"}]}`,
+		`DescribeImages {"filter":{"imageStatus":"ANY"},"maxResults":1000,"registryId":"123456789012","repositoryName":"a"}`:                 `{"imageDetails":[{"imageDigest":"` + d(1) + `","imagePushedAt":3e9},{"imageDigest":"` + d(2) + `","imageTags":["late","later"],"imagePushedAt":2.5e9}],"nextToken":"x"}`,
+		`DescribeImages {"filter":{"imageStatus":"ANY"},"maxResults":1000,"nextToken":"x","registryId":"123456789012","repositoryName":"a"}`: `{"imageDetails":[{"imageDigest":"` + d(3) + `","imageTags":["early"],"imagePushedAt":1e9},{"imageDigest":"` + d(4) + `","imagePushedAt":1e9,"imageStatus":"ACTIVE"},{"imageDigest":"` + d(7) + `","imageTags":["cold"],"imageStatus":"ARCHIVED"}]}`,
+		`ListImages {"maxResults":1000,"registryId":"123456789012","repositoryName":"b"}`:                                                    `{"imageIds":[{"imageDigest":"` + d(5) + `","imageTag":"v1"},{"imageDigest":"` + d(6) + `"}]}`,
 	}})
 	list := transfer.FromECR(a)
 	var names []string
@@ -80,9 +80,9 @@ func TestECRLists(t *testing.T) {
 	for _, repo := range []string{"a", "b"} { // those of the second may only be listed
 		refs, err := list.References(t.Context(), repo)
 		must(t, err)
-		got += fmt.Sprintln("", refs.Tags, refs.Untagged, refs.Whole)
+		got += fmt.Sprintln("", refs.Tags, refs.Untagged, refs.Whole, len(refs.Notes))
 	}
-	want := "[a b]" + fmt.Sprintln("", "[early late later] ["+d(4)+" "+d(1)+"] true") + fmt.Sprintln("", "[v1] ["+d(6)+"] true")
+	want := "[a b]" + fmt.Sprintln("", "[early late later] ["+d(4)+" "+d(1)+"] true 1") + fmt.Sprintln("", "[v1] ["+d(6)+"] true 0")
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

@@ -271,3 +271,12 @@ func packed(t testing.TB, all map[string]string, more ...tar.Header) string {
 	must(t, os.WriteFile(name, b.Bytes(), 0o600))
 	return name
 }
+
+// intoFolder is a new folder to write one repository to.
+func intoFolder(t testing.TB, repo string) *transfer.LayoutWriter {
+	t.Helper()
+	out, err := transfer.CreateLayouts(t.TempDir(), repo)
+	must(t, err)
+	t.Cleanup(func() { must(t, out.Close()) })
+	return out
+}

@@ -2,10 +2,8 @@ package transfer
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
@@ -26,7 +24,7 @@ func (c *copier) image(ctx context.Context, j *job, ref string) {
 	var err error
 	for tries := 1; ; tries++ {
 		err = c.bring(ctx, j, ref, share)
-		if err == nil || tries == maxTries || !errors.Is(err, peer.ErrUnavailable) || remote.Wait(ctx, time.Duration(tries)*c.Pause) != nil {
+		if err == nil || tries == maxTries || !isAway(err) || remote.Wait(ctx, time.Duration(tries)*c.Pause) != nil {
 			break
 		}
 	}
@@ -43,11 +41,16 @@ const maxAway = 12
 
 // away ends the run when the source or the target does not come back.
 func (c *copier) away(err error) {
-	if !errors.Is(err, peer.ErrUnavailable) {
+	if !isAway(err) {
 		c.gone.Store(0)
 	} else if c.gone.Add(1) == maxAway {
 		c.giveUp(fmt.Errorf("given up, %d images one after the other: %w", maxAway, err))
 	}
+}
+
+// isAway says that a registry cannot be asked for now.
+func isAway(err error) bool {
+	return errors.Is(err, peer.ErrUnavailable) || errors.Is(err, peer.ErrTooMany)
 }
 
 // bring copies an image under a reference, and what refers to it.
@@ -83,25 +86,6 @@ func (c *copier) bring(ctx context.Context, j *job, ref string, s *share) error 
 	}
 	if c.NoReferrers || j.whole {
 		return nil
-	}
-	return c.referrers(ctx, j, m, s)
-}
-
-// standsFor is the subject whose referrers an index under a tag names, in registries
-// without an API for that (distribution-spec v1.1, "Referrers Tag Schema").
-func standsFor(tag string) (digest.Digest, bool) {
-	d, err := digest.Parse(strings.Replace(tag, "-", ":", 1))
-	return d, err == nil && !isDigest(tag)
-}
-
-// subject copies an image and what refers to it in place of a tag that stands for
-// that: the target has its own way.
-func (c *copier) subject(ctx context.Context, j *job, m peer.Manifest, s *share) error {
-	if c.NoReferrers || c.Platform != "" {
-		return nil
-	}
-	if err := c.put(ctx, j, m, s, 0); err != nil {
-		return err
 	}
 	return c.referrers(ctx, j, m, s)
 }
@@ -228,149 +212,4 @@ func (c *copier) layers(ctx context.Context, j *job, m manifest.Manifest, s *sha
 	}
 	layers.Wait()
 	return context.Cause(ctx)
-}
-
-// referrers copies what refers to an image or to a part of it: by the API or the tag
-// that stands for it, and by the tags that cosign gives.
-func (c *copier) referrers(ctx context.Context, j *job, m peer.Manifest, s *share) error {
-	f := &following{copier: c, job: j, share: s, seen: map[digest.Digest]bool{}}
-	return f.manifest(ctx, m, 0)
-}
-
-// following is the search for what refers to an image.
-type following struct {
-	*copier
-	job   *job
-	share *share
-	seen  map[digest.Digest]bool
-}
-
-// manifest copies what refers to a manifest and to its parts.
-func (f *following) manifest(ctx context.Context, m peer.Manifest, depth int) error {
-	if err := f.digest(ctx, m.Digest, depth); err != nil {
-		return err
-	}
-	parsed, err := manifest.Parse(m.MediaType, m.Body)
-	if err != nil {
-		return nil // it was said when it was put
-	}
-	for _, child := range parsed.Manifests {
-		if (manifest.Manifest{MediaType: child.MediaType}).IsIndex() && depth < maxDepth {
-			body, err := f.read(ctx, f.job, child.Digest.String())
-			if err == nil {
-				err = f.manifest(ctx, body, depth+1)
-			}
-			if err != nil && !isGone(err) {
-				return err
-			}
-		} else if err := f.digest(ctx, child.Digest, depth+1); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// digest copies what refers to a digest.
-func (f *following) digest(ctx context.Context, d digest.Digest, depth int) error {
-	if f.seen[d] || depth > maxDepth {
-		return nil
-	}
-	f.seen[d] = true
-	found, err := f.From.Referrers(ctx, f.job.from, d)
-	if err != nil && !isGone(err) {
-		if err = f.denied(f.job.from, "what refers to images", err); err != nil {
-			return fmt.Errorf("what refers to %s: %w", d, err)
-		}
-	}
-	for _, one := range found {
-		if err := f.one(ctx, one.Digest.String(), "", depth); err != nil {
-			return err
-		}
-	}
-	if !f.job.explicit {
-		return nil // cosign's tags are among all
-	}
-	name := string(d.Algorithm()) + "-" + d.Encoded()
-	for _, kind := range []string{".sig", ".att", ".sbom"} { // cosign's, with which it signs where there are no referrers
-		if err := f.one(ctx, name+kind, name+kind, depth); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// one copies one that refers to another, if it is there, and what refers to it. Some
-// registries deny what is not there.
-func (f *following) one(ctx context.Context, ref, tag string, depth int) error {
-	m, err := f.read(ctx, f.job, ref)
-	if isGone(err) || tag != "" && errors.Is(err, peer.ErrDenied) {
-		return nil
-	}
-	if err == nil {
-		err = f.put(ctx, f.job, m, f.share, 0)
-	}
-	if err == nil && tag != "" {
-		err = f.retag(ctx, f.job, tag, m)
-	}
-	if err != nil {
-		return fmt.Errorf("what refers to it, %s: %w", ref, err)
-	}
-	return f.manifest(ctx, m, depth+1)
-}
-
-// retag gives a manifest a tag unless it has it.
-func (c *copier) retag(ctx context.Context, j *job, tag string, m peer.Manifest) error {
-	if there, err := c.To.Head(ctx, j.to, tag); err == nil && there.Digest == m.Digest {
-		return nil
-	}
-	return c.push(ctx, j, tag, m)
-}
-
-// platform is what an image runs on.
-type platform struct {
-	OS           string `json:"os"`
-	Architecture string `json:"architecture"`
-	Variant      string `json:"variant"`
-}
-
-func parsePlatform(text string) (p platform, err error) {
-	parts := strings.Split(text, "/")
-	if len(parts) < 2 || len(parts) > 3 || parts[0] == "" || parts[1] == "" {
-		return p, fmt.Errorf("%.60q is no platform, such as linux/arm64 or linux/arm/v7", text)
-	}
-	p.OS, p.Architecture = parts[0], parts[1]
-	if len(parts) == 3 {
-		p.Variant = parts[2]
-	}
-	return p, nil
-}
-
-// chosen is the image of the platform that is wanted, if an index has one. What was
-// asked for by digest is then that image's.
-func (c *copier) chosen(ctx context.Context, j *job, m peer.Manifest, ref string) (peer.Manifest, string, error) {
-	if c.Platform == "" {
-		return m, ref, nil
-	}
-	var index struct {
-		Manifests []struct {
-			Digest   digest.Digest
-			Platform platform
-		}
-	}
-	if json.Unmarshal(m.Body, &index) != nil || len(index.Manifests) == 0 {
-		return m, ref, nil
-	}
-	want, _ := parsePlatform(c.Platform) // was right at the start
-	for _, child := range index.Manifests {
-		p := child.Platform
-		if p.OS != want.OS || p.Architecture != want.Architecture || want.Variant != "" && p.Variant != want.Variant {
-			continue
-		}
-		found, err := c.read(ctx, j, child.Digest.String())
-		if isDigest(ref) {
-			ref = child.Digest.String()
-		}
-		return found, ref, err
-	}
-	return m, ref, fmt.Errorf("index %s has no image for %s", m.Digest, c.Platform)
 }

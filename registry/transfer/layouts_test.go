@@ -106,7 +106,7 @@ func TestNoLayouts(t *testing.T) {
 	} {
 		in, err := transfer.OpenLayouts(files(t, with(layout(m), change[0], change[1])), "a")
 		must(t, err)
-		if r := run(t, transfer.Options{From: in, Listed: in, To: intoFolder(t)}); len(r.Failed) != 1 {
+		if r := run(t, transfer.Options{From: in, Listed: in, To: intoFolder(t, "a")}); len(r.Failed) != 1 {
 			t.Errorf("%s: %+v", name, r)
 		}
 		must(t, in.Close())
@@ -114,14 +114,6 @@ func TestNoLayouts(t *testing.T) {
 	if _, err := transfer.OpenLayouts(filepath.Join(t.TempDir(), "absent"), ""); err == nil {
 		t.Error("what is not there is opened")
 	}
-}
-
-func intoFolder(t testing.TB) *transfer.LayoutWriter {
-	t.Helper()
-	out, err := transfer.CreateLayouts(t.TempDir(), "a")
-	must(t, err)
-	t.Cleanup(func() { must(t, out.Close()) })
-	return out
 }
 
 // When a registry is not there for one image after the other, nothing more is tried.

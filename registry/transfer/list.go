@@ -98,6 +98,9 @@ func (c *copier) fill(ctx context.Context, j *job) error {
 		if err != nil {
 			return fmt.Errorf("its images cannot be listed: %w", err)
 		}
+		for _, n := range refs.Notes {
+			c.tally.note("%s: %s", j.from, n)
+		}
 		j.whole = refs.Whole && !j.explicit
 		for _, tag := range refs.Tags {
 			if c.Tags == "" || pattern.Match(c.Tags, tag) {

@@ -3,7 +3,6 @@ package transfer
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -130,7 +129,7 @@ func (t *tally) made(repo string) {
 
 // fail notes what could not be copied, unless all was called off.
 func (t *tally) fail(ctx context.Context, repo, ref string, err error) {
-	if ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
+	if ctx.Err() != nil {
 		return
 	}
 	t.mu.Lock()

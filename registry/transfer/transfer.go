@@ -64,6 +64,7 @@ type References struct {
 	Tags     []string
 	Untagged []digest.Digest // images without a tag, where the source tells of them
 	Whole    bool            // it does, so that what refers to others is among them
+	Notes    []string        // of images that cannot be had
 }
 
 // Wanted are repositories, and images of them.
