@@ -141,6 +141,22 @@ func TestSettingsDenied(t *testing.T) {
 	}
 }
 
+// Tags of AWS's own services stay behind: nobody may give them.
+func TestTagsOfServices(t *testing.T) {
+	to := &api{answers: map[string]string{"CreateRepository": "!RepositoryAlreadyExistsException", "DescribeRepositories": `{"repositories":[{"repositoryArn":"new"}]}`, "TagResource": "{}"}}
+	theirs := account(t, &api{answers: map[string]string{
+		"DescribeRepositories": `{"repositories":[{"repositoryName":"a","repositoryArn":"old"}]}`,
+		"ListTagsForResource":  `{"tags":[{"Key":"aws:cloudformation:stack-name","Value":"x"},{"Key":"team","Value":"me"}]}`,
+	}})
+	source := at(t, peertest.Distribution(t))
+	put(t, source, "a", "v1", image(nil, "layer"))
+	good(t, run(t, transfer.Options{From: source, Listed: transfer.FromRegistry(source), To: intoFolder(t, "a"), Settings: &transfer.Settings{From: &theirs, To: account(t, to)}}))
+	want := `TagResource {"resourceArn":"new","tags":[{"Key":"team","Value":"me"}]}`
+	if !slices.Contains(to.told, want) {
+		t.Errorf("told %q; want %q among it", to.told, want)
+	}
+}
+
 // A run that looks changes nothing, settings neither.
 func TestSettingsOfALook(t *testing.T) {
 	to := &api{answers: map[string]string{}}

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/seed-78150930/berth/registry/peer"
 )
@@ -125,8 +127,23 @@ func (s *settings) read(ctx context.Context, c *copier, j *job) (r repository, e
 	r.RepositoryArn = said.Repositories[0].RepositoryArn
 	var tags struct{ Tags json.RawMessage }
 	err = s.From.API.Call(ctx, "ListTagsForResource", map[string]any{"resourceArn": r.RepositoryArn}, &tags)
-	r.Tags = tags.Tags
+	r.Tags = own(tags.Tags)
 	return r, c.denied(j.from, "its tags", err)
+}
+
+// own are the tags that people gave. Those of AWS's services, which nobody else may
+// give, begin with "aws:" (AWS General Reference, "Tag naming limits").
+func own(tags json.RawMessage) json.RawMessage {
+	var all []struct{ Key, Value string }
+	if json.Unmarshal(tags, &all) != nil {
+		return nil
+	}
+	all = slices.DeleteFunc(all, func(t struct{ Key, Value string }) bool { return strings.HasPrefix(strings.ToLower(t.Key), "aws:") })
+	text, err := json.Marshal(all)
+	if err != nil {
+		return nil
+	}
+	return text
 }
 
 // denied notes what the source does not let be read, which is no error.
