@@ -3,6 +3,7 @@ package registry
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -223,7 +224,7 @@ func (s *Service) fillImage(tx storage.Tx, w *filling, repo repository, img stor
 	if ignoreNotFound(err) != nil {
 		return err
 	}
-	if w.missing && err == nil && (len(status.Waiting) > 0 || len(status.Failed) == 0 && !unsent) {
+	if w.missing && err == nil && (len(status.Waiting) > 0 || len(status.Failed) == 0 && !(unsent && w.to.Remote)) {
 		return nil
 	}
 	if len(status.Waiting) > 0 { // each of its tags once is enough
@@ -234,8 +235,10 @@ func (s *Service) fillImage(tx storage.Tx, w *filling, repo repository, img stor
 	if own, err = w.to.selected(tx, r, own); err != nil || len(own) == 0 {
 		return err
 	}
-	if err := s.stampOld(tx, repo, img, own); err != nil {
-		return err
+	if w.to.Remote {
+		if err := s.stampOld(tx, repo, img, own); err != nil {
+			return err
+		}
 	}
 	w.planned += len(own)
 	return s.replicateTo(tx, repo, img.digest, own, w.to.To)
@@ -273,6 +276,9 @@ func (s *Service) ownTags(tx storage.Tx, repo repository, img stored) (own []Tag
 func (s *Service) notWaiting(tx storage.Tx, r Replica, status replicationRow, named []Tag) ([]Tag, error) {
 	for _, r.Number = range status.Waiting {
 		row, err := replicas.Get(tx, r.key()...)
+		if errors.Is(err, storage.ErrNotFound) { // its repository was away
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -289,7 +295,7 @@ func (s *Service) stampOld(tx storage.Tx, repo repository, img stored, named []T
 		if err != nil {
 			return err
 		}
-		if err := repo.note(tx, cmp.Or(tag.s, img.digest.String()), stampRow{At: at.At, Server: at.Server}); err != nil {
+		if err := repo.note(tx, cmp.Or(tag.s, img.digest.String()), at); err != nil {
 			return err
 		}
 	}

@@ -132,26 +132,61 @@ func (s *Service) replicateRemoval(tx storage.Tx, repo repository, img stored, n
 	if err != nil {
 		return err
 	}
-	r := Replica{Source: repo.name, RepositoryID: repo.row.ID, Digest: img.digest, PushedAt: at.At, Deleted: true}
-	for _, r.To = range to {
-		words, err := s.special(r.To).words(tx, r, named, whole)
-		if err != nil {
+	for _, id := range to {
+		if err := s.planWords(tx, repo, img.digest, named, whole, at, id); err != nil {
 			return err
-		}
-		for _, r.Tag = range words {
-			if err := s.planReplica(tx, r); err != nil {
-				return err
-			}
 		}
 	}
 	return nil
 }
 
-// words are the deletions that a destination is told of: an image by its digest, which
-// has only tags there that go there, or else the tags.
-func (d Destination) words(rd storage.Reader, r Replica, named []Tag, whole bool) ([]Tag, error) {
+// planWords plans the words of a deletion for one destination. With an image goes what is
+// known of its tags: that they came to it may not have been told yet, and never will be.
+func (s *Service) planWords(tx storage.Tx, repo repository, d digest.Digest, named []Tag, whole bool, at Origin, to ID) error {
+	r := Replica{Source: repo.name, RepositoryID: repo.row.ID, Digest: d, To: to, PushedAt: at.At, Deleted: true}
 	if whole {
-		return []Tag{{}}, nil
+		if err := s.planLost(tx, repo, r, named); err != nil {
+			return err
+		}
+		return s.planReplica(tx, r)
 	}
-	return d.selected(rd, r, named)
+	named, err := s.special(to).selected(tx, r, named)
+	if err != nil {
+		return err
+	}
+	for _, r.Tag = range named {
+		if err := s.planReplica(tx, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// planLost plans the words that tags went with their image.
+func (s *Service) planLost(tx storage.Tx, repo repository, r Replica, named []Tag) error {
+	r.Deleted, r.WithImage = true, true
+	for _, r.Tag = range named {
+		moved, err := repo.movedAt(tx, r.Tag, r.Digest)
+		if err != nil {
+			return err
+		}
+		r.PushedAt, r.Server = moved.At, moved.Server
+		if err := s.planReplica(tx, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// untold are the other servers that an image is still to be sent to.
+func (s *Service) untold(rd storage.Reader, repo repository, d digest.Digest) (list []ID, err error) {
+	for f, err := range replications.Scan(rd, table.Select{Prefix: repo.key(d.String())}) {
+		if err != nil {
+			return nil, err
+		}
+		if to := (ID{f.Key[4], f.Key[5]}); len(f.Row.Waiting) > 0 && s.isRemote(to) {
+			list = append(list, to)
+		}
+	}
+	return list, nil
 }

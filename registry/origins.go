@@ -53,10 +53,17 @@ const maxAhead = 24 * time.Hour
 type stampRow struct {
 	At     time.Time
 	Server string
-	// Gone says that it was deleted then, and that what is older is not to come back. It
-	// is known for tombstoneTime.
+	// Gone says that it was deleted then, or with its image, and that what is not later is
+	// not to come back. It is known for tombstoneTime.
 	Gone bool `json:",omitempty"`
+	// DiedAt and DiedOn are, of an image that came again, when it was last deleted: moves of
+	// tags to it before that do not count.
+	DiedAt time.Time `json:",omitzero"`
+	DiedOn string    `json:",omitempty"`
 }
+
+// died is when what the row is of was last deleted, zero for never.
+func (row stampRow) died() Origin { return Origin{row.DiedOn, row.DiedAt} }
 
 func (row stampRow) origin() Origin { return Origin{row.Server, row.At} }
 
@@ -91,36 +98,41 @@ func ownServer(tx storage.Tx) (string, error) {
 	return row.ID, err
 }
 
-// stampMoves notes that tags have come to an image just now, unless nothing of it is
-// ever sent to another server: always says that it is.
+// stampMoves notes that tags have come to an image just now, all at one time, unless
+// nothing of it is ever sent to another server: always says that it is.
 func (s *Service) stampMoves(tx storage.Tx, repo repository, d digest.Digest, named []Tag, always bool) error {
 	if len(named) == 0 {
 		return nil
 	}
-	if err := s.stampMove(tx, repo, d.String(), always); err != nil {
+	last, known, err := repo.lastStamp(tx, d, named)
+	if err != nil || !known && !always {
 		return err
 	}
-	for _, tag := range named {
-		if tag.IsZero() {
-			continue
-		}
-		if err := s.stampMove(tx, repo, tag.s, always); err != nil {
+	at, err := s.nextMove(tx, last)
+	if err != nil {
+		return err
+	}
+	for _, tag := range append([]Tag{{}}, named...) {
+		if err := repo.note(tx, cmp.Or(tag.s, d.String()), at); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *Service) stampMove(tx storage.Tx, repo repository, what string, always bool) error {
-	old, err := stamps.Get(tx, repo.key(what)...)
-	if ignoreNotFound(err) != nil || err != nil && !always {
-		return ignoreNotFound(err)
+// lastStamp is the latest stamp of an image and of tags, if any of them has one.
+func (r repository) lastStamp(rd storage.Reader, d digest.Digest, named []Tag) (last stampRow, known bool, err error) {
+	for _, tag := range append([]Tag{{}}, named...) {
+		row, err := stamps.Get(rd, r.key(cmp.Or(tag.s, d.String()))...)
+		if ignoreNotFound(err) != nil {
+			return last, false, err
+		}
+		known = known || err == nil
+		if row.At.After(last.At) {
+			last = row
+		}
 	}
-	at, err := s.nextMove(tx, old)
-	if err != nil {
-		return err
-	}
-	return stamps.Put(tx, stampRow{At: at.At, Server: at.Server}, repo.key(what)...)
+	return last, known, nil
 }
 
 // nextMove is the origin of what happens now, behind what was.
@@ -152,51 +164,66 @@ func (r repository) movedAt(tx storage.Tx, tag Tag, d digest.Digest) (Origin, er
 	return Origin{server, at.UTC()}, ignoreNotFound(err)
 }
 
-// buryMoved leaves tombstones of tags, and of an image if that goes whole, for which one
-// time is found that is later than all of them.
+// buryMoved leaves tombstones of tags that are deleted now, or of an image that goes
+// whole, for which one time is found that is later than all that is known of them.
 func (s *Service) buryMoved(tx storage.Tx, repo repository, d digest.Digest, named []Tag, whole bool) (at Origin, err error) {
-	last, list := stampRow{}, buried(d, named, whole)
-	for _, what := range list {
-		old, err := stamps.Get(tx, repo.key(what)...)
-		if ignoreNotFound(err) != nil {
-			return at, err
-		}
-		if old.At.After(last.At) {
-			last = old
-		}
+	last, _, err := repo.lastStamp(tx, d, named)
+	if err != nil {
+		return at, err
 	}
 	if at, err = s.nextMove(tx, last); err != nil {
 		return at, err
 	}
-	return at, repo.bury(tx, list, at)
-}
-
-// buried are the names of what goes.
-func buried(d digest.Digest, named []Tag, whole bool) (list []string) {
-	for _, tag := range named {
-		list = append(list, tag.s)
-	}
 	if whole {
-		list = append(list, d.String())
+		return at, repo.buryImage(tx, d, named, at)
 	}
-	return list
+	for _, tag := range named {
+		if err := repo.bury(tx, tag.s, at); err != nil {
+			return at, err
+		}
+	}
+	return at, nil
 }
 
-// bury leaves tombstones, unless something later is known.
-func (r repository) bury(tx storage.Tx, list []string, at Origin) error {
-	for _, what := range list {
-		if err := r.note(tx, what, stampRow{At: at.At, Server: at.Server, Gone: true}); err != nil {
+// buryImage leaves the tombstone of an image. Its tags are not deleted at that time, but
+// go with it: what is known of each is that it came where it was, and is not to come
+// there again. So an older move of one to another image, of which is not known yet, still
+// counts if it is later than that.
+func (r repository) buryImage(tx storage.Tx, d digest.Digest, named []Tag, at Origin) error {
+	for _, tag := range named {
+		moved, err := r.movedAt(tx, tag, d)
+		if err != nil {
+			return err
+		}
+		if err := r.bury(tx, tag.s, moved); err != nil {
 			return err
 		}
 	}
-	return nil
+	return r.bury(tx, d.String(), at)
 }
 
-// note keeps a stamp, unless a later one is known.
-func (r repository) note(tx storage.Tx, what string, row stampRow) error {
-	old, err := stamps.Get(tx, r.key(what)...)
-	if ignoreNotFound(err) != nil || err == nil && !row.origin().after(old.origin()) {
+// bury leaves a tombstone, unless something later is known; then it is only known that
+// it was deleted before.
+func (r repository) bury(tx storage.Tx, what string, at Origin) error {
+	row, err := stamps.Get(tx, r.key(what)...)
+	if ignoreNotFound(err) != nil {
+		return err
+	}
+	if !row.origin().after(at) {
+		row.At, row.Server, row.Gone = at.At, at.Server, true
+	}
+	if at.after(row.died()) {
+		row.DiedAt, row.DiedOn = at.At, at.Server
+	}
+	return stamps.Put(tx, row, r.key(what)...)
+}
+
+// note keeps when something came, unless something later is known of it.
+func (r repository) note(tx storage.Tx, what string, at Origin) error {
+	row, err := stamps.Get(tx, r.key(what)...)
+	if ignoreNotFound(err) != nil || err == nil && !at.after(row.origin()) {
 		return ignoreNotFound(err)
 	}
+	row.At, row.Server, row.Gone = at.At, at.Server, false
 	return stamps.Put(tx, row, r.key(what)...)
 }

@@ -155,7 +155,7 @@ func (s *Service) put(ctx context.Context, tx storage.Tx, p pushing) (Pushed, er
 		return Pushed{}, err
 	}
 	if late, err := p.heed(tx); err != nil || late {
-		return p.lateAnswer(), err
+		return p.lateAnswer(), cmp.Or(err, s.moveAway(ctx, tx, p))
 	}
 	img, there, err := s.storeImage(tx, &p)
 	if err != nil {

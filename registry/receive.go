@@ -100,7 +100,7 @@ func (r Replica) source(tx storage.Tx) (repo repository, img stored, ok bool, er
 // still names the same image, or the image. What is not there is deleted.
 func (s *Service) receiveRemoval(ctx context.Context, tx storage.Tx, r Replica) error {
 	repo, err := find(tx, Name{r.To, r.Source.path})
-	if CodeOf(err) == RepositoryNotFound {
+	if r.WithImage || CodeOf(err) == RepositoryNotFound {
 		return s.settleReplica(tx, r, nil)
 	}
 	if err != nil {

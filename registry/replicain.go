@@ -52,9 +52,7 @@ func (p *pushing) heed(tx storage.Tx) (late bool, err error) {
 	if ignoreNotFound(err) != nil {
 		return false, err
 	}
-	if row.Gone && !p.Origin.after(row.origin()) {
-		return true, nil
-	}
+	late = !p.Origin.after(row.died())
 	var left []Tag
 	for _, tag := range p.Tags {
 		wins, err := p.repo.outdone(tx, tag, p.digest, *p.Origin)
@@ -66,7 +64,33 @@ func (p *pushing) heed(tx storage.Tx) (late bool, err error) {
 		}
 	}
 	p.Tags = left
-	return false, nil
+	return late, nil
+}
+
+// moveAway takes the tags of a push that comes after its image was deleted from the
+// images that had them before: they moved to that image, and went with it. Immutable ones
+// stay.
+func (s *Service) moveAway(ctx context.Context, tx storage.Tx, p pushing) error {
+	for _, tag := range p.Tags {
+		if err := p.repo.bury(tx, tag.s, *p.Origin); err != nil {
+			return err
+		}
+		named, err := tags.Get(tx, p.repo.key(tag.s)...)
+		if errors.Is(err, storage.ErrNotFound) || (TagRule{p.repo.row.Mutability, p.repo.row.Exclusions}).Immutable(tag) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		img, err := p.repo.image(tx, Ref{Digest: named.Digest})
+		if err != nil {
+			return err
+		}
+		if err := s.untag(ctx, tx, p.repo, tag, &img); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // outdone says whether a move of a tag to an image counts rather than what is known of
@@ -79,8 +103,8 @@ func (r repository) outdone(tx storage.Tx, tag Tag, to digest.Digest, by Origin)
 	if ignoreNotFound(err) != nil {
 		return false, err
 	}
-	if err == nil && row.Gone {
-		return by.after(row.origin()), nil
+	if err == nil {
+		return by.after(row.origin()) || !row.Gone && by == row.origin(), nil
 	}
 	named, err := tags.Get(tx, r.key(tag.s)...)
 	if err != nil || named.Digest == to {
@@ -92,12 +116,11 @@ func (r repository) outdone(tx storage.Tx, tag Tag, to digest.Digest, by Origin)
 
 // noteOrigin keeps the origin of what another server pushed.
 func (p *pushing) noteOrigin(tx storage.Tx) error {
-	row := stampRow{At: p.Origin.At, Server: p.Origin.Server}
-	if err := p.repo.note(tx, p.digest.String(), row); err != nil {
+	if err := p.repo.note(tx, p.digest.String(), *p.Origin); err != nil {
 		return err
 	}
 	for _, tag := range p.Tags {
-		if err := p.repo.note(tx, tag.s, row); err != nil {
+		if err := p.repo.note(tx, tag.s, *p.Origin); err != nil {
 			return err
 		}
 	}
@@ -123,7 +146,7 @@ func (s *Service) DeleteReplica(ctx context.Context, name Name, ref Ref, o Origi
 		}
 		img, err := repo.image(tx, ref)
 		if CodeOf(err) == ImageNotFound {
-			return repo.bury(tx, []string{cmp.Or(ref.Tag.s, ref.Digest.String())}, o)
+			return repo.bury(tx, cmp.Or(ref.Tag.s, ref.Digest.String()), o)
 		}
 		if err != nil {
 			return err
@@ -131,38 +154,31 @@ func (s *Service) DeleteReplica(ctx context.Context, name Name, ref Ref, o Origi
 		if ref.Tag.IsZero() {
 			return s.removeBefore(ctx, tx, repo, img, o, may)
 		}
-		_, err = s.untagBefore(ctx, tx, repo, img, []Tag{ref.Tag}, o, may)
-		return err
+		known, err := repo.movedAt(tx, ref.Tag, img.digest)
+		if err != nil || !o.after(known) {
+			return err
+		}
+		if err := s.untagReplica(ctx, tx, repo, &img, ref.Tag, may); err != nil {
+			return err
+		}
+		return repo.bury(tx, ref.Tag.s, o)
 	})
 }
 
-// untagBefore takes tags from an image that had them at an origin's time, and says which
-// stay.
-func (s *Service) untagBefore(ctx context.Context, tx storage.Tx, repo repository, img stored, list []Tag, o Origin, may May) (later []Tag, err error) {
-	for _, tag := range list {
-		known, err := repo.movedAt(tx, tag, img.digest)
-		if err != nil {
-			return nil, err
-		}
-		if !o.after(known) {
-			later = append(later, tag)
-			continue
-		}
-		one := []Tag{tag}
-		if err := errors.Join(may.mayLose(img, one), s.checkUnprotected(repo, img, one)); err != nil {
-			return nil, err
-		}
-		if err := s.untag(ctx, tx, repo, tag, &img); err != nil {
-			return nil, err
-		}
-		if err := repo.bury(tx, []string{tag.s}, o); err != nil {
-			return nil, err
-		}
+// untagReplica takes a tag from an image, whose row it keeps, if it may.
+func (s *Service) untagReplica(ctx context.Context, tx storage.Tx, repo repository, img *stored, tag Tag, may May) error {
+	one := []Tag{tag}
+	if err := may.mayLose(*img, one); err != nil {
+		return err
 	}
-	return later, nil
+	if err := s.checkUnprotected(repo, *img, one); err != nil {
+		return err
+	}
+	return s.untag(ctx, tx, repo, tag, img)
 }
 
-// removeBefore removes an image that was there at an origin's time, with its tags.
+// removeBefore removes an image that was there at an origin's time, with its tags. One
+// that came again since loses the tags that it had then.
 func (s *Service) removeBefore(ctx context.Context, tx storage.Tx, repo repository, img stored, o Origin, may May) error {
 	named, err := repo.tagsOf(tx, img.digest, "", 0)
 	if err != nil {
@@ -172,23 +188,43 @@ func (s *Service) removeBefore(ctx context.Context, tx storage.Tx, repo reposito
 	if err != nil {
 		return err
 	}
-	stays := !o.after(known)
+	stays, older := !o.after(known), []Tag(nil)
 	for _, tag := range named {
 		at, err := repo.movedAt(tx, tag, img.digest)
 		if err != nil {
 			return err
 		}
-		stays = stays || !o.after(at)
+		if o.after(at) {
+			older = append(older, tag)
+		} else {
+			stays = true
+		}
 	}
-	if stays {
-		_, err := s.untagBefore(ctx, tx, repo, img, named, o, may)
-		return err
+	if !stays {
+		untold, err := s.untold(tx, repo, img.digest)
+		if err != nil {
+			return err
+		}
+		if _, err := s.remove(ctx, tx, repo, img, removal{may: may, cause: TrashedByRequest, replica: true}); err != nil {
+			return err
+		}
+		if err := repo.buryImage(tx, img.digest, older, o); err != nil {
+			return err
+		}
+		for _, to := range untold { // who sends the deletion may not know where its tags were
+			r := Replica{Source: repo.name, RepositoryID: repo.row.ID, Digest: img.digest, To: to}
+			if err := s.planLost(tx, repo, r, older); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
-	_, err = s.remove(ctx, tx, repo, img, removal{may: may, cause: TrashedByRequest, replica: true})
-	if err != nil {
-		return err
+	for _, tag := range older {
+		if err := s.untagReplica(ctx, tx, repo, &img, tag, may); err != nil {
+			return err
+		}
 	}
-	return repo.bury(tx, buried(img.digest, named, true), o)
+	return repo.buryImage(tx, img.digest, older, o)
 }
 
 // tombstoneTime is how long it is known that something was deleted: longer than a push

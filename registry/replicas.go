@@ -30,8 +30,11 @@ type replicaRow struct {
 	At         time.Time // of the push
 	// Again says that it has waited for the images that it is a list of.
 	Again bool `json:",omitempty"`
-	// Deleted says that the tag, or the image if there is none, was deleted.
-	Deleted bool `json:",omitempty"`
+	// Deleted says that the tag, or the image if there is none, was deleted, and WithImage
+	// that the tag was with its image, of which the next word is.
+	Deleted, WithImage bool `json:",omitempty"`
+	// Server is where the tag came where it is, if that is another one.
+	Server string `json:",omitempty"`
 }
 
 // replicaSequence numbers the rows of replicas.
@@ -102,8 +105,14 @@ type Replica struct {
 	// Deleted says that it is no image that is brought but the word that the tag, or the
 	// image with all its tags if there is none, was deleted then.
 	Deleted bool
-	Number  string // ascending in its lane, no two alike
-	again   bool
+	// WithImage says of a tag that was Deleted that it was with its image, which is told by
+	// a word of its own. PushedAt is when it came to that, then. Only who looks at times
+	// has any use for it.
+	WithImage bool
+	// Server is where it came where it is, "" for this one.
+	Server string
+	Number string // ascending in its lane, no two alike
+	again  bool
 }
 
 func (r Replica) key() []string { return r.Lane().key(r.Number) }
@@ -116,7 +125,7 @@ func (r Replica) statusKey() []string {
 func (row replicaRow) public(key []string) Replica {
 	return Replica{
 		Source: Name{ID{key[2], key[3]}, row.Repository}, RepositoryID: key[4], To: ID{key[0], key[1]},
-		Digest: row.Digest, Tag: row.Tag, PushedAt: row.At, Deleted: row.Deleted, Number: key[5], again: row.Again,
+		Digest: row.Digest, Tag: row.Tag, PushedAt: row.At, Deleted: row.Deleted, WithImage: row.WithImage, Server: row.Server, Number: key[5], again: row.Again,
 	}
 }
 
@@ -202,7 +211,7 @@ func (s *Service) planReplica(tx storage.Tx, r Replica) error {
 		return err
 	}
 	r.Number = sequenceKey(n)
-	row := replicaRow{Repository: r.Source.path, Digest: r.Digest, Tag: r.Tag, At: r.PushedAt, Again: r.again, Deleted: r.Deleted}
+	row := replicaRow{Repository: r.Source.path, Digest: r.Digest, Tag: r.Tag, At: r.PushedAt, Again: r.again, Deleted: r.Deleted, WithImage: r.WithImage, Server: r.Server}
 	if err := replicas.Put(tx, row, r.key()...); err != nil || r.Deleted {
 		return err
 	}

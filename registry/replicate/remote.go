@@ -1,6 +1,7 @@
 package replicate
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -81,7 +82,7 @@ func (m *Remote) bring(ctx context.Context, r registry.Replica) error {
 		return err
 	}
 	s := &sending{Remote: m, Replica: r, repo: m.Prefix + r.Source.String()}
-	origin := registry.Origin{Server: server, At: r.PushedAt}
+	origin := registry.Origin{Server: cmp.Or(r.Server, server), At: r.PushedAt}
 	marked := peer.Marked(peer.Patient(ctx, patience), OriginHeader, origin.String(), func(by string) { s.heeded.Store(by != "") })
 	if err := s.deliver(marked); err != nil {
 		return err

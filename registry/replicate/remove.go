@@ -12,7 +12,7 @@ func (s *sending) remove(ctx context.Context) error {
 	what := s.Digest.String()
 	if !s.Tag.IsZero() {
 		what = s.Tag.String()
-		if moved, err := s.movedOn(ctx); err != nil || moved {
+		if moved, err := s.movedOn(ctx); err != nil || moved || s.WithImage && !s.heeded.Load() {
 			return err
 		}
 	}

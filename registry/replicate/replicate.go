@@ -113,6 +113,9 @@ func (w *Worker) Run(ctx context.Context) error {
 		switch {
 		case err == nil && len(due) > 0:
 			w.work(ctx, due, free, &under)
+			if w.remote == nil { // each is one transaction, and the rounds are what keeps turns
+				under.Wait()
+			}
 			continue
 		case err == nil:
 			err = w.await(ctx, planned, now)
