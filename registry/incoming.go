@@ -98,7 +98,7 @@ func (in *Incoming) Came(ctx context.Context) (there bool, err error) {
 // the repository the right to it. Of anything else nothing is kept: then the error is
 // ErrWrongBytes, that of src, or that of the store; QuotaExceeded where there is no room for it.
 func (in *Incoming) Receive(ctx context.Context, src io.Reader) error {
-	in.change(func() { in.begun, in.users = true, in.users+1 })
+	in.change(func() { in.users++ })
 	defer in.release()
 	err := in.receive(ctx, src)
 	in.change(func() { in.ended, in.err = true, err })
@@ -107,12 +107,13 @@ func (in *Incoming) Receive(ctx context.Context, src io.Reader) error {
 
 func (in *Incoming) receive(ctx context.Context, src io.Reader) error {
 	s := in.s
-	if err := s.checkRoom(ctx, in.layer.Size); err != nil {
+	if err := in.checkRoom(ctx); err != nil {
 		return err
 	}
 	if in.layer.Size > s.Limits().Layer {
 		return refuse(LayerTooLarge, "a layer has at most %d bytes", s.Limits().Layer)
 	}
+	in.change(func() { in.begun = true })
 	blob := newBlobID(s.now())
 	f := &feed{in: in, ctx: ctx, blob: blob, src: src, hash: in.layer.Digest.Algorithm().New()}
 	_, err := s.blobs.Append(ctx, blob, 0, f)
@@ -126,6 +127,21 @@ func (in *Incoming) receive(ctx context.Context, src io.Reader) error {
 		return errors.Join(storeError(err), s.blobs.Delete(context.WithoutCancel(ctx), blob))
 	}
 	return nil
+}
+
+// checkRoom checks that the store has room for the layer, and that the repository may
+// hold so much: who reads what comes is told before any of it has.
+func (in *Incoming) checkRoom(ctx context.Context) error {
+	if err := in.s.checkRoom(ctx, in.layer.Size); err != nil {
+		return err
+	}
+	return in.s.view(ctx, func(r storage.Reader) error {
+		repo, err := find(r, in.layer.Name)
+		if err != nil {
+			return err
+		}
+		return in.s.checkOpen(r, repo, openBytes{in.layer.Size, in.layer.Size})
+	})
 }
 
 // feed is what the store of blobs reads.

@@ -58,8 +58,12 @@ func TestRepositoryDeleted(t *testing.T) {
 		if window > 0 {
 			_, err := b.RestoreRepository(alice(t), b.name("quay/app"), b.name("quay/app"))
 			must(t, err)
-			b.pass(time.Minute) // for the worker, which has failed
-			b.pull2(t, func() {}, "1")
+			b.pull(tagged(t, "1"))
+			b.eventually(func() error {
+				b.pass(time.Minute) // for the worker, which may have failed before
+				_, err := b.DescribeImage(alice(t), b.name("quay/app"), tagged(t, "1"))
+				return err
+			})
 		}
 	}
 }
