@@ -244,6 +244,11 @@ func (s *Service) pendingImage(ctx context.Context, name Name, d digest.Digest, 
 			return err
 		}
 		f.of = repo
+		if !ref.Digest.IsZero() && ref.Digest != d {
+			e := refuse(TagMismatch, "tag %q of %q does not name %s", ref.Tag, name, ref.Digest)
+			e.Name, e.Ref = name, ref
+			return e
+		}
 		row, err := pendings.Get(r, repo.key(d.String())...)
 		if errors.Is(err, storage.ErrNotFound) { // it is whole since
 			img, err := repo.image(r, Ref{Digest: d})
@@ -256,11 +261,6 @@ func (s *Service) pendingImage(ctx context.Context, name Name, d digest.Digest, 
 		}
 		if err != nil {
 			return err
-		}
-		if !ref.Digest.IsZero() && ref.Digest != d {
-			e := refuse(TagMismatch, "tag %q of %q does not name %s", ref.Tag, name, ref.Digest)
-			e.Name, e.Ref = name, ref
-			return e
 		}
 		f.image = Image{Name: name, Digest: d, MediaType: row.MediaType, ManifestSize: row.Size, PushedAt: row.At, Status: Active}
 		f.body, err = repo.pendingBytes(r, d)
