@@ -44,6 +44,7 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata/script",
 		Setup: func(e *testscript.Env) error {
 			e.Values[runningKey{}] = &running{}
+			e.Values[upstreamKey{}] = &upstreamServer{}
 			e.Setenv("GORACE", "atexit_sleep_ms=0") // a second for each program, where the race detector is on
 			return nil
 		},
@@ -52,14 +53,15 @@ func TestScripts(t *testing.T) {
 			"signal": func(ts *testscript.TestScript, _ bool, args []string) {
 				ts.Check(of(ts).cmd.Process.Signal(signals[args[0]]))
 			},
-			"ends":    func(ts *testscript.TestScript, _ bool, args []string) { of(ts).ends(ts, args[0]) },
-			"halt":    func(ts *testscript.TestScript, _ bool, _ []string) { of(ts).halt(ts) },
-			"hold":    func(ts *testscript.TestScript, _ bool, _ []string) { of(ts).hold(ts) },
-			"logged":  func(ts *testscript.TestScript, _ bool, args []string) { of(ts).logged(ts, args[0]) },
-			"exits":   exits,
-			"private": private,
-			"page":    page,
-			"agekey":  agekey,
+			"ends":     func(ts *testscript.TestScript, _ bool, args []string) { of(ts).ends(ts, args[0]) },
+			"halt":     func(ts *testscript.TestScript, _ bool, _ []string) { of(ts).halt(ts) },
+			"hold":     func(ts *testscript.TestScript, _ bool, _ []string) { of(ts).hold(ts) },
+			"logged":   func(ts *testscript.TestScript, _ bool, args []string) { of(ts).logged(ts, args[0]) },
+			"exits":    exits,
+			"private":  private,
+			"page":     page,
+			"agekey":   agekey,
+			"upstream": upstream,
 		},
 	})
 }

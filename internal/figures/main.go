@@ -34,7 +34,7 @@ func main() {
 	flag.StringVar(&o.counted, "counted", "", "what the tests have counted, one JSON object a line")
 	flag.BoolVar(&o.small, "small", false, "measure at the size for CI alone")
 	flag.BoolVar(&o.whole, "whole", false, "measure at the whole size alone")
-	flag.StringVar(&o.only, "only", "", "measure some parts alone, of syncs,memory,disk,starts,pages,collection")
+	flag.StringVar(&o.only, "only", "", "measure some parts alone, of syncs,memory,mirror,disk,starts,pages,collection")
 	flag.BoolVar(&o.keep, "keep", false, "leave the stores and the figures of each part in the folder, and use what is there")
 	flag.Parse()
 	if err := run(context.Background(), o); err != nil {
@@ -80,13 +80,14 @@ type size struct {
 	layer                int // MiB of the layer that 20 repositories share, and of what is uploaded by parts
 	large, little        int // MiB of the layers that are pushed at once
 	pages                [4]int
+	clients, mirrored    int     // who pull an image at once that upstream has, and MiB of its layer
 	patience             float64 // by how much times may be longer
 }
 
 // What is measured in CI, where a machine is slow and shared, and what by `make figures`.
 var (
-	small = size{name: "in CI", file: "small", images: 2_000, repositories: 20, tags: 1_000, layer: 32, large: 16, little: 4, pages: [4]int{1_000, 10_000, 200, 2_000}, patience: 10}
-	whole = size{name: "whole", file: "whole", images: 1_000_000, repositories: 2_000, tags: 10_000, layer: 64, large: 64, little: 4, pages: [4]int{10_000, 1_000_000, 1_000, 100_000}, patience: 1}
+	small = size{name: "in CI", file: "small", images: 2_000, repositories: 20, tags: 1_000, layer: 32, large: 16, little: 4, pages: [4]int{1_000, 10_000, 200, 2_000}, clients: 200, mirrored: 8, patience: 10}
+	whole = size{name: "whole", file: "whole", images: 1_000_000, repositories: 2_000, tags: 10_000, layer: 64, large: 64, little: 4, pages: [4]int{10_000, 1_000_000, 1_000, 100_000}, clients: 1_000, mirrored: 100, patience: 1}
 )
 
 // figure is one row of the page.
@@ -97,7 +98,7 @@ type figure struct {
 }
 
 // kept says what was measured and that it must be at most so much.
-func kept[N int64 | float64](what string, value, most N, show func(N) string) figure {
+func kept[N int | int64 | float64](what string, value, most N, show func(N) string) figure {
 	return figure{What: what, Must: "≤ " + show(most), Value: show(value), Broken: value > most}
 }
 
@@ -110,7 +111,7 @@ func measure(ctx context.Context, o options, z size) (all []figure, err error) {
 		what string
 		take func(context.Context, options, size) ([]figure, error)
 	}{
-		{"syncs", syncs}, {"memory", memories}, {"disk", disks}, {"starts", starts}, {"pages", pages}, {"collection", collection},
+		{"syncs", syncs}, {"memory", memories}, {"mirror", mirroring}, {"disk", disks}, {"starts", starts}, {"pages", pages}, {"collection", collection},
 	} {
 		if o.only != "" && !strings.Contains(","+o.only+",", ","+part.what+",") {
 			continue

@@ -102,6 +102,11 @@ func pushing(ctx context.Context, o options, z size) ([]figure, error) {
 
 // peakOf is the most that a new server took while something was done.
 func peakOf(ctx context.Context, o options, data string, do func(*server) error) (m memory, err error) {
+	return peakWith(ctx, o, data, do)
+}
+
+// peakWith is peakOf for a server with some flags.
+func peakWith(ctx context.Context, o options, data string, do func(*server) error, flags ...string) (m memory, err error) {
 	defer removeAll(data, &err)
 	err = with(ctx, o, data, func(s *server) error {
 		stop := s.peak()
@@ -113,7 +118,7 @@ func peakOf(ctx context.Context, o options, data string, do func(*server) error)
 			err = err2
 		}
 		return err
-	})
+	}, flags...)
 	return m, err
 }
 

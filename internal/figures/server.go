@@ -109,8 +109,8 @@ func (s *server) kill() error {
 }
 
 // with runs a server for as long as use takes.
-func with(ctx context.Context, o options, data string, use func(*server) error) error {
-	s, err := start(ctx, o, data, "")
+func with(ctx context.Context, o options, data string, use func(*server) error, flags ...string) error {
+	s, err := start(ctx, o, data, "", flags...)
 	if err != nil {
 		return err
 	}
