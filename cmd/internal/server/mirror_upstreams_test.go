@@ -266,3 +266,31 @@ func TestMirroredImageIsLikeAny(t *testing.T) {
 		}
 	}
 }
+
+// A mirror of Docker's asks without credentials for images by their names at Docker Hub:
+// with a rule for ROOT and reads without credentials it gives what is here and everyone may
+// have. Nothing is brought for nobody.
+func TestMirrorWithoutCredentials(t *testing.T) {
+	up := newUpstreamOf(t)
+	h := dev(t, "anonymous-pull", "true", "config", settingsIn(t, fmt.Sprintf(mirrorOf, up.url)))
+	h.rule("ROOT", "quay.io", "")
+	const everyone = `{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\",\"Principal\":\"*\",\"Action\":[\"ecr:BatchGetImage\",\"ecr:GetDownloadUrlForLayer\"]}]}`
+	if status, answer := h.call("CreateRepositoryCreationTemplate", `{"prefix":"ROOT","appliedFor":["PULL_THROUGH_CACHE"],"repositoryPolicy":"`+everyone+`"}`); status != http.StatusOK {
+		t.Fatalf("a template: %d %s", status, answer)
+	}
+	const path = "/v2/team/app/manifests/v1"
+	if got := h.get(path); got.status != http.StatusUnauthorized {
+		t.Errorf("before anybody brought it: %d %s", got.status, got.body)
+	}
+	if n := up.count("GET " + path); n != 0 {
+		t.Errorf("upstream was asked %d times", n)
+	}
+	if got := h.read(http.MethodGet, path, h.password()); got.status != http.StatusOK {
+		t.Fatalf("with credentials: %d %s", got.status, got.body)
+	}
+	for _, path := range []string{path, "/v2/team/app/blobs/" + up.layerDigest()} {
+		if got := h.get(path); got.status != http.StatusOK {
+			t.Errorf("%s without credentials: %d %s", path, got.status, got.body)
+		}
+	}
+}
