@@ -158,7 +158,7 @@ func (c Connections) Busy(conn net.Conn) { noteBusy(c.context(context.Background
 const Courtesy = courtesy
 
 // Framed is a listener whose connections are watched.
-func Framed(l net.Listener) net.Listener { return framedListener{l} }
+func Framed(l net.Listener) net.Listener { return newFramedListener(l) }
 
 // Secured is a listener that does TLS handshakes.
 func Secured(l net.Listener, conf *tls.Config) net.Listener {

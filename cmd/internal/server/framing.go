@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strconv"
+	"sync"
 )
 
 // errFraming says that a request may mean two things to two readers: where it
@@ -19,19 +21,25 @@ import (
 var errFraming = errors.New("ambiguous request")
 
 // framedListener hands out connections that are watched.
-type framedListener struct{ net.Listener }
+type framedListener struct {
+	net.Listener
+	buffers *sync.Pool // of *[]byte, for what is copied to connections
+}
+
+func newFramedListener(l net.Listener) framedListener { return framedListener{l, new(sync.Pool)} }
 
 func (l framedListener) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
 	if err != nil {
 		return nil, err
 	}
-	return &framedConn{Conn: c}, nil
+	return &framedConn{Conn: c, buffers: l.buffers}, nil
 }
 
 // framedConn is a connection whose requests are watched as they are read.
 type framedConn struct {
 	net.Conn
+	buffers *sync.Pool
 	framing framing
 	broken  error
 }
@@ -47,8 +55,32 @@ func (c *framedConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// ReadFrom lets the kernel copy a file to the connection.
-func (c *framedConn) ReadFrom(r io.Reader) (int64, error) { return io.Copy(c.Conn, r) }
+// ReadFrom lets the kernel copy a file to the connection. What is no file goes through a
+// buffer that is used again: with one made for each piece of each answer a thousand clients
+// that wait for the same layer took three times the memory.
+func (c *framedConn) ReadFrom(r io.Reader) (int64, error) {
+	if isFile(r) {
+		return io.Copy(c.Conn, r)
+	}
+	buf, ok := c.buffers.Get().(*[]byte)
+	if !ok {
+		buf = new(make([]byte, copyBuffer))
+	}
+	defer c.buffers.Put(buf)
+	return io.CopyBuffer(struct{ io.Writer }{c.Conn}, r, *buf)
+}
+
+// copyBuffer is as large as those of package io.
+const copyBuffer = 32 << 10
+
+// isFile says whether r is a file, bare or under one limit.
+func isFile(r io.Reader) bool {
+	if limited, ok := r.(*io.LimitedReader); ok {
+		r = limited.R
+	}
+	_, ok := r.(*os.File)
+	return ok
+}
 
 // CloseWrite lets the server close its side first.
 func (c *framedConn) CloseWrite() error {

@@ -90,7 +90,7 @@ func (s *Server) openDoors(p *port, names *endpoint.Names, c *config.Config) (*d
 func (p *port) accept(open *connections, conf *tls.Config, handshake tlsLimits) net.Listener {
 	l := open.listener(p.listener)
 	if !p.TLS {
-		return framedListener{l}
+		return newFramedListener(l)
 	}
 	return newSecureListener(l, open, conf, handshake)
 }

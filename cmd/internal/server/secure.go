@@ -35,7 +35,9 @@ type secureListener struct {
 	closed chan struct{}
 	once   sync.Once
 	run    sync.Once
-	failed chan error // why no more connections come
+
+	buffers sync.Pool  // as in framedListener
+	failed  chan error // why no more connections come
 }
 
 func newSecureListener(l net.Listener, bound *connections, conf *tls.Config, limits tlsLimits) *secureListener {
@@ -138,7 +140,7 @@ func (l *secureListener) handshake(ctx context.Context, c net.Conn) (net.Conn, e
 	case "acme-tls/1": // an ACME server's, whose answer is the handshake (RFC 8737)
 		return nil, errNoHTTP
 	}
-	return &secureConn{framedConn{Conn: t}, t}, nil
+	return &secureConn{framedConn{Conn: t, buffers: &l.buffers}, t}, nil
 }
 
 // explainTLS tells a client that does not speak TLS what is missing.
