@@ -6,11 +6,13 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -475,4 +477,41 @@ func TestBadWebhooks(t *testing.T) {
 			t.Errorf("%s is taken", what)
 		}
 	}
+}
+
+// endless is an answer whose body never ends, and counts what is read of it.
+type endless struct {
+	http.RoundTripper
+	read atomic.Int64
+}
+
+func (e *endless) RoundTrip(q *http.Request) (*http.Response, error) {
+	resp, err := e.RoundTripper.RoundTrip(q)
+	if err == nil {
+		resp.Body = io.NopCloser(e)
+	}
+	return resp, err
+}
+
+func (e *endless) Read(p []byte) (int, error) {
+	e.read.Add(int64(len(p)))
+	return len(p), nil
+}
+
+// Of an answer no more is read than lets the connection be used again, however long it is.
+func TestEndlessAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &receiver{}
+		e := &endless{RoundTripper: r}
+		w := start(t, memory.NewIndex(), hookTo(e))
+		defer w.stop()
+		w.create("one", "two")
+		synctest.Wait()
+		if got := r.take(); len(got) != 2 {
+			t.Errorf("told of %q", got)
+		}
+		if n := e.read.Load(); n > 1<<20 {
+			t.Errorf("%d bytes were read of two answers", n)
+		}
+	})
 }
