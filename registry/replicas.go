@@ -161,6 +161,7 @@ func (s *Service) replicateTo(tx storage.Tx, repo repository, d digest.Digest, n
 	if err != nil {
 		return err
 	}
+	failed = slices.DeleteFunc(failed, func(t Tag) bool { return slices.Contains(named, t) })
 	for _, r.Tag = range append(failed, named...) {
 		if err := s.planMoved(tx, repo, r); err != nil {
 			return err

@@ -1,0 +1,4 @@
+package replicate
+
+// Opening is for tests.
+var Opening = opening
