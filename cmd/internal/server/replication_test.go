@@ -310,3 +310,29 @@ func TestTagsThatMoveOnBothSides(t *testing.T) {
 		})
 	}
 }
+
+// A registry with ECR's API gets its repositories made, and what is deleted deleted, by
+// that API.
+func TestReplicatesToECR(t *testing.T) {
+	there := dev(t, "create-on-push", "never")
+	r := newReplicating(t, there.url, fmt.Sprintf(`, deletes: true, ecr: {region: us-east-1, endpoint: %q}`, there.url))
+	r.knows("test", "test")
+	r.rule()
+	one := pushImage(t, r.client, "team/app", "v1", "one")
+	two := pushImage(t, r.client, "team/app", "v2", "two")
+	await(t, "the images are not there", func() bool { return r.complete("team/app", "v1") && r.complete("team/app", "v2") })
+	described := func() string {
+		_, answer := there.call("DescribeImages", `{"repositoryName":"team/app"}`)
+		return answer
+	}
+	if got := described(); !strings.Contains(got, one.String()) || !strings.Contains(got, two.String()) {
+		t.Errorf("there is %s", got)
+	}
+	if err := r.client.DeleteManifest(t.Context(), "team/app", one.String()); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "what was deleted is still there", func() bool { got := described(); return !strings.Contains(got, one.String()) })
+	if got := described(); !strings.Contains(got, two.String()) {
+		t.Errorf("what was not deleted has gone: %s", got)
+	}
+}
