@@ -40,39 +40,43 @@ nothing could be begun.`,
 	c.Flags().StringVar(&prefix, "prefix", "", "what to put before the names of repositories in the destination")
 	c.Flags().BoolVar(&settings, "settings", true, "to ecr://: bring the settings and policies of repositories, and the creation templates")
 	c.Flags().BoolVar(&wide, "registry-settings", false, "to ecr://: bring the registry's own settings too")
-	c.RunE = func(c *cobra.Command, args []string) (err error) {
-		ctx, stop := interruptible(c)
-		defer stop()
+	c.RunE = func(c *cobra.Command, args []string) error {
 		last := len(args) - 1
-		if f.options.Wanted, err = parseImages(args[:last]); err != nil {
-			return err
-		}
-		l, err := parseLocation(args[last])
-		if err != nil {
-			return err
-		}
-		h, err := f.home(c)
-		if err != nil {
-			return err
-		}
-		if f.options.Rename, err = renamed(f.options.Wanted, l.image.Repository, prefix); err != nil {
-			return err
-		}
-		to, account, closing, err := f.destination(c, l)
-		if err != nil {
-			return err
-		}
-		f.options.From, f.options.Listed, f.options.To = h.registry, h.catalogue(), to
-		if account != nil {
-			f.options.Settings = &transfer.Settings{From: h.account, To: *account, Bare: !settings, Templates: settings, Registry: wide, Rename: prefixed(prefix)}
-		}
-		err = f.copy(ctx, c)
-		if closing != nil {
-			err = errors.Join(err, closing.Close())
-		}
-		return err
+		return f.export(c, args[:last], args[last], transfer.Settings{Bare: !settings, Templates: settings, Registry: wide, Rename: prefixed(prefix)}, prefix)
 	}
 	return c
+}
+
+// export copies images to a place, with these settings where it is one that has some.
+func (f *transferFlags) export(c *cobra.Command, images []string, place string, s transfer.Settings, prefix string) (err error) {
+	ctx, stop := interruptible(c)
+	defer stop()
+	o := &f.options
+	if o.Wanted, err = parseImages(images); err != nil {
+		return err
+	}
+	l, err := parseLocation(place)
+	if err != nil {
+		return err
+	}
+	if o.Rename, err = renamed(o.Wanted, l.image.Repository, prefix); err != nil {
+		return err
+	}
+	h, err := f.home(c)
+	if err != nil {
+		return err
+	}
+	to, account, closing, err := f.destination(c, l)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closing.Close()) }()
+	o.From, o.Listed, o.To = h.registry, h.catalogue(), to
+	if account != nil {
+		s.From, s.To = h.account, *account
+		o.Settings = &s
+	}
+	return f.copy(ctx, c)
 }
 
 func parseImages(args []string) (list []transfer.Wanted, err error) {
@@ -94,10 +98,10 @@ func (f *transferFlags) destination(c *cobra.Command, l location) (transfer.Targ
 	switch l.kind {
 	case kindDocker:
 		r, err := f.elsewhere.registry(c, l)
-		return r, nil, nil, err
+		return r, nil, nothing{}, err
 	case kindECR:
 		r, account, err := f.elsewhere.ecr(c.Context(), l)
-		return r, account, nil, err
+		return r, account, nothing{}, err
 	case kindLayout:
 		name, _ := one(f.options.Wanted)
 		if f.options.Rename != nil && name != "" {
@@ -108,3 +112,8 @@ func (f *transferFlags) destination(c *cobra.Command, l location) (transfer.Targ
 	}
 	return nil, nil, nil, usageError{fmt.Errorf("%s is read and not written: distribution's own program makes such folders", l.kind)}
 }
+
+// nothing is what a registry has to be closed.
+type nothing struct{}
+
+func (nothing) Close() error { return nil }

@@ -12,9 +12,14 @@ import (
 	"github.com/seed-78150930/berth/registry/transfer"
 )
 
+// importing is one call of the command.
+type importing struct {
+	*transferFlags
+	prefix, only   string
+	settings, wide bool
+}
+
 func newImport() *cobra.Command {
-	var prefix, only string
-	var settings, wide bool
 	c := &cobra.Command{
 		Use:   "import SOURCE [REPOSITORY]",
 		Short: "Copy images into a Berth: from a registry, Amazon ECR, a folder or an archive",
@@ -41,57 +46,71 @@ nothing could be begun.`,
 			"  berth import registry-data:/var/lib/registry --jobs 8",
 		Args: withUsage(cobra.RangeArgs(1, 2)),
 	}
-	f := addTransfer(c)
+	i := &importing{transferFlags: addTransfer(c)}
 	flags := c.Flags()
-	flags.StringVar(&prefix, "prefix", "", "what to put before the names of repositories")
-	flags.StringVar(&only, "repositories", "", "only those whose names in the source are like this; a star stands for any characters")
-	flags.BoolVar(&settings, "settings", true, "from ecr://: bring the settings and policies of repositories, and the creation templates")
-	flags.BoolVar(&wide, "registry-settings", false, "from ecr://: bring the registry's own policy, replication, pull-through cache rules, scanning, signing and account settings too")
-	c.RunE = func(c *cobra.Command, args []string) error {
-		ctx, stop := interruptible(c)
-		defer stop()
-		l, err := parseLocation(args[0])
-		if err != nil {
-			return err
-		}
-		into := ""
-		if len(args) == 2 {
-			into = args[1]
-		}
-		if into != "" && prefix != "" {
-			return usageError{errors.New("--prefix names repositories that are several, and the second argument one")}
-		}
-		if into != "" && l.kind != kindLayout {
-			if _, err := renamed([]transfer.Wanted{l.image}, into, ""); err != nil {
-				return err
-			}
-		}
-		h, err := f.home(c)
-		if err != nil {
-			return err
-		}
-		s, err := f.source(c, l, into)
-		if err != nil {
-			return err
-		}
-		defer s.Close()
-		if f.options.Wanted, err = s.wanted(l, only, into); err != nil {
-			return err
-		}
-		if f.options.Rename, err = renamed(f.options.Wanted, into, prefix); err != nil {
-			return err
-		}
-		f.options.From, f.options.Listed, f.options.To = s.source, s.listed, h.registry
-		if h.account != nil {
-			f.options.Settings = &transfer.Settings{
-				From: s.account, To: *h.account, Bare: !settings, Templates: settings, Registry: wide, Rename: prefixed(prefix),
-			}
-		} else if wide {
-			return usageError{errors.New("--registry-settings: settings are brought with a key, and there is a password alone")}
-		}
-		return f.copy(ctx, c)
-	}
+	flags.StringVar(&i.prefix, "prefix", "", "what to put before the names of repositories")
+	flags.StringVar(&i.only, "repositories", "", "only those whose names in the source are like this; a star stands for any characters")
+	flags.BoolVar(&i.settings, "settings", true, "from ecr://: bring the settings and policies of repositories, and the creation templates")
+	flags.BoolVar(&i.wide, "registry-settings", false, "from ecr://: bring the registry's own policy, replication, pull-through cache rules, scanning, signing and account settings too")
+	c.RunE = func(c *cobra.Command, args []string) error { return i.run(c, append(args, "")[0], append(args, "")[1]) }
 	return c
+}
+
+// run imports from a place, into the one repository that is named unless that is "".
+func (i *importing) run(c *cobra.Command, from, into string) error {
+	ctx, stop := interruptible(c)
+	defer stop()
+	l, err := i.checked(from, into)
+	if err != nil {
+		return err
+	}
+	h, err := i.home(c)
+	if err != nil {
+		return err
+	}
+	s, err := i.source(c, l, into)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	o := &i.options
+	if o.Wanted, err = s.wanted(l, i.only, into); err != nil {
+		return err
+	}
+	if o.Rename, err = renamed(o.Wanted, into, i.prefix); err != nil {
+		return err
+	}
+	o.From, o.Listed, o.To = s.source, s.listed, h.registry
+	if o.Settings, err = i.brought(s, h); err != nil {
+		return err
+	}
+	return i.copy(ctx, c)
+}
+
+// checked reads the place, and says what makes no sense before anybody is asked.
+func (i *importing) checked(from, into string) (l location, err error) {
+	if l, err = parseLocation(from); err != nil {
+		return l, err
+	}
+	if into != "" && i.prefix != "" {
+		return l, usageError{errors.New("--prefix names repositories that are several, and the second argument one")}
+	}
+	if into != "" && l.kind != kindLayout {
+		_, err = renamed([]transfer.Wanted{l.image}, into, "")
+	}
+	return l, err
+}
+
+// brought are the settings that come along; nil without a key, since repositories are
+// then made by the push.
+func (i *importing) brought(s source, h home) (*transfer.Settings, error) {
+	if h.account == nil && i.wide {
+		return nil, usageError{errors.New("--registry-settings: settings are brought with a key, and there is a password alone")}
+	}
+	if h.account == nil {
+		return nil, nil
+	}
+	return &transfer.Settings{From: s.account, To: *h.account, Bare: !i.settings, Templates: i.settings, Registry: i.wide, Rename: prefixed(i.prefix)}, nil
 }
 
 // source is where images come from.
@@ -103,12 +122,7 @@ type source struct {
 	closing io.Closer
 }
 
-func (s source) Close() error {
-	if s.closing == nil {
-		return nil
-	}
-	return s.closing.Close()
-}
+func (s source) Close() error { return s.closing.Close() }
 
 // source opens a place to read from. The name is for what has none of its own.
 func (f *transferFlags) source(c *cobra.Command, l location, name string) (s source, err error) {
@@ -118,13 +132,13 @@ func (f *transferFlags) source(c *cobra.Command, l location, name string) (s sou
 		if err != nil {
 			return s, err
 		}
-		return source{source: r, listed: transfer.FromRegistry(r)}, nil
+		return source{source: r, listed: transfer.FromRegistry(r), closing: nothing{}}, nil
 	case kindECR:
 		r, account, err := f.elsewhere.ecr(c.Context(), l)
 		if err != nil {
 			return s, err
 		}
-		return source{source: r, listed: transfer.FromECR(*account), account: account}, nil
+		return source{source: r, listed: transfer.FromECR(*account), account: account, closing: nothing{}}, nil
 	case kindLayout:
 		in, err := transfer.OpenLayouts(l.file, name)
 		if err != nil {

@@ -16,26 +16,10 @@ import (
 // repositories are those that are wanted, each with the references that are wanted of
 // it; none means all of its images.
 func (c *copier) repositories(ctx context.Context) ([]*job, error) {
-	var all []*job
-	byName := map[string]*job{}
-	add := func(repo, ref string) {
-		j := byName[repo]
-		if j == nil {
-			j = &job{from: repo, to: c.Rename(repo), explicit: ref != "" || c.Tags != ""}
-			j.made = once(func(ctx context.Context) error { return c.settings.create(ctx, c, j) })
-			byName[repo] = j
-			all = append(all, j)
-		} else if ref == "" || len(j.refs) == 0 {
-			j.explicit, j.refs = c.Tags != "", nil
-			return
-		}
-		if ref != "" && !slices.Contains(j.refs, ref) {
-			j.refs = append(j.refs, ref)
-		}
-	}
+	chosen := &selection{copier: c, names: map[string]*job{}}
 	for _, w := range c.Wanted {
 		if !strings.Contains(w.Repository, "*") {
-			add(w.Repository, w.Reference)
+			chosen.add(w.Repository, w.Reference)
 			continue
 		}
 		found := false
@@ -44,7 +28,7 @@ func (c *copier) repositories(ctx context.Context) ([]*job, error) {
 				return nil, fmt.Errorf("the repositories of the source: %w", err)
 			}
 			if pattern.Match(w.Repository, repo) {
-				add(repo, w.Reference)
+				chosen.add(repo, w.Reference)
 				found = true
 			}
 		}
@@ -52,7 +36,32 @@ func (c *copier) repositories(ctx context.Context) ([]*job, error) {
 			c.tally.note("the source has no repository that is called like %s", w.Repository)
 		}
 	}
-	return all, nil
+	return chosen.jobs, nil
+}
+
+// selection are the repositories that were wanted so far.
+type selection struct {
+	*copier
+	jobs  []*job
+	names map[string]*job
+}
+
+// add wants an image of a repository or, without a reference, all of them.
+func (s *selection) add(repo, ref string) {
+	j, known := s.names[repo]
+	switch {
+	case !known:
+		j = &job{from: repo, to: s.Rename(repo), explicit: ref != "" || s.Tags != ""}
+		j.made = once(func(ctx context.Context) error { return s.settings.create(ctx, s.copier, j) })
+		s.names[repo] = j
+		s.jobs = append(s.jobs, j)
+	case ref == "" || len(j.refs) == 0: // all of them are wanted
+		j.explicit, j.refs = s.Tags != "", nil
+		return
+	}
+	if ref != "" && !slices.Contains(j.refs, ref) {
+		j.refs = append(j.refs, ref)
+	}
 }
 
 // once has a thing done once; all get its error.
