@@ -177,7 +177,7 @@ func (a *audit) replicas() {
 	}
 	for f := range rowsOf(a, replicas) {
 		status, _ := get(a, replications, append(slices.Clone(f.Key[2:5]), f.Row.Digest.String(), f.Key[0], f.Key[1])...)
-		if !slices.Contains(status.Waiting, f.Key[5]) {
+		if !f.Row.Deleted && !slices.Contains(status.Waiting, f.Key[5]) { // deletions have none
 			a.fault(FaultReplication, "replica "+join(f.Key), "no status waits for it")
 		}
 	}
