@@ -267,7 +267,7 @@ func TestWindows(t *testing.T) {
 		one := push(t, s, "team/app", "1")
 		time.Sleep(59 * time.Minute)
 		synctest.Wait()
-		if len(at.asked) != 0 || work.Trouble().Reopens.Sub(time.Now()) != time.Minute {
+		if len(at.asked) != 0 || time.Until(work.Trouble().Reopens) != time.Minute {
 			t.Errorf("before its window %q, and %+v", at.asked, work.Trouble())
 		}
 		time.Sleep(time.Minute)
