@@ -130,7 +130,7 @@ fuzz: ## run each fuzz target for FUZZTIME (10s), one by one
 		done; \
 	done
 
-figures: build bin/peers/registry ## measure syncs, memory, disk, starts, pages and collection with 1,000,000 images, and write docs/figures.md
+figures: build bin/peers/registry ## measure syncs, memory, pulls from upstream, disk, starts, pages and collection with 1,000,000 images, and write docs/figures.md
 	@rm -f bin/counted.json
 	BERTH_FIGURES='$(CURDIR)/bin/counted.json' $(GO) test -count=1 -run '^TestFigure' ./cmd/internal/server
 	$(GO) run ./internal/figures -berth '$(CURDIR)/bin/berth' -distribution '$(CURDIR)/bin/peers/registry' -counted bin/counted.json -page docs/figures.md $(FIGURES)

@@ -1,4 +1,5 @@
-// Figures measures a berth that was built: its syncs by strace, its memory, its disk, how
+// Figures measures a berth that was built: its syncs by strace, its memory, also while
+// many pull what it fetches from upstream, its disk, how
 // it starts, and what pages and collections take in stores of many images. It is run by
 // `make figures`, which writes docs/figures.md, and by `make figures-small` in CI.
 //

@@ -269,7 +269,7 @@ func TestMirroredImageIsLikeAny(t *testing.T) {
 
 // A mirror of Docker's asks without credentials for images by their names at Docker Hub:
 // with a rule for ROOT and reads without credentials it gives what is here and everyone may
-// have. Nothing is brought for nobody.
+// have. Nothing is brought for nobody, unless everyone may have it brought.
 func TestMirrorWithoutCredentials(t *testing.T) {
 	up := newUpstreamOf(t)
 	h := dev(t, "anonymous-pull", "true", "config", settingsIn(t, fmt.Sprintf(mirrorOf, up.url)))
@@ -292,5 +292,18 @@ func TestMirrorWithoutCredentials(t *testing.T) {
 		if got := h.get(path); got.status != http.StatusOK {
 			t.Errorf("%s without credentials: %d %s", path, got.status, got.body)
 		}
+	}
+	before := up.digest
+	up.layer = "other bytes"
+	up.push(t)
+	if got := h.get(path); got.header.Get("Docker-Content-Digest") != before || got.header.Get("Warning") != "" {
+		t.Errorf("when the tag has moved: %d %v", got.status, got.header)
+	}
+	may := strings.Replace(everyone, `[\"ecr:BatchGetImage`, `[\"ecr:BatchImportUpstreamImage\",\"ecr:BatchGetImage`, 1)
+	if status, answer := h.call("SetRepositoryPolicy", `{"repositoryName":"team/app","policyText":"`+may+`"}`); status != http.StatusOK {
+		t.Fatalf("a policy: %d %s", status, answer)
+	}
+	if got := h.get(path); got.header.Get("Docker-Content-Digest") != up.digest {
+		t.Errorf("where everyone may have images brought: %d %v", got.status, got.header)
 	}
 }
