@@ -138,13 +138,16 @@ func (m *Mirror) refused(ctx context.Context, b registry.Bringing, err error) er
 	return named(err, b.Name)
 }
 
-// named says of a refusal which repository it is about.
+// named says of a refusal which repository it is about. Others may have the refusal too, so
+// that it is said of a copy.
 func named(err error, name registry.Name) error {
 	var e *registry.Error
-	if errors.As(err, &e) && e.Name.IsZero() {
-		e.Name = name
+	if !errors.As(err, &e) || !e.Name.IsZero() {
+		return err
 	}
-	return err
+	of := *e
+	of.Name = name
+	return &refused{&of, err}
 }
 
 // keep notes a manifest, and makes it an image if nothing of it is lacking.

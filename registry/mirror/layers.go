@@ -138,7 +138,9 @@ func (m *Mirror) layerRefused(p registry.PendingLayer, rule registry.PullThrough
 	err = refusal(rule, registry.Ref{}, err)
 	var e *registry.Error
 	if errors.As(err, &e) && e.Code == registry.ImageNotFound {
-		e.Code, e.Digests = registry.LayerNotFound, []digest.Digest{p.Digest}
+		of := *e
+		of.Code, of.Digests = registry.LayerNotFound, []digest.Digest{p.Digest}
+		err = &refused{&of, err}
 	}
 	return named(err, p.Name)
 }
