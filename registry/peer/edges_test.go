@@ -167,6 +167,18 @@ func TestHead(t *testing.T) {
 	}
 }
 
+// What a registry has against a request stands in a body, which an answer to HEAD has not.
+func TestHeadRefused(t *testing.T) {
+	upstream := script(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusBadRequest)
+		io.WriteString(w, `{"errors":[{"code":"NAME_INVALID","message":"a name is longer"}]}`)
+	})
+	_, err := to(t, upstream.URL).Head(t.Context(), repo, "v1")
+	if err == nil || !strings.Contains(err.Error(), "a name is longer") {
+		t.Errorf("the refusal is %v", err)
+	}
+}
+
 // The type is the registry's word unless that says nothing.
 func TestMediaTypes(t *testing.T) {
 	for told, want := range map[string]string{

@@ -156,8 +156,8 @@ func (r *Registry) Head(ctx context.Context, repo, ref string) (Descriptor, erro
 	short, cancel := bounded(ctx)
 	defer cancel()
 	asked, answer, err := r.manifest(short, http.MethodHead, repo, ref)
-	if refused := new(Error); errors.As(err, &refused) && refused.Status == http.StatusMethodNotAllowed {
-		return r.whole(ctx, repo, ref)
+	if refused := new(Error); errors.As(err, &refused) && (refused.Status == http.StatusMethodNotAllowed || refused.Status == http.StatusBadRequest) {
+		return r.whole(ctx, repo, ref) // a refusal to HEAD has no body, which would say why
 	}
 	if err != nil {
 		return Descriptor{}, err
