@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"sync"
 
@@ -115,7 +114,8 @@ func (in *Incoming) receive(ctx context.Context, src io.Reader) error {
 	}
 	in.change(func() { in.begun = true })
 	blob := newBlobID(s.now())
-	f := &feed{in: in, ctx: ctx, blob: blob, src: src, hash: in.layer.Digest.Algorithm().New()}
+	f := &feed{in: in, ctx: ctx, blob: blob, src: src, hash: newHashBeside(in.layer.Digest.Algorithm().New())}
+	defer f.hash.end()
 	_, err := s.blobs.Append(ctx, blob, 0, f)
 	if f.err != nil {
 		err = f.err
@@ -150,7 +150,7 @@ type feed struct {
 	ctx   context.Context
 	blob  string
 	src   io.Reader
-	hash  hash.Hash
+	hash  *hashBeside
 	given int64
 	err   error
 }
@@ -163,7 +163,7 @@ func (f *feed) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	n, err := io.ReadFull(f.src, p[:min(int64(len(p)), f.in.layer.Size-f.given)])
-	f.hash.Write(p[:n])
+	f.hash.write(p[:n])
 	f.given += int64(n)
 	switch {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
@@ -202,7 +202,7 @@ func (f *feed) prove() error {
 	} else if err != io.EOF {
 		return err
 	}
-	if d := digest.FromHash(f.in.layer.Digest.Algorithm(), f.hash); d != f.in.layer.Digest {
+	if d := digest.FromHash(f.in.layer.Digest.Algorithm(), f.hash.end()); d != f.in.layer.Digest {
 		return fmt.Errorf("%w: of digest %s", ErrWrongBytes, d)
 	}
 	return nil

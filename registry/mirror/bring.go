@@ -29,6 +29,7 @@ func (m *Mirror) Bring(ctx context.Context, b registry.Bringing) (news bool, err
 	if err := m.may(ctx, b.Name, b.Missing); err != nil {
 		return false, err
 	}
+	defer m.clients.bring()
 	return m.askFor(ctx, b)
 }
 

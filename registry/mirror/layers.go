@@ -19,11 +19,16 @@ type layerKey struct {
 
 // OpenLayer implements registry.Mirror.
 func (m *Mirror) OpenLayer(ctx context.Context, p registry.PendingLayer) (io.ReadSeekCloser, error) {
+	left := m.clients.read()
 	r, err := m.fetch(p).Open(ctx)
-	if err != nil && ctx.Err() == nil {
+	if err == nil {
+		return &served{r, left}, nil
+	}
+	left()
+	if ctx.Err() == nil {
 		err = named(refusal(registry.PullThroughRule{UpstreamHost: p.Upstream}, registry.Ref{}, err), p.Name)
 	}
-	return r, err
+	return nil, err
 }
 
 // FetchLayer implements registry.Mirror.

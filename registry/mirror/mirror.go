@@ -62,6 +62,8 @@ type Mirror struct {
 	wanted chan struct{} // has a value when there may be something to do for Run
 	ends   atomic.Uint64 // pending images that became whole, or were given up
 
+	clients clients
+
 	mu        sync.Mutex
 	stopped   bool
 	flights   map[layerKey]*registry.Incoming

@@ -70,7 +70,7 @@ func (m *Mirror) referrer(ctx context.Context, name registry.Name, from registry
 	if err != nil || !ok {
 		return err
 	}
-	if err := m.advance(ctx, p); !errors.Is(err, errWaiting) {
+	if err := m.advance(ctx, p, func(context.Context) {}); !errors.Is(err, errWaiting) {
 		return err
 	}
 	return nil // it lists images, which come in the background

@@ -127,7 +127,7 @@ func (w *worker) begin(p registry.Pending) time.Duration {
 	a.running = true
 	if !w.m.goOn(func() {
 		at := w.m.ends.Load()
-		err := w.m.advance(w.m.base, p)
+		err := w.m.advance(w.m.base, p, w.m.clients.makeWay)
 		w.end(p, a, at, err)
 		<-w.slots
 		w.m.poke()
@@ -174,8 +174,9 @@ func hopeless(err error, tries int) bool {
 // errWaiting says that an image waits for those that it lists.
 var errWaiting = errors.New("mirror: waits for the images that it lists")
 
-// advance fetches what an image lacks and makes it whole.
-func (m *Mirror) advance(ctx context.Context, p registry.Pending) error {
+// advance fetches what an image lacks and makes it whole. It calls before ahead of each
+// layer.
+func (m *Mirror) advance(ctx context.Context, p registry.Pending, before func(context.Context)) error {
 	for {
 		lacking, err := m.Registry.CompletePending(ctx, p)
 		if err == nil && lacking.IsNone() {
@@ -184,7 +185,7 @@ func (m *Mirror) advance(ctx context.Context, p registry.Pending) error {
 		if err != nil || lacking.IsNone() {
 			return err
 		}
-		if err := m.fetchAll(ctx, lacking.Layers); err != nil {
+		if err := m.fetchAll(ctx, lacking.Layers, before); err != nil {
 			return err
 		}
 		if len(lacking.Children) > 0 {
@@ -232,12 +233,13 @@ func (m *Mirror) wasGivenUp(key imageKey) bool {
 }
 
 // fetchAll fetches layers, some at a time.
-func (m *Mirror) fetchAll(ctx context.Context, list []registry.PendingLayer) error {
+func (m *Mirror) fetchAll(ctx context.Context, list []registry.PendingLayer, before func(context.Context)) error {
 	room := make(chan struct{}, layers)
 	failed := make([]error, len(list))
 	var all sync.WaitGroup
 	for i, l := range list {
 		room <- struct{}{}
+		before(ctx)
 		all.Go(func() {
 			failed[i] = m.fetch(l).Wait(ctx)
 			<-room
