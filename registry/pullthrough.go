@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed-78150930/berth/storage"
@@ -51,7 +52,7 @@ func (s *Service) CreatePullThroughRule(ctx context.Context, id ID, rule PullThr
 	}
 	rule.CreatedAt = s.now().UTC()
 	rule.UpdatedAt = rule.CreatedAt
-	return rule, s.update(ctx, func(tx storage.Tx) error {
+	return rule, s.updateRules(ctx, func(tx storage.Tx) error {
 		there, err := pullThroughRules.Has(tx, id.pullThroughKey(rule.Prefix)...)
 		if err != nil {
 			return err
@@ -70,7 +71,7 @@ func (s *Service) CreatePullThroughRule(ctx context.Context, id ID, rule PullThr
 // returns the rule as it is then. Refusals: PullThroughRuleNotFound,
 // SettingInvalid, ConfigurationInvalid, UpstreamUnauthenticated.
 func (s *Service) UpdatePullThroughRule(ctx context.Context, id ID, prefix string, change PullThroughChange) (rule PullThroughRule, err error) {
-	err = s.update(ctx, func(tx storage.Tx) error {
+	err = s.updateRules(ctx, func(tx storage.Tx) error {
 		if rule, err = findRule(tx, id, prefix); err != nil {
 			return err
 		}
@@ -96,7 +97,7 @@ func (s *Service) UpdatePullThroughRule(ctx context.Context, id ID, prefix strin
 // DeletePullThroughRule removes a rule and returns what it was. The repositories
 // that it filled stay. Refusal: PullThroughRuleNotFound.
 func (s *Service) DeletePullThroughRule(ctx context.Context, id ID, prefix string) (rule PullThroughRule, err error) {
-	err = s.update(ctx, func(tx storage.Tx) error {
+	err = s.updateRules(ctx, func(tx storage.Tx) error {
 		if rule, err = findRule(tx, id, prefix); err != nil {
 			return err
 		}
@@ -173,4 +174,26 @@ func (s *Service) checkRuleCount(rd storage.Reader, id ID) error {
 	e := ofRule(TooManyPullThroughRules, id, "", "a registry has at most %d pull-through rules", limit)
 	e.Limit = int64(limit)
 	return e
+}
+
+// ruleChanges counts the Service's changes of pull-through rules, so that it is known over
+// all others, such as pushes, whether there are any.
+type ruleChanges struct{ n atomic.Uint64 }
+
+// Last implements storage.Changes.
+func (c *ruleChanges) Last() uint64 { return c.n.Load() }
+
+// counted are the changes if they are all that there are: where the index numbers its
+// updates, one process alone has it, and one Service. Else it is nil.
+func (c *ruleChanges) counted(x storage.Index) storage.Changes {
+	if storage.ChangesOf(x) == nil {
+		return nil
+	}
+	return c
+}
+
+// updateRules is update for what changes rules. A change that failed counts too.
+func (s *Service) updateRules(ctx context.Context, fn func(storage.Tx) error) error {
+	defer s.rules.n.Add(1)
+	return s.update(ctx, fn)
 }

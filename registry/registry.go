@@ -225,7 +225,8 @@ type Service struct {
 	located     *storage.Memo[heldLayer, located]
 	bodies      bodies
 
-	mirror    Mirror                         // nil if nothing is asked of upstreams
+	mirror    Mirror // nil if nothing is asked of upstreams
+	rules     ruleChanges
 	ruled     *storage.Memo[ID, bool]        // registries with pull-through rules
 	standings *storage.Memo[named, standing] // of what is pulled by a tag
 }
@@ -250,10 +251,11 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		index: o.Index, blobs: o.Blobs, now: o.Now, log: o.Log,
 		sessions: newSessions(), wake: make(chan struct{}, 1), previewsWanted: make(chan struct{}, 1), manySeen: make(chan struct{}, 1),
 		compiled: newCompiled(), collection: newCollecting(), asked: newAsked(), resources: storage.NewMemo[string, auth.Resource](storage.ChangesOf(o.Index), maxCompiledRows),
-		pullable: storage.NewMemo[named, pullable](storage.ChangesOf(o.Index), maxPullable),
-		located:  storage.NewMemo[heldLayer, located](storage.ChangesOf(o.Index), maxLocated),
-		ruled:    storage.NewMemo[ID, bool](storage.ChangesOf(o.Index), maxPullable), standings: storage.NewMemo[named, standing](storage.ChangesOf(o.Index), maxPullable),
+		pullable:  storage.NewMemo[named, pullable](storage.ChangesOf(o.Index), maxPullable),
+		located:   storage.NewMemo[heldLayer, located](storage.ChangesOf(o.Index), maxLocated),
+		standings: storage.NewMemo[named, standing](storage.ChangesOf(o.Index), maxPullable),
 	}
+	s.ruled = storage.NewMemo[ID, bool](s.rules.counted(o.Index), maxPullable)
 	s.stamper, _ = storage.As[storage.Stamper](o.Blobs)
 	s.proofs, s.damageFound, s.rulesChanged = newProofs(), make(chan struct{}, 1), make(chan struct{}, 1)
 	s.Configure(o)
