@@ -37,7 +37,7 @@ light_clients = oras regctl notation pebble docker-credential-ecr-login ecr-cred
 # Folders of this module's packages that have a test of some kind.
 packages_with = $(shell grep -rlE --include='*_test.go' --exclude-dir=interop '^func $(1)' . | xargs -r -n1 dirname | sort -u)
 
-.PHONY: help build test lint generate conformance clients light-clients e2e e2e-all bench bench-peers profile benchmarks fuzz figures figures-small soak crash histories serve format
+.PHONY: help build test lint generate conformance clients light-clients e2e e2e-all bench bench-peers bench-pull-through profile benchmarks fuzz figures figures-small soak crash histories serve format
 
 help: ## list what make can do
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -97,6 +97,9 @@ e2e-all: build $(tools) clients ## the same with all clients and in full size, l
 interop = export PATH='$(CURDIR)/$(tools)':'$(CURDIR)/bin/clients':"$$PATH" BERTH_BIN='$(CURDIR)/bin/berth' && \
 	.ci/versions && skip=$$(.ci/missing $(3)) && cd internal/interop && \
 	$(GO) test -count=1 -timeout 60m -v -skip "$$skip" . -args -layer=$(1) -kills=$(2)
+
+bench-pull-through: build $(tools) ## time docker and crane through a cold cache, a warm one and from upstream itself, in turn
+	cd internal/interop && PATH='$(CURDIR)/$(tools)':"$$PATH" BERTH_BIN='$(CURDIR)/bin/berth' $(GO) test -run '^$$' -bench PullThrough -benchtime $(ROUNDS)x .
 
 bench: build bin/peers/peers ## hold Berth against the least that a server must do, and store the figures in docs/performance by version
 	$(peers) -servers least,berth,least-again -o 'docs/performance/$(VERSION).jsonl'

@@ -146,7 +146,7 @@ func TestDockerAWSCLIDev(t *testing.T) {
 
 // logIn gives a client's login command the password on standard input, as
 // `aws ecr get-login-password |` does.
-func logIn(t *testing.T, s *harness.Server, sh *harness.Shell, command ...string) {
+func logIn(t testing.TB, s *harness.Server, sh *harness.Shell, command ...string) {
 	t.Helper()
 	args := append(command[1:], "--username", "AWS", "--password-stdin", s.Host)
 	sh.RunInput(strings.NewReader(s.Password(t)), command[0], args...)

@@ -12,7 +12,7 @@ import (
 )
 
 // makeFile writes a file and the folders that it lies in.
-func makeFile(t *testing.T, path, content string) {
+func makeFile(t testing.TB, path, content string) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		t.Fatal(err)

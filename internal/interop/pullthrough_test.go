@@ -16,7 +16,7 @@ const (
 
 // mirroring is a server for which another one stands in for Docker Hub, by name and
 // password.
-func mirroring(t *testing.T, hub *harness.Server) *harness.Server {
+func mirroring(t testing.TB, hub *harness.Server) *harness.Server {
 	t.Helper()
 	folder := t.TempDir()
 	makeFile(t, filepath.Join(folder, "hub.secret"), fmt.Sprintf(`{"username": "AWS", "accessToken": %q}`, hub.Password(t)))
@@ -30,7 +30,7 @@ mirror:
 }
 
 // mirrorHub makes the rule by which the images of Docker Hub are had.
-func mirrorHub(t *testing.T, sh *harness.Shell) {
+func mirrorHub(t testing.TB, sh *harness.Shell) {
 	t.Helper()
 	awsECR(sh, "create-pull-through-cache-rule", "--ecr-repository-prefix", "docker-hub", "--upstream-registry-url", hubHost, "--credential-arn", hubSecret)
 	if got := awsECR(sh, "validate-pull-through-cache-rule", "--ecr-repository-prefix", "docker-hub", "--query", "isValid"); got != "true" {
