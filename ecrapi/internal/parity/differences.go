@@ -17,8 +17,7 @@ type difference struct{ about, what string }
 var differences = []difference{
 	{"Manifests are never converted", "`acceptedMediaTypes` and `Accept` choose no other form: the bytes that were pushed are the bytes that are pulled, and a " +
 		"digest never changes. An image whose type is not accepted is not found."},
-	{"Who may do what", "The root of an account may do everything in it. Users, roles and the rights that policies give come with identities; until then repository " +
-		"policies are checked, kept and shown, and the registry policy is asked by replication alone. Conditions are not evaluated: an Allow with one allows nothing, a Deny with one denies."},
+	{"Who may do what", "Each request is decided by the policies of the caller, of the repository and of the registry, with their conditions and variables ([identities.md](identities.md), [policies.md](policies.md)). Organizations and their service control policies there are none."},
 	{"Policies", "A user or role that a policy names need not exist; one that could not is `Principal not found`. Without `force` a policy is refused that denies the caller, without a condition, to set it again. " +
 		"`REGISTRY_POLICY_SCOPE` cannot become `V1` while the registry policy has other actions than the three."},
 	{"Encryption", "The setting and the key's ARN are kept and shown as at ECR, and two repositories with other settings share no layer by mounting as ECR does; " +

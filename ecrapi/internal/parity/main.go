@@ -44,7 +44,7 @@ var row = regexp.MustCompile("(?m)^\\| `(\\w+)` \\| (?:yes|not yet) \\| (.*?) ?\
 func notes(readme string) map[string]string {
 	all := map[string]string{}
 	for _, m := range row.FindAllStringSubmatch(readme, -1) {
-		all[m[1]] = m[2]
+		all[m[1]] = strings.ReplaceAll(m[2], "](docs/", "](") // the page lies there
 	}
 	return all
 }
