@@ -229,6 +229,41 @@ func TestReplicatesToAnotherRegistry(t *testing.T) {
 	await(t, "what was deleted is still there", func() bool { return at(t, there, "copies/team/app", "v1") == "" })
 }
 
+// A server that takes connections and never answers holds up no other one.
+func TestDeadDestinationHoldsUpNoOther(t *testing.T) {
+	over := make(chan struct{})
+	asked := make(chan struct{}, 100)
+	dead := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		asked <- struct{}{}
+		<-over
+	}))
+	t.Cleanup(dead.Close)
+	const deadRegion = "ap-south-1"
+	r := newReplicating(t, peertest.Distribution(t), fmt.Sprintf("}\n  - {account: %q, region: %s, url: %q", replicaAccount, deadRegion, dead.URL))
+	t.Cleanup(func() { close(over) })
+	r.knows("nobody", "nothing")
+	rule := fmt.Sprintf(`{"replicationConfiguration":{"rules":[{"destinations":[{"region":%q,"registryId":%q},{"region":%q,"registryId":%q}]}]}}`,
+		deadRegion, replicaAccount, replicaRegion, replicaAccount)
+	if status, answer := r.call("PutReplicationConfiguration", rule); status != 200 {
+		t.Fatalf("a rule: %d %s", status, answer)
+	}
+	pushImage(t, r.client, "team/app", "v1", "one")
+	<-asked
+	pushImage(t, r.client, "team/app", "v2", "two")
+	of := func(region string) (state string) {
+		for _, s := range r.statusOf("team/app", "v2") {
+			if s.Region == region {
+				state = s.Status
+			}
+		}
+		return state
+	}
+	await(t, "the live destination has not got the image", func() bool { return of(replicaRegion) == "COMPLETE" })
+	if got := of(deadRegion); got != "IN_PROGRESS" {
+		t.Errorf("at the dead destination the image is %s", got)
+	}
+}
+
 func plainClient(t testing.TB) *http.Client {
 	t.Helper()
 	c, err := remote.New(remote.Options{Allow: []string{"127.0.0.1"}, PlainHTTP: []string{"127.0.0.1"}})
