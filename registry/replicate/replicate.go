@@ -17,6 +17,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -188,13 +189,14 @@ func (w *Worker) round(ctx context.Context, now time.Time) (due []registry.Repli
 func (w *Worker) page(ctx context.Context, to registry.ID, now time.Time) (due []registry.Replica, err error) {
 	beginning := registry.Lane{}
 	for place, began := w.places[to], w.places[to]; ; {
+		before := w.lanesBusy()
 		page, more, err := w.registry.Replicas(ctx, to, place, share)
 		if err != nil {
 			return nil, err
 		}
 		for _, r := range page {
 			place = r.Lane()
-			if w.may(r, now) {
+			if !before[r.Lane()] && w.may(r, now) { // or what has just been brought would be, again
 				due = append(due, r)
 			}
 			if len(due) == share {
@@ -244,6 +246,13 @@ func (w *Worker) work(ctx context.Context, due []registry.Replica, free chan str
 			w.tell()
 		})
 	}
+}
+
+// lanesBusy are the lanes of which an image is on its way.
+func (w *Worker) lanesBusy() map[registry.Lane]bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return maps.Clone(w.busy)
 }
 
 func (w *Worker) take(lane registry.Lane, busy bool) {

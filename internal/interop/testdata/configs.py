@@ -86,8 +86,8 @@ refused(
 )
 changed = ecr.update_pull_through_cache_rule(ecrRepositoryPrefix="hub", registryId=ACCOUNT, credentialArn=SECRET + "2")
 assert changed["credentialArn"] == SECRET + "2" and changed["updatedAt"] >= made["createdAt"], changed
-said = refused(ecr.exceptions.ValidationException, ecr.validate_pull_through_cache_rule, ecrRepositoryPrefix="hub")
-assert "not available in this version" in said, said
+checked = ecr.validate_pull_through_cache_rule(ecrRepositoryPrefix="hub")
+assert checked["isValid"] is False and SECRET + "2" in checked["failure"], checked
 
 for n in range(5):
     ecr.create_pull_through_cache_rule(ecrRepositoryPrefix=f"quay{n}", upstreamRegistryUrl="quay.io")
