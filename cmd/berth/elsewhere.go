@@ -268,7 +268,7 @@ func (e elsewhere) ecrAddresses(ctx context.Context, l location, ca string) (reg
 	if e.endpoint != "" {
 		return bare(e.endpoint), bare(e.endpoint), checkEndpoint(e.endpoint)
 	}
-	host := cmp.Or(l.host, l.account+".dkr.ecr."+l.region+"."+amazonSuffix(l.region))
+	host := cmp.Or(l.host, l.account+".dkr.ecr."+l.region+"."+endpoint.Suffix(l.region))
 	if !ecrlogin.IsLoopback((&url.URL{Host: host}).Hostname()) {
 		return "https://" + host, "https://" + ecrlogin.API(host), nil
 	}
@@ -276,12 +276,4 @@ func (e elsewhere) ecrAddresses(ctx context.Context, l location, ca string) (reg
 		api, err = findURL(ctx, ca, "", ecrlogin.API(host))
 	}
 	return registry, api, err
-}
-
-// amazonSuffix is the domain of Amazon's services in a region.
-func amazonSuffix(region string) string {
-	if strings.HasPrefix(region, "cn-") {
-		return "amazonaws.com.cn"
-	}
-	return "amazonaws.com"
 }

@@ -64,14 +64,6 @@ func (a *ECRAPI) token(ctx context.Context) (login, error) {
 	return said.login(a.sender.base.Host)
 }
 
-// suffix is the domain of a region's services.
-func suffix(region string) string {
-	if strings.HasPrefix(region, "cn-") {
-		return "amazonaws.com.cn"
-	}
-	return "amazonaws.com"
-}
-
 // tokenAnswer is what GetAuthorizationToken says. Nothing of it is shown.
 type tokenAnswer struct {
 	AuthorizationData []struct {

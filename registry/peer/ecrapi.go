@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/seed-78150930/berth/auth/sigv4"
+	"github.com/seed-78150930/berth/registry/endpoint"
 	"github.com/seed-78150930/berth/registry/remote"
 )
 
@@ -33,7 +34,7 @@ func NewECRAPI(e ECR) (*ECRAPI, error) {
 		if e.Region == "" || strings.Trim(e.Region, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
 			return nil, fmt.Errorf("%.40q is no region", e.Region)
 		}
-		e.Endpoint = "https://api.ecr." + e.Region + "." + suffix(e.Region)
+		e.Endpoint = "https://api.ecr." + e.Region + "." + endpoint.Suffix(e.Region)
 	}
 	base, err := parseBase(e.Endpoint)
 	if err != nil || e.Client == nil || e.Key == nil && e.Sign == nil || e.Region == "" {

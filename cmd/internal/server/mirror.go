@@ -8,6 +8,7 @@ import (
 
 	"github.com/seed-78150930/berth/cmd/internal/config"
 	"github.com/seed-78150930/berth/registry"
+	"github.com/seed-78150930/berth/registry/endpoint"
 	"github.com/seed-78150930/berth/registry/mirror"
 	"github.com/seed-78150930/berth/registry/peer"
 	"github.com/seed-78150930/berth/registry/remote"
@@ -84,10 +85,7 @@ func credentialsFrom(c config.MirrorCredential, url string) (peer.Credentials, e
 // ecrCredentials log in at another registry of ECR's with an access key. Where the
 // configuration has another address for its host, the API is asked there too.
 func ecrCredentials(client *http.Client, rule registry.PullThroughRule, url string, key peer.Credentials) (peer.Credentials, error) {
-	e := peer.ECR{Client: client, Key: key}
-	if part := strings.Split(rule.UpstreamHost, "."); len(part) > 3 { // account.dkr.ecr.region…
-		e.Region = part[3]
-	}
+	e := peer.ECR{Client: client, Key: key, Region: endpoint.ParseHost(rule.UpstreamHost).Region}
 	if url != "https://"+rule.UpstreamHost {
 		e.Endpoint = url
 	}

@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"iter"
 	"net/http"
-	"strings"
 
 	"github.com/seed-78150930/berth/cmd/internal/config"
 	"github.com/seed-78150930/berth/registry"
+	"github.com/seed-78150930/berth/registry/endpoint"
 	"github.com/seed-78150930/berth/registry/peer"
 	"github.com/seed-78150930/berth/registry/remote"
 	"github.com/seed-78150930/berth/registry/replicate"
@@ -143,10 +143,8 @@ func replicaURL(d config.ReplicationDestination) string {
 		return d.URL
 	case d.ECR.Endpoint != "":
 		return d.ECR.Endpoint
-	case strings.HasPrefix(d.ECR.Region, "cn-"):
-		return "https://" + d.Account + ".dkr.ecr." + d.ECR.Region + ".amazonaws.com.cn"
 	}
-	return "https://" + d.Account + ".dkr.ecr." + d.ECR.Region + ".amazonaws.com"
+	return "https://" + d.Account + ".dkr.ecr." + d.ECR.Region + "." + endpoint.Suffix(d.ECR.Region)
 }
 
 func windows(d config.ReplicationDestination) (list []replicate.Window) {
