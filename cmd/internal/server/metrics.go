@@ -9,8 +9,6 @@ import (
 
 	"github.com/seed-78150930/berth/cmd/internal/admin"
 	"github.com/seed-78150930/berth/registry"
-	"github.com/seed-78150930/berth/registry/mirror"
-	"github.com/seed-78150930/berth/registry/replicate"
 )
 
 // tellers are all metrics but those that requests count: see newMetrics. To add one,
@@ -24,20 +22,7 @@ func (s *Server) tellers() []prometheus.Collector {
 		told(s, func(context.Context) (int, error) { return s.registry.OpenUploads(), nil },
 			gauge("berth_uploads_open", "Uploads that are open, at rest or under way.", func(n int) float64 { return float64(n) }),
 		),
-		told(s, s.replicationFigures,
-			labelled("berth_replication_waiting", "Images, tags and deletions that wait to be brought to a destination, counted up to 10000, by destination.", "destination", func(f replicationFigures) map[string]float64 {
-				return f.waiting
-			}),
-			labelledCounter("berth_replication_done_total", "Those that were brought, by destination.", "destination", func(f replicationFigures) map[string]float64 {
-				return f.by(func(f replicate.Figures) int64 { return f.Done })
-			}),
-			labelledCounter("berth_replication_failed_total", "Those that another server refused, or that failed time and again, by destination.", "destination", func(f replicationFigures) map[string]float64 {
-				return f.by(func(f replicate.Figures) int64 { return f.Failed })
-			}),
-			labelledCounter("berth_replication_bytes_total", "Bytes of layers that were sent to other servers, by destination.", "destination", func(f replicationFigures) map[string]float64 {
-				return f.by(func(f replicate.Figures) int64 { return f.Bytes })
-			}),
-		),
+		s.replicationTeller(),
 		told(s, s.storeFigures,
 			labelled("berth_store_bytes", "Bytes in the store, by what they are of.", "of", func(f storeFigures) map[string]float64 {
 				return map[string]float64{
@@ -70,20 +55,7 @@ func (s *Server) tellers() []prometheus.Collector {
 			gauge("berth_gc_last_duration_seconds", "How long the last collection took, pauses among it.", func(f registry.CollectionFigures) float64 { return lastTook(f.Last) }),
 			gauge("berth_condemned_blobs", "Blobs that wait for the deletion of their bytes, counted up to 10000.", func(f registry.CollectionFigures) float64 { return float64(f.Waiting) }),
 		),
-		told(s, func(context.Context) (ruleFigures, error) { return s.mirror.Figures(), nil },
-			labelledCounter("berth_mirror_hits_total", "Pulls of mirrored manifests for which the upstream was not asked or had nothing new, by pull-through rule.", "rule", func(f ruleFigures) map[string]float64 {
-				return f.by(func(f mirror.Figures) int64 { return f.Hits })
-			}),
-			labelledCounter("berth_mirror_misses_total", "Pulls of manifests that the upstream was asked for, by rule.", "rule", func(f ruleFigures) map[string]float64 {
-				return f.by(func(f mirror.Figures) int64 { return f.Misses })
-			}),
-			labelledCounter("berth_mirror_stale_total", "Pulls that were answered from here because the upstream could not be asked, by rule.", "rule", func(f ruleFigures) map[string]float64 {
-				return f.by(func(f mirror.Figures) int64 { return f.Stale })
-			}),
-			labelledCounter("berth_mirror_bytes_total", "Bytes that came from upstreams, by rule.", "rule", func(f ruleFigures) map[string]float64 {
-				return f.by(func(f mirror.Figures) int64 { return f.Bytes })
-			}),
-		),
+		s.mirrorTeller(),
 		told(s, s.writeFigures,
 			labelled("berth_writes_refused", "1 while no writes are taken for this reason, else 0.", "reason", func(f writeFigures) map[string]float64 { return f.refused }),
 			gauge("berth_disk_free_bytes", "Free room on the disk of the data folder; 0 in memory.", func(f writeFigures) float64 { return float64(f.disk.Free) }),

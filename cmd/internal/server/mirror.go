@@ -1,10 +1,13 @@
 package server
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/seed-78150930/berth/cmd/internal/config"
 	"github.com/seed-78150930/berth/registry"
@@ -110,4 +113,17 @@ func (f ruleFigures) by(figure func(mirror.Figures) int64) map[string]float64 {
 		all[rule.Registry.Account+"/"+rule.Registry.Region+"/"+strings.TrimSuffix(rule.Prefix, "/")] += float64(figure(of))
 	}
 	return all
+}
+
+// mirrorTeller tells of them.
+func (s *Server) mirrorTeller() prometheus.Collector {
+	sum := func(name, help string, figure func(mirror.Figures) int64) fact[ruleFigures] {
+		return labelledCounter(name, help, "rule", func(f ruleFigures) map[string]float64 { return f.by(figure) })
+	}
+	return told(s, func(context.Context) (ruleFigures, error) { return s.mirror.Figures(), nil },
+		sum("berth_mirror_hits_total", "Pulls of mirrored manifests for which the upstream was not asked or had nothing new, by pull-through rule.", func(f mirror.Figures) int64 { return f.Hits }),
+		sum("berth_mirror_misses_total", "Pulls of manifests that the upstream was asked for, by rule.", func(f mirror.Figures) int64 { return f.Misses }),
+		sum("berth_mirror_stale_total", "Pulls that were answered from here because the upstream could not be asked, by rule.", func(f mirror.Figures) int64 { return f.Stale }),
+		sum("berth_mirror_bytes_total", "Bytes that came from upstreams, by rule.", func(f mirror.Figures) int64 { return f.Bytes }),
+	)
 }

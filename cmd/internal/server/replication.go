@@ -6,6 +6,8 @@ import (
 	"iter"
 	"net/http"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/seed-78150930/berth/cmd/internal/config"
 	"github.com/seed-78150930/berth/registry"
 	"github.com/seed-78150930/berth/registry/endpoint"
@@ -77,6 +79,20 @@ func (f replicationFigures) by(figure func(replicate.Figures) int64) map[string]
 		all[to] = float64(figure(of))
 	}
 	return all
+}
+
+// replicationTeller tells of them.
+func (s *Server) replicationTeller() prometheus.Collector {
+	sum := func(name, help string, figure func(replicate.Figures) int64) fact[replicationFigures] {
+		return labelledCounter(name, help, "destination", func(f replicationFigures) map[string]float64 { return f.by(figure) })
+	}
+	return told(s, s.replicationFigures,
+		labelled("berth_replication_waiting", "Images, tags and deletions that wait to be brought to a destination, counted up to 10000, by destination.", "destination",
+			func(f replicationFigures) map[string]float64 { return f.waiting }),
+		sum("berth_replication_done_total", "Those that were brought, by destination.", func(f replicate.Figures) int64 { return f.Done }),
+		sum("berth_replication_failed_total", "Those that another server refused, or that failed time and again, by destination.", func(f replicate.Figures) int64 { return f.Failed }),
+		sum("berth_replication_bytes_total", "Bytes of layers that were sent to other servers, by destination.", func(f replicate.Figures) int64 { return f.Bytes }),
+	)
 }
 
 func placeName(id registry.ID) string { return id.Account + "/" + id.Region }
