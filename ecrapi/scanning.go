@@ -7,12 +7,13 @@ import (
 	"github.com/seed-78150930/berth/ecrapi/shape"
 	"github.com/seed-78150930/berth/ecrapi/wording"
 	"github.com/seed-78150930/berth/registry"
+	"github.com/seed-78150930/berth/registry/scan"
 )
 
 func (a *API) putRegistryScanningConfiguration(ctx context.Context, c *call, in *shape.PutRegistryScanningConfigurationRequest) (*shape.PutRegistryScanningConfigurationResponse, error) {
-	set := registry.Scanning{Type: registry.ScanType(value(in.ScanType))}
+	set := scan.Settings{Type: scan.Type(value(in.ScanType))}
 	for _, r := range in.Rules {
-		rule := registry.ScanRule{Frequency: registry.ScanFrequency(*r.ScanFrequency)}
+		rule := scan.Rule{Frequency: scan.Frequency(*r.ScanFrequency)}
 		for _, f := range r.RepositoryFilters {
 			rule.Filters = append(rule.Filters, *f.Filter)
 		}
@@ -33,7 +34,7 @@ func (a *API) getRegistryScanningConfiguration(ctx context.Context, c *call, _ *
 	return &shape.GetRegistryScanningConfigurationResponse{RegistryID: c.id.Account, ScanningConfiguration: scanning(kept)}, nil
 }
 
-func scanning(kept registry.Scanning) *shape.RegistryScanningConfiguration {
+func scanning(kept scan.Settings) *shape.RegistryScanningConfiguration {
 	rules := []shape.RegistryScanningRule{}
 	for _, rule := range kept.Rules {
 		rules = append(rules, shape.RegistryScanningRule{
@@ -85,7 +86,7 @@ func repositoryScanning(got registry.RepositoryScanning) shape.RepositoryScannin
 	return shape.RepositoryScanningConfiguration{
 		RepositoryARN:      got.Name.ARN(),
 		RepositoryName:     got.Name.String(),
-		ScanOnPush:         new(got.Frequency == registry.ScanOnPush),
+		ScanOnPush:         new(got.Frequency == scan.OnPush),
 		ScanFrequency:      shape.ScanFrequency(got.Frequency),
 		AppliedScanFilters: scanFilters(got.Filters),
 	}

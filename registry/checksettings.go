@@ -11,8 +11,8 @@ import (
 func (a *audit) configurations() {
 	for f := range rowsOf(a, documents) {
 		id, row := ID{f.Key[0], f.Key[1]}, "document "+join(f.Key)
-		if c, err := scanningOf(a.r, id); err != nil || c.check() != nil {
-			a.fault(FaultSetting, row, "scanning configuration %+v: %v, %v", c, err, c.check())
+		if c, err := scanningOf(a.r, id); err != nil || checkScanning(c) != nil {
+			a.fault(FaultSetting, row, "scanning configuration %+v: %v, %v", c, err, checkScanning(c))
 		}
 		if c, err := signingOf(a.r, id); CodeOf(err) != SigningNotFound && (err != nil || c.check(id.Region, a.s.Limits()) != nil) {
 			a.fault(FaultSetting, row, "signing configuration %+v: %v", c, err)

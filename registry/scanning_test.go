@@ -13,11 +13,12 @@ import (
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/seed-78150930/berth/registry"
+	"github.com/seed-78150930/berth/registry/scan"
 )
 
 // onPush are basic scans on push by filters.
-func onPush(filters ...string) registry.Scanning {
-	return registry.Scanning{Rules: []registry.ScanRule{{Frequency: registry.ScanOnPush, Filters: filters}}}
+func onPush(filters ...string) scan.Settings {
+	return scan.Settings{Rules: []scan.Rule{{Frequency: scan.OnPush, Filters: filters}}}
 }
 
 // TestScanFilters is the table of the ECR reference, policies.md section 6.
@@ -37,9 +38,9 @@ func TestScanFilters(t *testing.T) {
 			scanning, err := s.RepositoryScanning(alice(t), name(t, n))
 			must(t, err)
 			switch {
-			case scanning.Frequency == registry.ScanOnPush && slices.Equal(scanning.Filters, []string{filter}):
+			case scanning.Frequency == scan.OnPush && slices.Equal(scanning.Filters, []string{filter}):
 				got += "y"
-			case scanning.Frequency == registry.ScanByHand && scanning.Filters == nil:
+			case scanning.Frequency == scan.ByHand && scanning.Filters == nil:
 				got += "n"
 			default:
 				t.Errorf("%s by %q: %+v", n, filter, scanning)
@@ -54,12 +55,12 @@ func TestScanFilters(t *testing.T) {
 func TestScanningRefused(t *testing.T) {
 	s := open(t, registry.Options{})
 	tests := []struct {
-		c    registry.Scanning
+		c    scan.Settings
 		code registry.Code
 		msg  string
 	}{
-		{registry.Scanning{Type: "NONE"}, registry.SettingInvalid, "Member must satisfy enum value set: [BASIC, ENHANCED]"},
-		{registry.Scanning{Rules: []registry.ScanRule{{Frequency: "DAILY"}}}, registry.ConfigurationInvalid,
+		{scan.Settings{Type: "NONE"}, registry.SettingInvalid, "Member must satisfy enum value set: [BASIC, ENHANCED]"},
+		{scan.Settings{Rules: []scan.Rule{{Frequency: "DAILY"}}}, registry.ConfigurationInvalid,
 			"Invalid parameter failed to satisfy constraint: 'Invalid scan frequency for scanType BASIC: DAILY'"},
 		{onPush("Prod"), registry.SettingInvalid, `"Prod" is not a filter of at most 255 characters`},
 		{onPush(""), registry.SettingInvalid, `"" is not a filter of at most 255 characters`},
@@ -74,7 +75,7 @@ func TestScanningRefused(t *testing.T) {
 	}
 	got, err := s.Scanning(alice(t), here)
 	must(t, err)
-	if diff := cmp.Diff(registry.Scanning{Type: registry.BasicScans}, got); diff != "" {
+	if diff := cmp.Diff(scan.Settings{Type: scan.Basic}, got); diff != "" {
 		t.Errorf("after refusals (-want +got):\n%s", diff)
 	}
 	_, err = s.PutScanning(alice(t), here, onPush(slices.Repeat([]string{strings.Repeat("a", 255)}, 100)...))
@@ -91,7 +92,7 @@ func TestFrequencyChanges(t *testing.T) {
 	var want []registry.FrequencyChange
 	for i := range 205 {
 		n := create(t, s, fmt.Sprintf("app/%03d", i)).String()
-		want = append(want, registry.FrequencyChange{Repository: n, Frequency: registry.ScanOnPush, Previous: registry.ScanByHand})
+		want = append(want, registry.FrequencyChange{Repository: n, Frequency: scan.OnPush, Previous: scan.ByHand})
 	}
 	create(t, s, "other")
 	createWith(t, s, "app/flag", registry.Settings{ScanOnPush: true})
@@ -111,7 +112,7 @@ func TestFrequencyChanges(t *testing.T) {
 		var d registry.ScanningDetail
 		if e.Kind == registry.ScanningChanged {
 			must(t, json.Unmarshal(e.Detail, &d))
-			if n := len(d.Repositories); n == 0 || n > 100 || d.Type != registry.BasicScans {
+			if n := len(d.Repositories); n == 0 || n > 100 || d.Type != scan.Basic {
 				t.Errorf("an event tells of %d repositories of type %q", n, d.Type)
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/seed-78150930/berth/registry/manifest"
+	"github.com/seed-78150930/berth/registry/scan"
 	"github.com/seed-78150930/berth/storage"
 )
 
@@ -20,7 +21,7 @@ func (s *Service) StartScan(ctx context.Context, name Name, ref Ref) error {
 		}
 		img := found.row.public(name, found.digest)
 		switch {
-		case c.Type == EnhancedScans:
+		case c.Type == scan.Enhanced:
 			return refuse(ScansDisabled, "images of a registry with enhanced scans are not scanned by hand")
 		case !img.scannable():
 			e := refuse(ImageNotScannable, "%s of %q is not an image that runs", img.Digest, name)

@@ -14,6 +14,7 @@ import (
 	"github.com/seed-78150930/berth/registry/digest"
 	"github.com/seed-78150930/berth/registry/events"
 	"github.com/seed-78150930/berth/registry/lifecycle"
+	"github.com/seed-78150930/berth/registry/scan"
 )
 
 // samples has an event of each kind, under the kind's name, and of those that are
@@ -71,8 +72,8 @@ func samples(t testing.TB) map[string]registry.Event {
 	add("access-denied-pattern", registry.AccessDenied, registry.DenialDetail{
 		Action: "ecr:DescribeRepositories", Resource: "arn:aws:ecr:us-east-1:000000000000:repository/*", Reason: "no identity-based policy allows the ecr:DescribeRepositories action"}, ofRegistry)
 	is(registry.RegistryChanged, registry.RegistryDetail{What: "registry-policy"}, ofRegistry)
-	is(registry.ScanningChanged, registry.ScanningDetail{Type: registry.EnhancedScans, Repositories: []registry.FrequencyChange{
-		{Repository: "team/app", Frequency: registry.ScanContinuously, Previous: registry.ScanByHand}}}, ofRegistry)
+	is(registry.ScanningChanged, registry.ScanningDetail{Type: scan.Enhanced, Repositories: []registry.FrequencyChange{
+		{Repository: "team/app", Frequency: scan.Continuously, Previous: scan.ByHand}}}, ofRegistry)
 	is(registry.ImageScanned, registry.ScanDetail{Status: "COMPLETE", Counts: map[string]int{"HIGH": 1, "LOW": 3}, Tags: []string{"1.0"}}, nil)
 	add("image-scanned-clean", registry.ImageScanned, registry.ScanDetail{Status: "COMPLETE"}, untagged)
 	is(registry.UpstreamAsked, registry.SyncDetail{Status: "SUCCESS", Prefix: "team", Upstream: "public.ecr.aws"}, nil)

@@ -21,6 +21,7 @@ import (
 
 	"github.com/seed-78150930/berth/registry"
 	"github.com/seed-78150930/berth/registry/events"
+	"github.com/seed-78150930/berth/registry/scan"
 	"github.com/seed-78150930/berth/storage/memory"
 )
 
@@ -135,8 +136,8 @@ func TestFilterOfScanning(t *testing.T) {
 			}))
 			defer w.stop()
 			w.create("team/app")
-			_, err := w.registry.PutScanning(t.Context(), registryID(t), registry.Scanning{Type: registry.BasicScans, Rules: []registry.ScanRule{
-				{Frequency: registry.ScanOnPush, Filters: []string{"*"}}}})
+			_, err := w.registry.PutScanning(t.Context(), registryID(t), scan.Settings{Type: scan.Basic, Rules: []scan.Rule{
+				{Frequency: scan.OnPush, Filters: []string{"*"}}}})
 			must(t, err)
 			synctest.Wait()
 			if got := r.take(); len(got) != want {

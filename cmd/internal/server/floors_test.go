@@ -22,6 +22,7 @@ var floors = map[string]floor{
 	"registry/manifest":  {level: 0, sideways: []string{"registry/digest"}},
 	"registry/endpoint":  {level: 0},
 	"registry/pattern":   {level: 0},
+	"registry/scan":      {level: 0, sideways: []string{"registry/digest", "registry/pattern"}},
 	"registry/lifecycle": {level: 0, sideways: []string{"registry/digest", "registry/pattern", "jsondoc"}},
 	"jsondoc":            {level: 0},
 	"auth/policy":        {level: 0, sideways: []string{"jsondoc"}},
