@@ -1,6 +1,6 @@
 module github.com/seed-78150930/berth/internal/crash
 
-go 1.26.0
+go 1.26.3
 
 require (
 	github.com/anishathalye/porcupine v1.3.1

@@ -37,21 +37,22 @@ var floors = map[string]floor{
 	"storage/table": {level: 1, sideways: []string{"storage"}},
 
 	// Keepers.
-	"storage/boltindex":   {level: 2},
-	"storage/fsblob":      {level: 2},
-	"storage/memory":      {level: 2},
-	"storage/gate":        {level: 2},
-	"storage/clock":       {level: 2},
-	"storage/journal":     {level: 2, sideways: []string{"storage/boltindex"}}, // in tests: a backend
-	"storage/storagetest": {level: 2},
-	"storage/backup":      {level: 2, sideways: []string{"storage/journal"}},
-	"auth":                {level: 2},
-	"auth/accounts":       {level: 2, sideways: []string{"auth"}},
-	"auth/oidc":           {level: 2, sideways: []string{"registry/remote"}},
-	"auth/throttle":       {level: 2},
-	"auth/audit":          {level: 2, sideways: []string{"auth"}},
-	"registry/remote":     {level: 2},
-	"registry/events":     {level: 4},
+	"storage/boltindex":    {level: 2},
+	"storage/fsblob":       {level: 2},
+	"storage/memory":       {level: 2},
+	"storage/gate":         {level: 2},
+	"storage/clock":        {level: 2},
+	"storage/journal":      {level: 2, sideways: []string{"storage/boltindex"}}, // in tests: a backend
+	"storage/storagetest":  {level: 2},
+	"storage/backup":       {level: 2, sideways: []string{"storage/journal"}},
+	"auth":                 {level: 2},
+	"auth/accounts":        {level: 2, sideways: []string{"auth"}},
+	"auth/oidc":            {level: 2, sideways: []string{"registry/remote"}},
+	"auth/throttle":        {level: 2},
+	"auth/audit":           {level: 2, sideways: []string{"auth"}},
+	"registry/remote":      {level: 2},
+	"registry/scan/vulndb": {level: 2},
+	"registry/events":      {level: 4},
 
 	// Domain.
 	"registry":         {level: 3},
@@ -117,6 +118,7 @@ var floors = map[string]floor{
 	"auth/sigv4/sigv4test":       {level: 1, aside: true}, // signs requests for tests
 	"registry/peer/peertest":     {level: 1, aside: true}, // another's registry
 	"registry/remote/remotetest": {level: 1, aside: true}, // a name server
+	"registry/scan/scantest":     {level: 2, aside: true}, // records of vulnerabilities, and images that have some
 	"ecrapi/internal/gen":        {level: 1, aside: true}, // writes ecrapi/shape
 	"internal/history":           {level: 6, aside: true}, // tests both doors beside a model
 	"internal/figures":           {level: 6, aside: true}, // writes docs/figures.md
@@ -135,13 +137,13 @@ var backends = []string{"storage/boltindex", "storage/fsblob", "storage/memory"}
 const assembler = "cmd/internal/server"
 
 // anywhere are the packages that every test may import, whatever its floor.
-var anywhere = []string{"storage/memory", "storage/storagetest", "auth/sigv4/sigv4test", "registry/peer/peertest", "registry/remote/remotetest"}
+var anywhere = []string{"storage/memory", "storage/storagetest", "auth/sigv4/sigv4test", "registry/peer/peertest", "registry/remote/remotetest", "registry/scan/scantest"}
 
 // outsiders say which packages may import from a module, in programs and in
 // tests. A path is that of a package of the module or of a folder of them. Not
 // here means nowhere: docs/dependencies.md is where to argue.
 var outsiders = map[string]users{
-	"go.etcd.io/bbolt": {code: []string{"storage/boltindex"}},
+	"go.etcd.io/bbolt": {code: []string{"storage/boltindex", "registry/scan/vulndb"}},
 	"github.com/distribution/distribution/v3/registry/api/errcode": {code: []string{"registry/ociapi"}},
 	"github.com/distribution/distribution/v3/registry/api/v2":      {tests: []string{"registry/ociapi"}},
 	"github.com/distribution/distribution/v3/configuration":        {code: []string{"registry/peer/peertest"}},
@@ -179,6 +181,10 @@ var outsiders = map[string]users{
 
 	"github.com/aws/aws-sdk-go-v2":                            {code: []string{"cmd/internal/ecrlogin", "cmd/internal/bucket"}},
 	"github.com/docker/docker-credential-helpers/credentials": {code: []string{"cmd/berth"}},
+
+	"github.com/google/osv-scalibr/semantic": {code: []string{"registry/scan/vulndb"}},
+	"github.com/pandatix/go-cvss":            {code: []string{"registry/scan/vulndb"}},
+	"github.com/klauspost/compress/zstd":     {code: []string{"registry/scan/vulndb"}},
 }
 
 // users are packages; "*" is every one. Whatever its code may import, the
