@@ -115,14 +115,14 @@ var floors = map[string]floor{
 	"cmd/internal/bench/peers": {level: 6, aside: true, sideways: []string{ // starts servers and holds them against each other
 		"cmd/internal/admin", "cmd/internal/bench", "cmd/internal/ecrlogin",
 	}},
-	"auth/sigv4/sigv4test":       {level: 1, aside: true}, // signs requests for tests
-	"registry/peer/peertest":     {level: 1, aside: true}, // another's registry
-	"registry/remote/remotetest": {level: 1, aside: true}, // a name server
-	"registry/scan/scantest":     {level: 2, aside: true}, // records of vulnerabilities, and images that have some
-	"ecrapi/internal/gen":        {level: 1, aside: true}, // writes ecrapi/shape
-	"internal/history":           {level: 6, aside: true}, // tests both doors beside a model
-	"internal/figures":           {level: 6, aside: true}, // writes docs/figures.md
-	"ecrapi/internal/parity":     {level: 6, aside: true}, // writes docs/ecr-parity.md
+	"auth/sigv4/sigv4test":       {level: 1, aside: true},                                             // signs requests for tests
+	"registry/peer/peertest":     {level: 1, aside: true},                                             // another's registry
+	"registry/remote/remotetest": {level: 1, aside: true},                                             // a name server
+	"registry/scan/scantest":     {level: 2, aside: true, sideways: []string{"registry/scan/vulndb"}}, // records of vulnerabilities, and images that have some
+	"ecrapi/internal/gen":        {level: 1, aside: true},                                             // writes ecrapi/shape
+	"internal/history":           {level: 6, aside: true},                                             // tests both doors beside a model
+	"internal/figures":           {level: 6, aside: true},                                             // writes docs/figures.md
+	"ecrapi/internal/parity":     {level: 6, aside: true},                                             // writes docs/ecr-parity.md
 }
 
 type floor struct {
