@@ -64,11 +64,12 @@ var floors = map[string]floor{
 	"ecrapi/wording": {level: 4},
 
 	// Workers.
-	"registry/jobs":      {level: 4},
-	"registry/replicate": {level: 4},
-	"registry/heal":      {level: 4},
-	"registry/mirror":    {level: 4},
-	"registry/transfer":  {level: 4},
+	"registry/jobs":         {level: 4},
+	"registry/scan/inspect": {level: 4},
+	"registry/replicate":    {level: 4},
+	"registry/heal":         {level: 4},
+	"registry/mirror":       {level: 4},
+	"registry/transfer":     {level: 4},
 
 	// Doors.
 	"registry/ociapi": {level: 5},
@@ -184,7 +185,7 @@ var outsiders = map[string]users{
 
 	"github.com/google/osv-scalibr/semantic": {code: []string{"registry/scan/vulndb"}},
 	"github.com/pandatix/go-cvss":            {code: []string{"registry/scan/vulndb"}},
-	"github.com/klauspost/compress/zstd":     {code: []string{"registry/scan/vulndb"}},
+	"github.com/klauspost/compress/zstd":     {code: []string{"registry/scan/vulndb", "registry/scan/inspect", "registry/scan/scantest"}},
 }
 
 // users are packages; "*" is every one. Whatever its code may import, the
