@@ -86,7 +86,7 @@ func newRoot() *cobra.Command {
 		newUser(), newGroup(), newRole(), newPolicy(), newProvider(), newKey(), newRobot(), newToken(), newExplain(),
 		newCA(), newStatus(), newReload(), newReadOnly(), newHealthcheck(), newEvents(), newAudit(), newLifecycle(), newTrash(), newCache(), newReplicate(), newGC(), newScrub(), newFsck(), newDoctor(), newRebuild(), newVersion(),
 		newBackup(), newRestore(), newImport(), newExport(),
-		newDu(), newBench(),
+		newDu(), newBench(), newScanChild(),
 	)
 	return root
 }

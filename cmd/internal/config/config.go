@@ -91,6 +91,7 @@ type Config struct {
 	Egress         Egress        `key:"egress"`
 	Mirror         Mirror        `key:"mirror"`
 	Replication    Replication   `key:"replication"`
+	Scanning       Scanning      `key:"scanning"`
 	Limits         Limits        `key:"limits"`
 	RateLimits     []string      `key:"rate-limits" help:"requests a second by action, such as PutImage=10 or PutImage=10/50 with a burst; ecr stands for ECR's own; none means no limit"`
 
