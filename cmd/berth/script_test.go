@@ -62,6 +62,7 @@ func TestScripts(t *testing.T) {
 			"page":     page,
 			"agekey":   agekey,
 			"upstream": upstream,
+			"osvzips":  osvzips,
 		},
 	})
 }

@@ -26,6 +26,8 @@ type Clerk struct {
 	Writes Writes
 	// Replicator is who replicates, nil if no server runs.
 	Replicator Replicator
+	// Vulnerabilities has the vulnerability database, nil if no server runs.
+	Vulnerabilities Vulnerabilities
 	// Compare holds the index against its journal and tells the first differences; nil
 	// if there is no journal.
 	Compare func(ctx context.Context, most int) ([]registry.Fault, error)
@@ -54,6 +56,7 @@ func (c *Clerk) answers() answers {
 	c.answerTrash(all)
 	c.answerCache(all)
 	c.answerReplication(all)
+	c.answerScanDatabase(all)
 	c.answerReadOnly(all)
 	c.answerBackups(all)
 	c.answerGC(all)

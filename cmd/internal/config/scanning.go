@@ -4,8 +4,9 @@ import "time"
 
 // Scanning says how images are looked at for known vulnerabilities.
 type Scanning struct {
-	Timeout time.Duration `key:"timeout" default:"5m" restart:"yes" help:"how long the scan of an image may take"`
-	Limits  ScanLimits    `key:"limits"`
+	Database ScanDatabase  `key:"database"`
+	Timeout  time.Duration `key:"timeout" default:"5m" restart:"yes" help:"how long the scan of an image may take"`
+	Limits   ScanLimits    `key:"limits"`
 }
 
 // ScanLimits bound what the scan of one image may take.

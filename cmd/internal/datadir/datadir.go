@@ -13,6 +13,7 @@
 //	tls/        authority and certificates that the server made or was given by ACME
 //	tmp/        request bodies while they are checked; emptied at each start
 //	tls/        the server's own certificate authority, and what ACME gave
+//	vulndb/     records of vulnerabilities, compiled, and those that were fetched
 //	admin.sock  by which commands reach the server
 //
 // A backup needs format, keys, index.db, journal, blobs and tls. Whoever has keys and
@@ -39,6 +40,7 @@ const (
 	blobsDir   = "blobs"
 	tlsDir     = "tls"
 	tmpDir     = "tmp"
+	vulndbDir  = "vulndb"
 )
 
 // ErrAbsent says that there is no data folder at a path.
@@ -173,6 +175,10 @@ func (d *Dir) Journal() string { return filepath.Join(d.path, journalDir) }
 
 // Blobs is the path of the folder of blobs.
 func (d *Dir) Blobs() string { return filepath.Join(d.path, blobsDir) }
+
+// Vulnerabilities is the path of the folder of the vulnerability database, which need not
+// be there.
+func (d *Dir) Vulnerabilities() string { return filepath.Join(d.path, vulndbDir) }
 
 // Tmp is the path of the folder for what need not outlive the process.
 func (d *Dir) Tmp() string { return filepath.Join(d.path, tmpDir) }

@@ -71,7 +71,7 @@ func (s *Server) Call(ctx context.Context, name string, question []byte) ([]byte
 	clerk := s.keeper.clerk(s.config.Load())
 	clerk.Credentials, clerk.Judge = func() (*credentials.Verifier, error) { return s.credentials, nil }, s.judge
 	clerk.Registry = func(context.Context) (*registry.Service, error) { return s.registry, nil }
-	clerk.Writes, clerk.Replicator = s, s.replicas
+	clerk.Writes, clerk.Replicator, clerk.Vulnerabilities = s, s.replicas, s.scanned
 	ctx = storage.UseReserve(ctx) // commands are what makes room
 	answer, err := s.recorded(ctx, name, question, func() ([]byte, error) { return clerk.Call(ctx, name, question) })
 	if err != nil {

@@ -63,6 +63,9 @@ func (s *Server) openJobs() (*jobs.Runner, error) {
 	r.Add(jobs.Job{
 		Name: "scrub", Every: func() time.Duration { return jobPause }, Ready: s.registry.ScrubDue, Run: s.registry.RunScrub,
 	})
+	r.Add(jobs.Job{
+		Name: "vulnerability database", Every: s.scanned.Every, Ready: s.scanned.Wanted, Wake: s.scanned.Woken(), Run: s.scanned.Run,
+	})
 	return r, nil
 }
 

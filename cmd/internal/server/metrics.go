@@ -56,6 +56,7 @@ func (s *Server) tellers() []prometheus.Collector {
 			gauge("berth_condemned_blobs", "Blobs that wait for the deletion of their bytes, counted up to 10000.", func(f registry.CollectionFigures) float64 { return float64(f.Waiting) }),
 		),
 		s.mirrorTeller(),
+		s.scanned.teller(s),
 		told(s, s.writeFigures,
 			labelled("berth_writes_refused", "1 while no writes are taken for this reason, else 0.", "reason", func(f writeFigures) map[string]float64 { return f.refused }),
 			gauge("berth_disk_free_bytes", "Free room on the disk of the data folder; 0 in memory.", func(f writeFigures) float64 { return float64(f.disk.Free) }),

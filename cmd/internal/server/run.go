@@ -74,7 +74,7 @@ func (s *Server) Run(ctx context.Context) error {
 	err = errors.Join(err, s.drain(ctx, public, func() { cutRequests(errStopping) }), private.Close(), watched.Close())
 	stopWork()
 	workers.Wait()
-	err = errors.Join(err, s.registry.Close(context.WithoutCancel(ctx)), s.audit.Close(), s.keeper.Close())
+	err = errors.Join(err, s.registry.Close(context.WithoutCancel(ctx)), s.audit.Close(), s.scanned.Close(), s.keeper.Close())
 	s.log.Info("stopped")
 	return err
 }

@@ -64,6 +64,7 @@ type Server struct {
 	events      *events.Follower
 	jobs        *jobs.Runner
 	mirror      *mirror.Mirror
+	scanned     *vulnerabilities
 	healer      func(context.Context) error // nil if nothing heals by itself
 	credentials *credentials.Verifier
 	access      *access.Authorizer
@@ -128,6 +129,9 @@ func (s *Server) open(ctx context.Context) (err error) {
 		return err
 	}
 	if s.events, err = s.openEvents(ctx); err != nil {
+		return err
+	}
+	if s.scanned, err = s.openVulnerabilities(); err != nil {
 		return err
 	}
 	if s.jobs, err = s.openJobs(); err != nil {
@@ -257,6 +261,7 @@ func (s *Server) take(c *config.Config) error {
 	s.credentials.SetForms(credentials.Forms{Keys: c.Login.Keys, People: c.Login.People, Robots: c.Login.Robots})
 	warnReadable(s.log, c)
 	s.config.Store(c)
+	s.scanned.Wake()
 	s.registry.Configure(registryOptions(c))
 	return s.level.UnmarshalText([]byte(c.LogLevel))
 }
@@ -317,5 +322,5 @@ func (s *Server) abandon() error {
 			errs = append(errs, l.Close())
 		}
 	}
-	return errors.Join(append(errs, s.audit.Close(), s.keeper.Close())...)
+	return errors.Join(append(errs, s.audit.Close(), s.scanned.Close(), s.keeper.Close())...)
 }
