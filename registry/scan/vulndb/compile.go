@@ -33,7 +33,8 @@ const unfinished = ".unfinished-*"
 // finds them. The file that was there gives way when the new one is complete and on the
 // disk; who has it open keeps it. The records are not all held at once: what is held is
 // some tens of megabytes. A record that cannot be read is counted and the others are
-// taken; a zip that cannot be read is an error, and so is a folder without any.
+// taken; a zip that cannot be read is an error, or more than a tenth and a hundred of whose
+// records cannot, and so is a folder without any.
 func Compile(ctx context.Context, from, to string, o CompileOptions) (Info, error) {
 	zips, err := Zips(from)
 	if err != nil {
@@ -93,6 +94,7 @@ const (
 	rowSize   = 64 << 10 // bytes of what is affected by a row
 	batchSize = 24 << 20 // bytes between two transactions
 	maxSample = 20
+	fewBad    = 100 // records of a zip that may be unreadable, whatever share they are
 )
 
 type compiler struct {
@@ -170,8 +172,18 @@ func (c *compiler) zip(ctx context.Context, z Zip) error {
 	if c.info.AsOf.IsZero() || z.Modified.Before(c.info.AsOf) {
 		c.info.AsOf = z.Modified
 	}
-	bad := func(name string, reason error) { c.unreadable(z, name, reason) }
-	return z.read(ctx, func(name string, data []byte) error { return c.record(z, name, data) }, bad)
+	before, read := c.info.Unreadable, 0
+	err := z.read(ctx, func(name string, data []byte) error {
+		read++
+		return c.record(z, name, data)
+	}, func(name string, reason error) {
+		read++
+		c.unreadable(z, name, reason)
+	})
+	if bad := c.info.Unreadable - before; err == nil && bad > fewBad && bad > read/10 {
+		err = z.wrong(fmt.Errorf("%d of its %d records cannot be read", bad, read))
+	}
+	return err
 }
 
 func (c *compiler) unreadable(z Zip, name string, reason error) {
