@@ -23,7 +23,7 @@ func pushedTags(in any) [][]string {
 func (a *API) putImage(ctx context.Context, c *call, in *shape.PutImageRequest) (*shape.PutImageResponse, error) {
 	// MayCreate is left out: ECR creates on push at its Docker endpoint alone
 	// (ECR reference, registry-http.md section 3).
-	push := registry.Push{MediaType: value(in.ImageManifestMediaType), Body: []byte(*in.ImageManifest), OwnTag: true, May: c.may[0]}
+	push := registry.Push{MediaType: value(in.ImageManifestMediaType), Body: []byte(*in.ImageManifest), OwnTag: true, May: c.may[0], MaySign: registry.MaySignAs(a.authorizer, c.by)}
 	var err error
 	if in.ImageTag != nil {
 		// The model lets through what no client could pull (see registry.ParseTag).

@@ -58,13 +58,21 @@ func (a *API) describeImageSigningStatus(ctx context.Context, c *call, in *shape
 	if err != nil {
 		return nil, err
 	}
-	d, err := a.registry.SigningStatus(ctx, c.repo, ref)
+	d, statuses, err := a.registry.SigningStatuses(ctx, c.repo, ref)
 	if err != nil {
 		return nil, err
 	}
+	list := []shape.ImageSigningStatus{}
+	for _, status := range statuses {
+		list = append(list, signingStatus(status))
+	}
 	id := imageID(d.String(), ref.Tag.String())
-	return &shape.DescribeImageSigningStatusResponse{
-		RepositoryName: c.repo.String(), ImageID: &id, RegistryID: c.id.Account,
-		SigningStatuses: []shape.ImageSigningStatus{},
-	}, nil
+	return &shape.DescribeImageSigningStatusResponse{RepositoryName: c.repo.String(), ImageID: &id, RegistryID: c.id.Account, SigningStatuses: list}, nil
+}
+
+func signingStatus(status registry.SigningStatus) shape.ImageSigningStatus {
+	return shape.ImageSigningStatus{
+		SigningProfileARN: status.Profile, Status: shape.SigningStatus(status.State),
+		FailureCode: status.FailureCode, FailureReason: status.FailureReason,
+	}
 }

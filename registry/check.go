@@ -32,6 +32,7 @@ const (
 	FaultCount       FaultKind = "count"       // something counted wrongly
 	FaultArchive     FaultKind = "archive"     // the archive
 	FaultReplication FaultKind = "replication" // replicas and who waits for them
+	FaultSigning     FaultKind = "signing"     // images that wait for signatures
 	FaultSetting     FaultKind = "setting"     // a policy or configuration
 	FaultLifecycle   FaultKind = "lifecycle"   // lifecycle policies, their runs and previews
 	FaultEvent       FaultKind = "event"       // the log of events
@@ -42,7 +43,7 @@ const (
 func FaultKinds() []FaultKind {
 	return []FaultKind{
 		FaultRow, FaultOwner, FaultHolders, FaultMissing, FaultSize, FaultDigest, FaultStray, FaultDamage, FaultJournal, FaultImage, FaultTag, FaultReference,
-		FaultCount, FaultArchive, FaultReplication, FaultSetting, FaultLifecycle, FaultEvent, FaultTrash,
+		FaultCount, FaultArchive, FaultReplication, FaultSigning, FaultSetting, FaultLifecycle, FaultEvent, FaultTrash,
 	}
 }
 
@@ -106,7 +107,7 @@ type audit struct {
 // ways, so that one row at a time is in memory.
 func (a *audit) rows() {
 	for _, look := range []func(){
-		a.repositories, a.blobOwners, a.contents, a.damaged, a.heldRows, a.images, a.tags, a.references, a.events, a.replicas, a.archive,
+		a.repositories, a.blobOwners, a.contents, a.damaged, a.heldRows, a.images, a.tags, a.references, a.events, a.replicas, a.signings, a.archive,
 		a.sizes, a.configurations, a.policies, a.lifecycles, a.previews, a.plans, a.trash,
 	} {
 		if a.err == nil {

@@ -183,6 +183,24 @@ func (a *audit) replicas() {
 	}
 }
 
+// signings: what waits has a row in the queue, at the time that it says, and nothing else
+// has. The worker has yet to see of some that their repository is gone.
+func (a *audit) signings() {
+	for f := range rowsOf(a, signings) {
+		row := "signing " + join(f.Key)
+		a.ofImage(FaultSigning, row, f.Key[:3], f.Key[3])
+		if f.Row.State == SigningInProgress && !has(a, signingsDue, dueKey(f.Row.Due, f.Key)...) {
+			a.fault(FaultSigning, row, "it waits, and is not in the queue")
+		}
+	}
+	for f := range rowsOf(a, signingsDue) {
+		row, ok := get(a, signings, f.Key[1:]...)
+		if !ok || row.State != SigningInProgress || !slices.Equal(dueKey(row.Due, f.Key[1:]), f.Key) {
+			a.fault(FaultSigning, "signingdue "+join(f.Key), "no status waits for it")
+		}
+	}
+}
+
 // archive: no archived image is named by an index that is not, and what is on its
 // way back has a row that brings it.
 func (a *audit) archive() {

@@ -97,6 +97,7 @@ func (s *Service) clearSteps() []clearStep {
 		clearTable(mirroredTags, deleteRow(mirroredTags)),
 		clearTable(repositoryDocuments, deleteRow(repositoryDocuments)),
 		clearTable(replications, deleteReplication),
+		clearTable(signings, deleteSigning),
 		clearTable(lifecycles, func(tx storage.Tx, f table.Found[lifecycleRow]) error {
 			return errors.Join(lifecyclesDue.Delete(tx, dueKey(f.Row.Since, f.Key)...), lifecycles.Delete(tx, f.Key...))
 		}),

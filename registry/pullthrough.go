@@ -176,8 +176,8 @@ func (s *Service) checkRuleCount(rd storage.Reader, id ID) error {
 	return e
 }
 
-// ruleChanges counts the Service's changes of pull-through rules, so that it is known over
-// all others, such as pushes, whether there are any.
+// ruleChanges counts the Service's changes of pull-through rules, or of other ones, so that
+// it is known over all others, such as pushes, whether there are any.
 type ruleChanges struct{ n atomic.Uint64 }
 
 // Last implements storage.Changes.

@@ -31,6 +31,8 @@ type Push struct {
 	AnyTags bool
 	// May is asked for each tag of the push, or once where it has none.
 	May May
+	// MaySign is asked for each profile that is to sign the image: see SigningStatuses.
+	MaySign MaySign
 	// Origin says that it is another server that brings what was pushed there. A tag that
 	// has moved since is left where it is, an image that was deleted since is not taken,
 	// neither of which is refused; and nothing of it is replicated any further.
@@ -46,7 +48,7 @@ type Pushed struct {
 	Body []byte
 	// Existed says that nothing changed: the same image was there under all of
 	// the tags or, without a tag, was there at all. An archived image comes back,
-	// and replication that has failed is tried again.
+	// and replication and signing that have failed are tried again.
 	Existed bool
 }
 
@@ -65,13 +67,17 @@ func (s *Service) PutImage(ctx context.Context, name Name, p Push) (Pushed, erro
 	if err != nil {
 		return Pushed{}, s.unlessMissing(ctx, name, err, p.MayCreate)
 	}
+	signers, err := s.signers(ctx, name, p, m)
+	if err != nil {
+		return Pushed{}, err
+	}
 	put := func() (done Pushed, err error) {
 		err = s.update(ctx, func(tx storage.Tx) error {
 			repo, err := s.findForPush(ctx, tx, name, p.MayCreate)
 			if err != nil {
 				return err
 			}
-			done, err = s.put(ctx, tx, pushing{repo: repo, manifest: m, digest: d, Push: p, sparse: s.live.Load().SparseIndexes})
+			done, err = s.put(ctx, tx, pushing{repo: repo, manifest: m, digest: d, Push: p, sparse: s.live.Load().SparseIndexes, signers: signers})
 			return err
 		})
 		return done, err
@@ -148,6 +154,7 @@ type pushing struct {
 	repo     repository
 	manifest manifest.Manifest
 	digest   digest.Digest
+	signers  []signer
 }
 
 func (s *Service) put(ctx context.Context, tx storage.Tx, p pushing) (Pushed, error) {
@@ -194,7 +201,7 @@ func (s *Service) put(ctx context.Context, tx storage.Tx, p pushing) (Pushed, er
 }
 
 // recordPush writes an event for each tag that was set, or one for an image
-// without any, and has it replicated.
+// without any, and has it signed and replicated.
 func (s *Service) recordPush(ctx context.Context, tx storage.Tx, p pushing, img stored, set []Tag) error {
 	if len(set) == 0 {
 		set = []Tag{{}}
@@ -208,10 +215,13 @@ func (s *Service) recordPush(ctx context.Context, tx storage.Tx, p pushing, img 
 	return s.sendOn(tx, p, set)
 }
 
-// sendOn has a push replicated, unless it came by replication.
+// sendOn has a push signed and replicated, unless it came by replication.
 func (s *Service) sendOn(tx storage.Tx, p pushing, set []Tag) error {
 	if p.Origin != nil {
 		return p.noteOrigin(tx)
+	}
+	if err := s.planSignings(tx, p); err != nil {
+		return err
 	}
 	return s.replicate(tx, p.repo, p.digest, set)
 }

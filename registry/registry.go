@@ -106,6 +106,8 @@ type Options struct {
 	Protected []Protection
 	// Destinations are those that replication has more to know of than their names.
 	Destinations []Destination
+	// SigningProfiles are those that this server signs with.
+	SigningProfiles []SigningProfile
 }
 
 // CreationMode says whether a push makes a repository that is missing.
@@ -225,10 +227,13 @@ type Service struct {
 	located     *storage.Memo[heldLayer, located]
 	bodies      bodies
 
-	mirror    Mirror // nil if nothing is asked of upstreams
-	rules     ruleChanges
-	ruled     *storage.Memo[ID, bool]        // registries with pull-through rules
-	standings *storage.Memo[named, standing] // of what is pulled by a tag
+	mirror Mirror // nil if nothing is asked of upstreams
+	rules  ruleChanges
+	ruled  *storage.Memo[ID, bool] // registries with pull-through rules
+	// signed are the signing rules of registries, and signingChanges the changes of them.
+	signed         *storage.Memo[ID, []SigningRule]
+	signingChanges ruleChanges
+	standings      *storage.Memo[named, standing] // of what is pulled by a tag
 }
 
 // New opens the domain over an index and a store of blobs.
@@ -256,6 +261,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		standings: storage.NewMemo[named, standing](storage.ChangesOf(o.Index), maxPullable),
 	}
 	s.ruled = storage.NewMemo[ID, bool](s.rules.counted(o.Index), maxPullable)
+	s.signed = storage.NewMemo[ID, []SigningRule](s.signingChanges.counted(o.Index), maxPullable)
 	s.stamper, _ = storage.As[storage.Stamper](o.Blobs)
 	s.proofs, s.damageFound, s.rulesChanged = newProofs(), make(chan struct{}, 1), make(chan struct{}, 1)
 	s.Configure(o)

@@ -194,7 +194,7 @@ func (r repository) checkUnreferenced(rd storage.Reader, d digest.Digest) error 
 }
 
 // deleteReferences removes the rows by which an image names others, and how far it
-// was replicated.
+// was replicated and signed.
 func (r repository) deleteReferences(tx storage.Tx, d digest.Digest, refs references) error {
 	for _, child := range refs.children {
 		key := r.key(child.String(), d.String())
@@ -210,7 +210,7 @@ func (r repository) deleteReferences(tx storage.Tx, d digest.Digest, refs refere
 			return err
 		}
 	}
-	return forgetReplications(tx, r.key(), d)
+	return errors.Join(forgetReplications(tx, r.key(), d), r.forgetSignings(tx, d))
 }
 
 // deleteManifest removes the bytes of an image's manifest.

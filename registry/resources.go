@@ -22,6 +22,9 @@ func (s *Service) Resource(ctx context.Context, arn string) (auth.Resource, erro
 	if arn == "*" {
 		return s.lookUpResource(ctx, arn)
 	}
+	if isProfile(arn) {
+		return s.profileResource(arn)
+	}
 	return s.resources.Get(arn, func() (auth.Resource, error) { return s.lookUpResource(ctx, arn) })
 }
 

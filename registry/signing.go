@@ -7,20 +7,13 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/seed-78150930/berth/registry/digest"
-	"github.com/seed-78150930/berth/registry/manifest"
 	"github.com/seed-78150930/berth/registry/pattern"
 	"github.com/seed-78150930/berth/storage"
 )
 
 // Signing is the signing configuration of a registry: which images are to be
-// signed when they are pushed, and with what.
-//
-// It is kept and shown, but nothing signs yet, and no result is made up: a push
-// goes on as without it, and the state of the signatures of an image that a
-// rule matches is refused with NotAvailable. To refuse the configuration
-// itself would keep away those who only want to keep it here, and to refuse
-// pushes would make an outage of it.
+// signed when they are pushed, and with what. What was pushed before is signed when
+// it is pushed again.
 type Signing struct {
 	Rules []SigningRule // at most Limits.SigningRules
 }
@@ -78,12 +71,41 @@ func (r SigningRule) check(at string, maxFilters int) error {
 	return nil
 }
 
+// updateSigning is update for what changes a signing configuration. A change that failed
+// counts too.
+func (s *Service) updateSigning(ctx context.Context, fn func(storage.Tx) error) error {
+	defer s.signingChanges.n.Add(1)
+	return s.update(ctx, fn)
+}
+
+// signingRules are the rules of a registry, which cost no transaction as long as none are
+// changed.
+func (s *Service) signingRules(ctx context.Context, id ID) ([]SigningRule, error) {
+	return s.signed.Get(id, func() ([]SigningRule, error) {
+		c, err := s.Signing(ctx, id)
+		if CodeOf(err) == SigningNotFound {
+			return nil, nil
+		}
+		return c.Rules, err
+	})
+}
+
+// profiles are those that sign the images of a repository, each once.
+func profiles(rules []SigningRule, name Name) (list []string) {
+	for _, rule := range rules {
+		if rule.matches(name) && !slices.Contains(list, rule.Profile) {
+			list = append(list, rule.Profile)
+		}
+	}
+	return list
+}
+
 // PutSigning replaces a registry's signing configuration. Refusal: SettingInvalid.
 func (s *Service) PutSigning(ctx context.Context, id ID, c Signing) error {
 	if err := c.check(id.Region, s.Limits()); err != nil {
 		return err
 	}
-	return s.update(ctx, func(tx storage.Tx) error { return s.writeJSON(ctx, tx, id, signingKind, c) })
+	return s.updateSigning(ctx, func(tx storage.Tx) error { return s.writeJSON(ctx, tx, id, signingKind, c) })
 }
 
 // Signing is a registry's signing configuration. Refusal: SigningNotFound.
@@ -96,9 +118,10 @@ func (s *Service) Signing(ctx context.Context, id ID) (c Signing, err error) {
 }
 
 // DeleteSigning removes a registry's signing configuration and returns what it
-// was. Refusal: SigningNotFound.
+// was. Signatures that were made stay, and so does what is known of them. Refusal:
+// SigningNotFound.
 func (s *Service) DeleteSigning(ctx context.Context, id ID) (c Signing, err error) {
-	err = s.update(ctx, func(tx storage.Tx) error {
+	err = s.updateSigning(ctx, func(tx storage.Tx) error {
 		if c, err = signingOf(tx, id); err != nil {
 			return err
 		}
@@ -116,36 +139,4 @@ func signingOf(rd storage.Reader, id ID) (c Signing, err error) {
 		return Signing{}, e
 	}
 	return c, err
-}
-
-// SigningStatus returns the digest of an image that no rule matches: nothing is
-// to sign it, so it has no signatures to tell the state of. Refusals: RepositoryNotFound,
-// ImageNotFound, TagMismatch; NotAvailable for an image that a rule matches now,
-// whenever it was pushed.
-func (s *Service) SigningStatus(ctx context.Context, name Name, ref Ref) (d digest.Digest, err error) {
-	err = s.onImage(ctx, name, ref, func(r storage.Reader, _ repository, found stored) error {
-		c, err := signingOf(r, name.id)
-		if err != nil && CodeOf(err) != SigningNotFound {
-			return err
-		}
-		d = found.digest
-		img := found.row.public(name, d)
-		matches := func(rule SigningRule) bool { return rule.matches(name) }
-		if img.signable() && slices.ContainsFunc(c.Rules, matches) {
-			return notAvailable("Image signing")
-		}
-		return nil
-	})
-	return d, err
-}
-
-// notationSignature is the artifact type of signatures that ECR makes (Notary
-// Project, signature-specification.md).
-const notationSignature = "application/vnd.cncf.notary.signature"
-
-// signable says whether an image is one that is signed: signatures are not (ECR
-// reference, policies.md section 10), and nothing can refer to an image of schema 1
-// in a way that its clients understand.
-func (img Image) signable() bool {
-	return img.ArtifactType != notationSignature && !manifest.IsSchema1(img.MediaType)
 }

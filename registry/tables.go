@@ -54,6 +54,9 @@ var (
 	// …, digest, account and region of the destination
 	replications = table.New[replicationRow]("replication", 6)
 
+	// …, digest of an image, ARN of the profile that signs it
+	signings = table.New[signingRow]("signing", 5)
+
 	repositoryDocuments = table.New[documentRow]("repodocument", 4) // kind
 
 	lifecycles = table.New[lifecycleRow]("lifecycle", 3) // (repository id is last)
@@ -92,6 +95,8 @@ var (
 	lifecyclesDue = table.New[dueRow]("lifecycledue", 4) // time of the last run, account, region, repository id
 	previewsDue   = table.New[dueRow]("previewdue", 4)   // due time, account, region, repository id
 	trashDue      = table.New[dueRow]("trashdue", 5)     // time of the deletion, account, region, repository id, digest or wholeRepository
+
+	signingsDue = table.New[dueRow]("signingdue", 6) // due time, account, region, repository id, digest, profile
 
 	collections = table.New[collectionRow]("collection", 1) // passUnderWay or lastPass
 

@@ -23,6 +23,8 @@ type trashRow struct {
 	By     string `json:",omitempty"` // ARN of the principal; "" for the server
 	Cause  TrashCause
 	Reason string `json:",omitempty"` // of the lifecycle policy
+	// Signings are how far it was signed, by profile.
+	Signings map[string]signingRow `json:",omitempty"`
 }
 
 // wholeRepository stands in trashDue for a repository, in place of a digest.
@@ -40,6 +42,10 @@ func (s *Service) takeAway(ctx context.Context, tx storage.Tx, repo repository, 
 	if err != nil {
 		return err
 	}
+	signed, err := repo.signingsOf(tx, img.digest)
+	if err != nil {
+		return err
+	}
 	keep := s.live.Load().TrashWindow > 0
 	if err := repo.endUses(tx, img, refs, keep); err != nil {
 		return err
@@ -53,7 +59,7 @@ func (s *Service) takeAway(ctx context.Context, tx storage.Tx, repo repository, 
 	if !keep {
 		return repo.deleteManifest(tx, img)
 	}
-	row := trashRow{Image: img.row, At: s.now().UTC(), By: auth.PrincipalOf(ctx).ARN, Cause: why.cause, Reason: why.reason}
+	row := trashRow{Image: img.row, At: s.now().UTC(), By: auth.PrincipalOf(ctx).ARN, Cause: why.cause, Reason: why.reason, Signings: signed}
 	for _, tag := range named {
 		row.Tags = append(row.Tags, tag.s)
 	}

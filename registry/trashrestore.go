@@ -153,6 +153,9 @@ func (s *Service) asItWas(ctx context.Context, tx storage.Tx, repo *repository, 
 	if err := s.statusAsItWas(ctx, tx, repo, img, row.Image.status()); err != nil {
 		return done, err
 	}
+	if err := s.signingsAsTheyWere(tx, *repo, img.digest, row.Signings); err != nil {
+		return done, err
+	}
 	done.Image = img.row.public(repo.name, img.digest)
 	done.Image.Tags = done.Tags
 	return done, s.recordRestored(ctx, tx, *repo, *img, done.Tags)

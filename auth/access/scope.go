@@ -18,14 +18,20 @@ var scopeActions = map[string][]string{
 	"push": {
 		"ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:BatchCheckLayerAvailability", "ecr:ListImages", "ecr:DescribeRepositories",
 		"ecr:InitiateLayerUpload", "ecr:UploadLayerPart", "ecr:CompleteLayerUpload", "ecr:PutImage", "ecr:CreateRepository",
+		signAction,
 	},
 	"delete": {"ecr:BatchDeleteImage"},
 }
 
+// signAction is asked for a signing profile when an image is pushed that it is to sign.
+// That the push is in scope was decided then, so that it is in the scope of passwords that
+// name repositories, and of those that push.
+const signAction = "signer:SignPayload"
+
 // KnowsScopeAction says whether a word may stand among the actions of a scope.
 func KnowsScopeAction(word string) bool {
 	_, ok := scopeActions[word]
-	return ok || slices.ContainsFunc(policy.Actions, func(action string) bool { return pattern.Match(strings.ToLower(word), strings.ToLower(action)) })
+	return ok || slices.ContainsFunc(slices.Concat(policy.Actions, policy.SignerActions), func(action string) bool { return pattern.Match(strings.ToLower(word), strings.ToLower(action)) })
 }
 
 // outOfScope is why the scope of a registry password keeps it from a request, "" if
@@ -41,7 +47,7 @@ func outOfScope(r auth.Request, c auth.Check) string {
 		return because + "the address that it comes from"
 	case len(s.Actions) > 0 && !slices.ContainsFunc(s.Actions, func(word string) bool { return means(word, c.Action) }):
 		return because + "the " + c.Action + " action"
-	case len(s.Repositories) > 0 && !slices.ContainsFunc(s.Repositories, names(c.Resource)):
+	case len(s.Repositories) > 0 && c.Action != signAction && !slices.ContainsFunc(s.Repositories, names(c.Resource)):
 		return because + "this repository"
 	}
 	return ""

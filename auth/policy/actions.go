@@ -71,6 +71,11 @@ var Actions = []string{
 	"ecr:ValidatePullThroughCacheRule",
 }
 
+// SignerActions are the actions of AWS Signer that policies speak of: who pushes an image
+// that a signing profile is to sign needs it on the profile (ECR reference, policies.md
+// section 10).
+var SignerActions = []string{"signer:SignPayload"}
+
 // TrustActions are the actions of STS that trust policies speak of.
 var TrustActions = []string{
 	"sts:AssumeRole",

@@ -50,14 +50,14 @@ var stsActions = slices.Concat(TrustActions, []string{
 // means are the known actions that the statement is about, and whether it is about
 // others too.
 func (s linted) means() (known []string, others bool) {
-	for _, a := range slices.Concat(Actions, stsActions) {
+	for _, a := range slices.Concat(Actions, SignerActions, stsActions) {
 		if s.statement.actions.have(strings.ToLower(a)) {
 			known = append(known, a)
 		}
 	}
 	ours := func(pattern string) bool {
 		pattern = strings.ToLower(pattern)
-		return strings.HasPrefix(pattern, "ecr:") || strings.HasPrefix(pattern, "sts:")
+		return strings.HasPrefix(pattern, "ecr:") || strings.HasPrefix(pattern, "sts:") || strings.HasPrefix(pattern, "signer:")
 	}
 	patterns := texts(s.object.Values["Action"])
 	return known, s.statement.actions.not || slices.ContainsFunc(patterns, func(p string) bool { return !ours(p) })
@@ -72,9 +72,11 @@ func (l *linter) actions(s linted) {
 		service, _, _ := strings.Cut(strings.ToLower(pattern), ":")
 		switch {
 		case strings.Contains(service, "*"):
-		case service != "ecr" && service != "sts":
+		case service != "ecr" && service != "sts" && service != "signer":
 			l.say(Idle, path, "%s is of a service that is not here", quote(pattern))
-		case !means(pattern, slices.Concat(Actions, stsActions)):
+		case service == "signer" && !means(pattern, SignerActions):
+			l.say(Idle, path, "%s is not asked for here; of AWS Signer's actions %s alone is%s", quote(pattern), SignerActions[0], nearest(pattern))
+		case !means(pattern, slices.Concat(Actions, SignerActions, stsActions)):
 			l.say(Doubtful, path, "%s is no action, and none begins so%s", quote(pattern), nearest(pattern))
 		default:
 			l.fits(s, path, pattern)
@@ -85,7 +87,7 @@ func (l *linter) actions(s linted) {
 // nearest suggests an action for one that is not.
 func nearest(pattern string) string {
 	best, least := "", 4
-	for _, a := range slices.Concat(Actions, stsActions) {
+	for _, a := range slices.Concat(Actions, SignerActions, stsActions) {
 		if n := distance(strings.ToLower(pattern), strings.ToLower(a)); n < least {
 			best, least = a, n
 		}
@@ -145,13 +147,21 @@ func (s linted) about(resource string) bool {
 func (l *linter) resources(s linted) {
 	name := s.name("Resource")
 	known, others := s.means()
-	repositories := slices.ContainsFunc(known, func(a string) bool { return strings.HasPrefix(a, "ecr:") })
-	if others || !repositories {
+	about := func(service string) bool {
+		return slices.ContainsFunc(known, func(a string) bool { return strings.HasPrefix(a, service+":") })
+	}
+	repositories, roles, signers := about("ecr"), about("sts"), about("signer")
+	if others || !repositories && !signers {
 		return
 	}
-	roles := slices.ContainsFunc(known, func(a string) bool { return strings.HasPrefix(a, "sts:") })
 	for i, pattern := range texts(s.object.Values[name]) {
-		if strings.Trim(pattern, "*") == "" || couldBe(pattern, "ecr", "repository/") || roles && couldBe(pattern, "iam", "role/") {
+		switch {
+		case strings.Trim(pattern, "*") == "", repositories && couldBe(pattern, "ecr", "repository/"), roles && couldBe(pattern, "iam", "role/"):
+			continue
+		case signers && couldBe(pattern, "signer", "/signing-profiles/"):
+			continue
+		case !repositories:
+			l.say(Doubtful, s.path+"."+item(name, s.object.Values[name], i), "no signing profile has an ARN like %s: arn:aws:signer:REGION:ACCOUNT:/signing-profiles/NAME", quote(pattern))
 			continue
 		}
 		l.say(Doubtful, s.path+"."+item(name, s.object.Values[name], i), "no repository has an ARN like %s: arn:aws:ecr:REGION:ACCOUNT:repository/NAME", quote(pattern))

@@ -84,7 +84,7 @@ func newRoot() *cobra.Command {
 	root.AddCommand(
 		newServe(), newEnv(), newLogin(), newLogout(),
 		newUser(), newGroup(), newRole(), newPolicy(), newProvider(), newKey(), newRobot(), newToken(), newExplain(),
-		newCA(), newStatus(), newReload(), newReadOnly(), newHealthcheck(), newEvents(), newAudit(), newLifecycle(), newTrash(), newCache(), newReplicate(), newScan(), newGC(), newScrub(), newFsck(), newDoctor(), newRebuild(), newVersion(),
+		newCA(), newStatus(), newReload(), newReadOnly(), newHealthcheck(), newEvents(), newAudit(), newLifecycle(), newTrash(), newCache(), newReplicate(), newSigning(), newScan(), newGC(), newScrub(), newFsck(), newDoctor(), newRebuild(), newVersion(),
 		newBackup(), newRestore(), newImport(), newExport(),
 		newDu(), newBench(), newScanChild(),
 	)

@@ -103,7 +103,7 @@ func (s *Server) putManifest(w http.ResponseWriter, r *http.Request, to target) 
 		return err
 	}
 	got, err := s.registry.PutImage(r.Context(), to.name, registry.Push{
-		Tags: tags, Want: ref.Digest, MediaType: r.Header.Get("Content-Type"), Body: body, MayCreate: create, May: to.may,
+		Tags: tags, Want: ref.Digest, MediaType: r.Header.Get("Content-Type"), Body: body, MayCreate: create, May: to.may, MaySign: registry.MaySignAs(s.authorizer, to.by),
 		AnyTags: !s.does(boundedTags), Origin: origin,
 	})
 	if err != nil {

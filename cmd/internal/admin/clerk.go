@@ -8,6 +8,7 @@ import (
 	"github.com/seed-78150930/berth/auth/accounts"
 	"github.com/seed-78150930/berth/auth/credentials"
 	"github.com/seed-78150930/berth/registry"
+	"github.com/seed-78150930/berth/registry/sign"
 )
 
 // Clerk answers calls over a store. It is what a running server and an opened store
@@ -22,6 +23,8 @@ type Clerk struct {
 	Credentials func() (*credentials.Verifier, error)
 	// Registry is asked for when a call is about images and what they lie in.
 	Registry func(context.Context) (*registry.Service, error)
+	// Signing is asked for the profiles that images are signed with.
+	Signing func(context.Context) (*sign.Keyring, error)
 	// Writes is the server itself, nil if none runs.
 	Writes Writes
 	// Replicator is who replicates, nil if no server runs.
@@ -57,6 +60,7 @@ func (c *Clerk) answers() answers {
 	c.answerCache(all)
 	c.answerReplication(all)
 	c.answerScanDatabase(all)
+	c.answerSigning(all)
 	c.answerReadOnly(all)
 	c.answerBackups(all)
 	c.answerGC(all)

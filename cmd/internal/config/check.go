@@ -16,7 +16,7 @@ import (
 var checks = []struct {
 	key   string
 	check func(*Config) error
-}{{"listen", checkListen}, {"data", checkData}, {"account", checkAccount}, {"region", checkRegion}, {"rate-limits", checkRates}, {"protected", checkProtected}, {"metrics.listen", checkMetrics}, {"mirror", checkMirror}, {"replication", checkReplication}, {"scanning.database", checkScanDatabase}}
+}{{"listen", checkListen}, {"data", checkData}, {"account", checkAccount}, {"region", checkRegion}, {"rate-limits", checkRates}, {"protected", checkProtected}, {"metrics.listen", checkMetrics}, {"mirror", checkMirror}, {"replication", checkReplication}, {"scanning.database", checkScanDatabase}, {"signing", checkSigning}}
 
 // check looks at settings that a type alone does not settle.
 func (l *loader) check() {

@@ -9,6 +9,7 @@ import (
 	"github.com/seed-78150930/berth/cmd/internal/admin"
 	"github.com/seed-78150930/berth/cmd/internal/config"
 	"github.com/seed-78150930/berth/registry"
+	"github.com/seed-78150930/berth/registry/sign"
 	"github.com/seed-78150930/berth/storage"
 )
 
@@ -25,7 +26,7 @@ func (k *Keeper) clerk(c *config.Config) *admin.Clerk {
 // Call implements admin.Keeper.
 func (k *Keeper) Call(ctx context.Context, name string, question []byte) ([]byte, error) {
 	clerk := k.clerk(k.config)
-	clerk.Credentials, clerk.Judge, clerk.Registry = k.credentials, k.judge, k.registry
+	clerk.Credentials, clerk.Judge, clerk.Registry, clerk.Signing = k.credentials, k.judge, k.registry, k.signing
 	return clerk.Call(ctx, name, question)
 }
 
@@ -71,6 +72,7 @@ func (s *Server) Call(ctx context.Context, name string, question []byte) ([]byte
 	clerk := s.keeper.clerk(s.config.Load())
 	clerk.Credentials, clerk.Judge = func() (*credentials.Verifier, error) { return s.credentials, nil }, s.judge
 	clerk.Registry = func(context.Context) (*registry.Service, error) { return s.registry, nil }
+	clerk.Signing = func(context.Context) (*sign.Keyring, error) { return s.keyring, nil }
 	clerk.Writes, clerk.Replicator, clerk.Vulnerabilities = s, s.replicas, s.scanned
 	ctx = storage.UseReserve(ctx) // commands are what makes room
 	answer, err := s.recorded(ctx, name, question, func() ([]byte, error) { return clerk.Call(ctx, name, question) })

@@ -23,6 +23,7 @@ func (s *Server) tellers() []prometheus.Collector {
 			gauge("berth_uploads_open", "Uploads that are open, at rest or under way.", func(n int) float64 { return float64(n) }),
 		),
 		s.replicationTeller(),
+		s.signingTeller(),
 		told(s, s.storeFigures,
 			labelled("berth_store_bytes", "Bytes in the store, by what they are of.", "of", func(f storeFigures) map[string]float64 {
 				return map[string]float64{

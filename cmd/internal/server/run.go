@@ -35,7 +35,7 @@ func (s *Server) Run(ctx context.Context) error {
 	requests, cutRequests := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cutRequests(nil)
 	var workers sync.WaitGroup
-	failed := make(chan error, 10+len(s.ports))
+	failed := make(chan error, 11+len(s.ports))
 	start := func(what string, run func() error) {
 		workers.Go(func() {
 			if err := run(); err != nil && !errors.Is(err, http.ErrServerClosed) {
@@ -51,6 +51,7 @@ func (s *Server) Run(ctx context.Context) error {
 	for what, worker := range s.replicas.all() {
 		start("replicate images "+what, func() error { return worker.Run(work) })
 	}
+	start("sign images", func() error { return s.signer.Run(work) })
 	start("bring images from upstreams", func() error { return s.mirror.Run(work) })
 	start("note the use of keys", func() error { return s.noteUses(work) })
 	start("tell of events", func() error { return s.events.Run(work) })

@@ -31,6 +31,7 @@ import (
 	"github.com/seed-78150930/berth/registry/events"
 	"github.com/seed-78150930/berth/registry/jobs"
 	"github.com/seed-78150930/berth/registry/mirror"
+	"github.com/seed-78150930/berth/registry/sign"
 	"github.com/seed-78150930/berth/storage/gate"
 )
 
@@ -62,6 +63,8 @@ type Server struct {
 	registry    *registry.Service
 	replicas    replicas
 	events      *events.Follower
+	signer      *sign.Worker
+	keyring     *sign.Keyring
 	jobs        *jobs.Runner
 	mirror      *mirror.Mirror
 	scanned     *vulnerabilities
@@ -126,6 +129,9 @@ func (s *Server) open(ctx context.Context) (err error) {
 		}
 	}
 	if err := s.openReplicas(); err != nil {
+		return err
+	}
+	if err := s.openSigning(); err != nil {
 		return err
 	}
 	if s.events, err = s.openEvents(ctx); err != nil {
@@ -232,6 +238,10 @@ func (s *Server) take(c *config.Config) error {
 	if err != nil {
 		return err
 	}
+	profiles, err := s.profiles(c)
+	if err != nil {
+		return err
+	}
 	next := make([]*doors, len(s.ports))
 	for i, p := range s.ports {
 		names, err := endpoint.New(c.Names(p.Listen))
@@ -262,6 +272,7 @@ func (s *Server) take(c *config.Config) error {
 	warnReadable(s.log, c)
 	s.config.Store(c)
 	s.scanned.Wake()
+	s.keyring.Use(profiles)
 	s.registry.Configure(registryOptions(c))
 	return s.level.UnmarshalText([]byte(c.LogLevel))
 }
@@ -284,6 +295,7 @@ func registryOptions(c *config.Config) registry.Options {
 		Verify: registry.VerifyMode(c.Verify), LifecycleInterval: c.LifecycleInterval, LifecycleExtensions: c.LifecycleExtensions,
 		TrashWindow: c.TrashWindow, Protected: protections(c.Protected),
 		Limits: limits(c.Limits), Regions: c.Regions, Revalidate: c.Mirror.Revalidate, Upstreams: upstreamHosts(c), Destinations: destinations(c),
+		SigningProfiles: signingProfiles(c),
 	}
 }
 
