@@ -59,31 +59,43 @@ func TestSigningConfigurationRefused(t *testing.T) {
 		"Signing configuration does not exist in the registry with id '000000000000'")
 }
 
-// TestSigningStatus: nothing signs, so images that no rule matches have no
-// signatures, and of others nothing is said.
+// TestSigningStatus: an image has a status for each profile that matched when it was
+// pushed, whatever the configuration says later.
 func TestSigningStatus(t *testing.T) {
 	b := open(t)
 	b.repository("app")
-	d := sum(b.image("app", "one", "1"))
-	b.push("app", b.manifest("{}", "one", obj{"artifactType": "application/vnd.cncf.notary.signature"}), "signature")
+	other := strings.Replace(profile, "111122223333", account, 1)
 	b.wantsAnImage("DescribeImageSigningStatus")
-	status := func(tag string) obj { return obj{"repositoryName": "app", "imageId": obj{"imageTag": tag}} }
-	none := func(tag string) {
+	status := func(tag string, want ...any) {
 		t.Helper()
-		got := b.call("DescribeImageSigningStatus", status(tag))
+		in := obj{"repositoryName": "app", "imageId": obj{"imageTag": tag}}
+		got := b.call("DescribeImageSigningStatus", in)
 		delete(got["imageId"].(obj), "imageDigest")
-		b.same("status", got, merge(status(tag), obj{"registryId": account, "signingStatuses": arr{}}))
+		b.same("status", got, merge(in, obj{"registryId": account, "signingStatuses": append(arr{}, want...)}))
 	}
-	none("1")
-	b.call("PutSigningConfiguration", obj{"signingConfiguration": obj{"rules": arr{signRule(profile, "ap", "*/app")}}})
-	none("1")
+	rules := func(list ...any) {
+		t.Helper()
+		b.call("PutSigningConfiguration", obj{"signingConfiguration": obj{"rules": append(arr{}, list...)}})
+	}
+	d := sum(b.image("app", "one", "1"))
+	status("1")
 	b.same("by digest", b.call("DescribeImageSigningStatus", obj{"repositoryName": "app", "imageId": obj{"imageDigest": d}})["imageId"], obj{"imageDigest": d})
-	for _, rule := range []obj{signRule(profile, "none", "a*"), signRule(profile)} {
-		b.call("PutSigningConfiguration", obj{"signingConfiguration": obj{"rules": arr{rule}}})
-		b.refused("DescribeImageSigningStatus", status("1"), "ValidationException", "Image signing is not available in this version of Berth")
-		none("signature")
+	rules(signRule(other, "ap", "*/app"))
+	b.image("app", "two", "2")
+	status("2")
+	rules(signRule(other, "none", "a*"), signRule(profile), signRule(other))
+	status("1")
+	b.image("app", "three", "3")
+	waits := obj{"signingProfileArn": other, "status": "IN_PROGRESS"}
+	denied := obj{
+		"signingProfileArn": profile, "status": "FAILED", "failureCode": "AccessDenied",
+		"failureReason": "User: arn:aws:iam::000000000000:root is not authorized to perform: signer:SignPayload on resource: " + profile +
+			" because no resource-based policy allows the signer:SignPayload action",
 	}
-	b.image("app", "two", "2") // what matches is pushed as before
+	status("3", waits, denied)
+	b.push("app", b.manifest("{}", "one", obj{"artifactType": "application/vnd.cncf.notary.signature"}), "signature")
+	status("signature")
 	b.call("DeleteSigningConfiguration", obj{})
-	none("1")
+	status("3", waits, denied)
+	status("1")
 }

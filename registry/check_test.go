@@ -70,6 +70,8 @@ func checked(t testing.TB) (*registry.Service, storage.Index, storage.Blobs) {
 	referrerOf(t, s, n, old, "signed")
 	setClass(t, s, n, old, registry.ArchiveClass)
 	must(t, ignoreLifecycle(s.PutLifecyclePolicy(alice(t), n, `{"rules":[{"rulePriority":1,"selection":{"tagStatus":"untagged","countType":"imageCountMoreThan","countNumber":9},"action":{"type":"expire"}}]}`)))
+	must(t, s.PutSigning(alice(t), here, registry.Signing{Rules: []registry.SigningRule{{Profile: profile}}}))
+	addImage(t, s, n, "unsigned", "unsigned")
 	upload, err := s.StartUpload(alice(t), n, registry.NewUpload{Durable: true})
 	must(t, err)
 	send(t, s, n, upload.ID, "part")
@@ -83,7 +85,7 @@ func ignoreLifecycle(_ registry.LifecyclePolicy, err error) error { return err }
 // where nothing else in the store speaks of the row.
 func TestCheckMissesNoRow(t *testing.T) {
 	s, index, _ := checked(t)
-	alone := map[string]bool{"event": true, "sequence": true, "condemned": true, "trashupload": true}
+	alone := map[string]bool{"document": true, "event": true, "sequence": true, "condemned": true, "trashupload": true}
 	looked := map[string]bool{}
 	for key, value := range rowsOf(t, index) {
 		table, _, _ := strings.Cut(key, "\x00")
@@ -103,7 +105,7 @@ func TestCheckMissesNoRow(t *testing.T) {
 	for _, table := range []string{
 		"repository", "registry", "image", "manifest", "tag", "imagetag", "layeruse", "idleuse", "child", "referrer", "held", "holder",
 		"upload", "content", "owner", "event", "lifecycle", "lifecycledue", "reposize", "registrysize", "storesize",
-		"trash", "trashuse", "trashdue", "trashrepository", "trashupload",
+		"trash", "trashuse", "trashdue", "trashrepository", "trashupload", "signing", "signingdue",
 	} {
 		if !looked[table] {
 			t.Errorf("the store has no row of table %q", table)

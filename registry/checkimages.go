@@ -198,6 +198,9 @@ func (a *audit) signings() {
 		if !ok || row.State != SigningInProgress || !slices.Equal(dueKey(row.Due, f.Key[1:]), f.Key) {
 			a.fault(FaultSigning, "signingdue "+join(f.Key), "no status waits for it")
 		}
+		if a.nameDiffers(f.Key[1:], f.Row.Repository) {
+			a.fault(FaultSigning, "signingdue "+join(f.Key), "it is of %q and should be of %q", f.Row.Repository, a.alive[join(f.Key[1:4])])
+		}
 	}
 }
 

@@ -355,8 +355,14 @@ func (x *subjects) reading() []operation {
 		}},
 		{"PreviewsDue", func(ctx context.Context, s *registry.Service) error { _, err := s.PreviewsDue(ctx); return err }},
 		{"Signing", func(ctx context.Context, s *registry.Service) error { _, err := s.Signing(ctx, here); return err }},
-		{"SigningStatus", func(ctx context.Context, s *registry.Service) error {
-			_, err := s.SigningStatus(ctx, x.name, img)
+		{"SigningStatuses", func(ctx context.Context, s *registry.Service) error {
+			_, _, err := s.SigningStatuses(ctx, x.name, img)
+			return err
+		}},
+		{"Unsigned", func(ctx context.Context, s *registry.Service) error { _, _, err := s.Unsigned(ctx, 9); return err }},
+		{"UnsignedCount", func(ctx context.Context, s *registry.Service) error { _, err := s.UnsignedCount(ctx); return err }},
+		{"SignaturesOf", func(ctx context.Context, s *registry.Service) error {
+			_, _, err := s.SignaturesOf(ctx, x.name, img.Digest, "", 9)
 			return err
 		}},
 		{"PullThroughRules", func(ctx context.Context, s *registry.Service) error {

@@ -131,8 +131,8 @@ func TestSchema1IsNeitherScannedNorSigned(t *testing.T) {
 		if e := wantCode(t, "StartScan", s.StartScan(alice(t), n, ref), registry.ImageNotScannable); e.Field != img.MediaType {
 			t.Errorf("refused for %q, want %q", e.Field, img.MediaType)
 		}
-		if d, err := s.SigningStatus(alice(t), n, ref); err != nil || d != img.Digest {
-			t.Errorf("SigningStatus: %v, %v", d, err)
+		if d, list, err := s.SigningStatuses(alice(t), n, ref); err != nil || d != img.Digest || len(list) > 0 {
+			t.Errorf("SigningStatuses: %v, %v, %v", d, list, err)
 		}
 	}
 }

@@ -34,6 +34,15 @@ func (s *Service) renameTrashed(ctx context.Context, repo repository, as Name) e
 	if err != nil {
 		return err
 	}
+	err = renameBy(ctx, s, signings, repo, func(tx storage.Tx, f table.Found[signingRow]) error {
+		if f.Row.State != SigningInProgress {
+			return nil
+		}
+		return signingsDue.Put(tx, dueRow{as.path}, dueKey(f.Row.Due, f.Key)...)
+	})
+	if err != nil {
+		return err
+	}
 	return renameBy(ctx, s, trash, repo, func(tx storage.Tx, f table.Found[trashRow]) error {
 		return trashDue.Put(tx, dueRow{as.path}, trashDueKey(f.Row.At, f.Key[:3], f.Key[3])...)
 	})

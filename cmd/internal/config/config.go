@@ -92,10 +92,9 @@ type Config struct {
 	Mirror         Mirror        `key:"mirror"`
 	Replication    Replication   `key:"replication"`
 	Scanning       Scanning      `key:"scanning"`
-
-	Signing    Signing  `key:"signing"`
-	Limits     Limits   `key:"limits"`
-	RateLimits []string `key:"rate-limits" help:"requests a second by action, such as PutImage=10 or PutImage=10/50 with a burst; ecr stands for ECR's own; none means no limit"`
+	Signing        Signing       `key:"signing"`
+	Limits         Limits        `key:"limits"`
+	RateLimits     []string      `key:"rate-limits" help:"requests a second by action, such as PutImage=10 or PutImage=10/50 with a burst; ecr stands for ECR's own; none means no limit"`
 
 	Metrics         Metrics       `key:"metrics"`
 	LogFormat       string        `key:"log-format" default:"text" oneof:"text,json" restart:"yes" help:"form of the log: text or json"`

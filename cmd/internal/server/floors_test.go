@@ -68,6 +68,7 @@ var floors = map[string]floor{
 	"registry/scan/inspect": {level: 4},
 	"registry/replicate":    {level: 4},
 	"registry/heal":         {level: 4},
+	"registry/sign":         {level: 4},
 	"registry/mirror":       {level: 4},
 	"registry/transfer":     {level: 4},
 
@@ -173,6 +174,7 @@ var outsiders = map[string]users{
 	"golang.org/x/crypto/argon2":                 {code: []string{"auth/accounts"}},
 	"golang.org/x/crypto/acme":                   {code: []string{"cmd/internal/certs"}},
 	"filippo.io/age":                             {code: []string{"cmd/internal/keybox"}, tests: []string{"cmd/berth"}},
+	"github.com/notaryproject/notation-core-go":  {code: []string{"registry/sign"}},
 	"golang.org/x/term":                          {code: []string{"cmd/berth"}},
 	"golang.org/x/time/rate":                     {code: []string{"auth/throttle", "registry/replicate"}},
 	"github.com/coreos/go-oidc/v3/oidc":          {code: []string{"auth/oidc"}},
