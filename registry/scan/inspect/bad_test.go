@@ -313,7 +313,10 @@ func manyEntries(n int) scantest.Layer {
 }
 
 func aMillion(w io.Writer) error {
-	z := gzip.NewWriter(w)
+	z, err := gzip.NewWriterLevel(w, gzip.BestSpeed)
+	if err != nil {
+		return err
+	}
 	a := tar.NewWriter(z)
 	for i := range 1_000_000 {
 		if err := a.WriteHeader(&tar.Header{Name: fmt.Sprintf("d%d/f%d", i/1000, i), Typeflag: tar.TypeReg, Format: tar.FormatGNU}); err != nil {

@@ -42,11 +42,11 @@ func readPackageJSON(in *input) ([]scan.Package, error) {
 	if err := decode(in, &doc); err != nil {
 		return nil, err
 	}
-	name, version := text(doc.Name), text(doc.Version)
+	name, version := text(doc.Name), npmVersion(text(doc.Version))
 	if name == "" || version == "" || string(doc.Private) == "true" && !within(in.name, "node_modules") {
 		return nil, nil
 	}
-	return []scan.Package{{Ecosystem: "npm", Name: name, Version: npmVersion(version), Manager: managerNode}}, nil
+	return []scan.Package{{Ecosystem: "npm", Name: name, Version: version, Manager: managerNode}}, nil
 }
 
 // text is a JSON string, "" if it is something else.
@@ -158,9 +158,10 @@ func (l *locked) add(name string, p npmLocked) {
 			name, version = alias[:i], alias[i+1:]
 		}
 	}
+	version = npmVersion(version)
 	if p.Dev || p.Link || name == "" || version == "" || strings.ContainsAny(version, ":/") || l.seen[[2]string{name, version}] {
 		return
 	}
 	l.seen[[2]string{name, version}] = true
-	l.list = append(l.list, scan.Package{Ecosystem: "npm", Name: name, Version: npmVersion(version), Manager: managerNpm})
+	l.list = append(l.list, scan.Package{Ecosystem: "npm", Name: name, Version: version, Manager: managerNpm})
 }
