@@ -112,6 +112,9 @@ func remedy(q question, v policy.Verdict) (string, policy.Policies) {
 		return "begin the session with a session policy that allows " + c.Action + " on " + c.Resource, p
 	}
 	p.Resource = append(slices.Clone(p.Resource), allow)
+	if c.Action == signAction {
+		return "name the account " + c.Principal.Account + " among the accounts of " + c.Resource + " in the server's configuration (signing.profiles)", p
+	}
 	who := c.Principal.ARN
 	if c.Principal.Kind == auth.Anonymous {
 		who = "everyone (Principal \"*\")"

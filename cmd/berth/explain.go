@@ -35,6 +35,7 @@ decided now. With neither: list the latest denials of the running server.`,
 	f.StringVar(&q.Action, "action", "", "what is asked for, such as ecr:PutImage")
 	f.StringVar(&q.Repository, "repo", "", "the repository that it is about (default: the registry itself)")
 	f.StringVar(&q.Tag, "tag", "", "the tag that is pushed or removed, for conditions on berth:ImageTag and berth:TagExists")
+	f.StringVar(&q.Profile, "profile", "", "ARN of the signing profile that it is about, for signer:SignPayload")
 	f.StringVar(&from, "from", "", "address of the client, for conditions on aws:SourceIp")
 	f.BoolVar(&q.Plain, "plain-http", false, "the client comes without TLS, for conditions on aws:SecureTransport")
 	f.StringVar(&q.Registry, "registry", "", "account whose registry it is about (default: the server's own)")

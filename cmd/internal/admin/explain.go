@@ -41,6 +41,7 @@ type Case struct {
 	Region     string     `json:"region,omitempty"`
 	Repository string     `json:"repository,omitempty"`
 	Tag        string     `json:"tag,omitempty"`
+	Profile    string     `json:"profile,omitempty"` // ARN of a signing profile that it is about
 	From       netip.Addr `json:"from,omitzero"`
 	Plain      bool       `json:"plain,omitempty"` // by plain HTTP
 }
@@ -160,6 +161,13 @@ func (c *Clerk) check(ctx context.Context, judge Judge, q Case) (auth.Check, err
 		return auth.Check{}, err
 	}
 	check := auth.Check{Principal: by, Action: action, Resource: "*", Account: id.Account}
+	if isSigning := slices.Contains(policy.SignerActions, action); isSigning || q.Profile != "" {
+		if !isSigning || q.Repository+q.Tag != "" || !registry.IsSigningProfile(q.Profile) {
+			return check, errProfile
+		}
+		check.Resource, check.Account = q.Profile, strings.Split(q.Profile, ":")[4]
+		return check, nil
+	}
 	if q.Repository == "" {
 		return check, nil
 	}
@@ -192,13 +200,17 @@ func tagKeys(ctx context.Context, r *registry.Service, name registry.Name, text 
 // errAction says that there is no such action.
 var errAction = errors.New("no action of ECR; those that there are have names such as ecr:PutImage")
 
-// knownAction is an action of ECR as it is written, whatever its case.
+// errProfile says that a signing profile and the action on it go together.
+var errProfile = errors.New("signer:SignPayload is about a signing profile alone, which is named by its ARN, and nothing else is about one")
+
+// knownAction is an action of ECR as it is written, whatever its case, or one of Signer.
 func knownAction(action string) (string, error) {
-	i := slices.IndexFunc(policy.Actions, func(a string) bool { return strings.EqualFold(a, action) })
+	all := slices.Concat(policy.Actions, policy.SignerActions)
+	i := slices.IndexFunc(all, func(a string) bool { return strings.EqualFold(a, action) })
 	if i < 0 {
 		return "", fmt.Errorf("%q: %w", action, errAction)
 	}
-	return policy.Actions[i], nil
+	return all[i], nil
 }
 
 // errNoDenials says that denials are not to be had.
