@@ -49,6 +49,13 @@ func TestLint(t *testing.T) {
 		{"an account that is none", one(`"Effect":"Allow","Action":"ecr:PutImage","Resource":["arn:aws:ecr:us-east-1:1234:repository/x"]`), []string{`warning: Statement[0].Resource[0]: no repository has an ARN like`}},
 		{"a repository of another service", one(`"Effect":"Deny","Action":"ecr:PutImage","NotResource":"arn:aws:s3:::x"`), []string{`warning: Statement[0].NotResource: no repository has an ARN like`}},
 		{"a role among repositories", one(`"Effect":"Allow","Action":["ecr:PutImage","sts:AssumeRole"],"Resource":["arn:aws:iam::000000000000:role/*","arn:aws:ecr:*"]`), nil},
+		{"a signing profile", one(`"Effect":"Allow","Action":"signer:SignPayload","Resource":"arn:aws:signer:us-east-1:000000000000:/signing-profiles/release"`), nil},
+		{"signing among pushes", one(`"Effect":"Allow","Action":["ecr:PutImage","signer:Sign*"],"Resource":["arn:aws:ecr:*:*:repository/*","arn:aws:signer:*:*:/signing-profiles/*"]`), nil},
+		{"signing with a repository", one(`"Effect":"Allow","Action":"signer:SignPayload",` + team), []string{`warning: Statement[0].Resource: no signing profile has an ARN like`}},
+		{"a signing profile without the slash", one(`"Effect":"Allow","Action":"signer:SignPayload","Resource":"arn:aws:signer:us-east-1:000000000000:signing-profiles/x"`), []string{`warning: Statement[0].Resource: no signing profile has an ARN like`}},
+		{"another action of Signer", one(`"Effect":"Allow","Action":"signer:StartSigningJob","Resource":"*"`), []string{`note: Statement[0].Action: "signer:StartSigningJob" is not asked for here`}},
+		{"a misspelt one", one(`"Effect":"Allow","Action":"signer:SignPayloads","Resource":"*"`), []string{`note: Statement[0].Action: "signer:SignPayloads" is not asked for here; of AWS Signer's actions signer:SignPayload alone is`}},
+		{"signing by a repository policy", one(toUser + `,"Action":"signer:SignPayload"`), []string{"error: Statement[0].Action: not an action of ECR"}},
 		// too wide
 		{"everyone", one(`"Effect":"Allow","Principal":"*","Action":"ecr:BatchGetImage"`), []string{"warning: Statement[0].Principal: allows everyone"}},
 		{"everyone in AWS", one(`"Effect":"Allow","Principal":{"AWS":["*"]},"Action":"ecr:BatchGetImage"`), []string{"warning: Statement[0].Principal: allows everyone"}},
