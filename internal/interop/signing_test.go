@@ -2,10 +2,12 @@ package interop_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -26,7 +28,7 @@ const (
 
 // signingShell is a server that signs what is pushed with generated profiles, and a shell
 // that is logged in.
-func signingShell(t *testing.T, profiles ...string) (*harness.Server, *harness.Shell) {
+func signingShell(t testing.TB, profiles ...string) (*harness.Server, *harness.Shell) {
 	t.Helper()
 	var conf strings.Builder
 	conf.WriteString("signing:\n  profiles:\n")
@@ -46,7 +48,7 @@ func signingShell(t *testing.T, profiles ...string) (*harness.Server, *harness.S
 }
 
 // signWith has profiles sign all images.
-func signWith(t *testing.T, s *harness.Server, profiles ...string) {
+func signWith(t testing.TB, s *harness.Server, profiles ...string) {
 	t.Helper()
 	var rules []types.SigningRule
 	for _, arn := range profiles {
@@ -78,25 +80,30 @@ const releaseIdentity = "x509.subject: C=ZZ, ST=us-east-1, O=Berth, OU=000000000
 // unless they are as wanted.
 func awaitSigned(t *testing.T, s *harness.Server, repo string, d digest.Digest, want ...string) {
 	t.Helper()
-	client, got := s.ECR(t), []string(nil)
+	var got []string
 	for end := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
-		out, err := client.DescribeImageSigningStatus(t.Context(), &ecr.DescribeImageSigningStatusInput{
-			RepositoryName: aws.String(repo), ImageId: &types.ImageIdentifier{ImageDigest: aws.String(d.String())},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		got = nil
-		for _, status := range out.SigningStatuses {
-			got = append(got, strings.TrimSpace(string(status.Status)+" "+aws.ToString(status.FailureCode)))
-		}
-		if !slices.Contains(got, "IN_PROGRESS") || time.Now().After(end) {
+		if got = signingStates(t, s, repo, d); !slices.Contains(got, "IN_PROGRESS") || time.Now().After(end) {
 			break
 		}
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("the signings of %s@%s are %q, want %q", repo, d, got, want)
 	}
+}
+
+// signingStates are those of an image, each with its code if it has one.
+func signingStates(t testing.TB, s *harness.Server, repo string, d digest.Digest) (list []string) {
+	t.Helper()
+	out, err := s.ECR(t).DescribeImageSigningStatus(t.Context(), &ecr.DescribeImageSigningStatusInput{
+		RepositoryName: aws.String(repo), ImageId: &types.ImageIdentifier{ImageDigest: aws.String(d.String())},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, status := range out.SigningStatuses {
+		list = append(list, strings.TrimSpace(string(status.Status)+" "+aws.ToString(status.FailureCode)))
+	}
+	return list
 }
 
 // signatures are how many signatures notation finds of an image.
@@ -208,28 +215,145 @@ func TestNotationVerifiesIndexAndPlatforms(t *testing.T) {
 // image afterwards.
 func TestNotationAfterKill(t *testing.T) {
 	s, sh := signingShell(t, releaseProfile, otherProfile)
-	var images []harness.Image
-	for i := range 20 {
-		images = append(images, ociImage(t, uint64(150+i)))
-	}
-	door := s.OCI(t)
-	for i, image := range images {
-		if err := door.PushImage(t.Context(), "team/app", fmt.Sprint(i), image); err != nil {
+	const rounds, each = 5, 40
+	door, image := s.OCI(t), ociImage(t, 150)
+	for _, b := range image.Blobs() {
+		if err := door.PushBlob(t.Context(), "team/app", b); err != nil {
 			t.Fatal(err)
 		}
-		if i%5 == 4 { // the last ones wait then
-			s.Kill()
-			s.Launch()
-			door = s.OCI(t)
-		}
 	}
+	var images []digest.Digest
+	waited := 0
+	for n := range rounds {
+		var group sync.WaitGroup
+		errs := make([]error, each)
+		pushed := make([]digest.Digest, each)
+		for i := range each {
+			body := append(bytes.Clone(image.Manifest), bytes.Repeat([]byte(" "), n*each+i)...)
+			pushed[i] = digest.FromBytes(body)
+			group.Go(func() {
+				errs[i] = door.PushManifest(t.Context(), "team/app", pushed[i].String(), image.MediaType, body)
+			})
+		}
+		group.Wait()
+		if err := errors.Join(errs...); err != nil {
+			t.Fatal(err)
+		}
+		if states := signingStates(t, s, "team/app", pushed[each-1]); slices.Contains(states, "IN_PROGRESS") {
+			waited++
+		}
+		s.Kill()
+		s.Launch()
+		door, images = s.OCI(t), append(images, pushed...)
+	}
+	if waited == 0 {
+		t.Error("no signing waited when the server was killed")
+	}
+	t.Logf("%d of %d times signings waited", waited, rounds)
 	trust(t, sh, releaseProfile, releaseIdentity)
-	for i, image := range images {
-		awaitSigned(t, s, "team/app", image.Digest(), "COMPLETE", "COMPLETE")
-		ref := s.Host + "/team/app@" + image.Digest().String()
-		if n := signatures(sh, ref); n != 2 {
+	for i, d := range images {
+		awaitSigned(t, s, "team/app", d, "COMPLETE", "COMPLETE")
+		if n := len(referrersOf(t, s, "team/app", d)); n != 2 {
 			t.Errorf("image %d has %d signatures, want one of each profile", i, n)
 		}
-		sh.Run("notation", "verify", "--insecure-registry", ref)
+		if i%50 == 0 {
+			sh.Run("notation", "verify", "--insecure-registry", s.Host+"/team/app@"+d.String())
+		}
 	}
+}
+
+// referrersOf are the referrers of an image.
+func referrersOf(t *testing.T, s *harness.Server, repo string, d digest.Digest) []types.ImageReferrer {
+	t.Helper()
+	out, err := s.ECR(t).ListImageReferrers(t.Context(), &ecr.ListImageReferrersInput{
+		RepositoryName: aws.String(repo), SubjectId: &types.SubjectIdentifier{ImageDigest: aws.String(d.String())},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out.Referrers
+}
+
+// The commands of the page about signing work, with an image that is pushed after the
+// rules are set.
+func TestNotationAWSCLISigningPage(t *testing.T) {
+	page := string(readFile(t, "../../docs/signing.md"))
+	file := filepath.Join(t.TempDir(), "berth.yml")
+	makeFile(t, file, blocks(page, "yaml")[0])
+	s := harness.Start(t, "--config", file)
+	sh := s.Shell(t)
+	sh.Set("BERTH_CONFIG", file)
+	sh.Set("NOTATION_USERNAME", "AWS")
+	sh.Set("NOTATION_PASSWORD", s.Password(t))
+	s.CreateRepository(t, "team/app")
+	image := ociImage(t, 160)
+	for i, block := range blocks(page, "sh") {
+		said := sh.Script(`eval "$(berth env)"` + "\n" + strings.ReplaceAll(block, "localhost:5000", s.Host))
+		switch i {
+		case 0: // the rules are there
+			if err := s.OCI(t).PushImage(t.Context(), "team/app", "1.0", image); err != nil {
+				t.Fatal(err)
+			}
+			awaitSigned(t, s, "team/app", image.Digest(), "COMPLETE")
+		case 2:
+			if !strings.Contains(said, "Successfully verified") {
+				t.Errorf("notation said\n%s", said)
+			}
+		case 3:
+			if !strings.Contains(said, `"status": "COMPLETE"`) {
+				t.Errorf("aws said\n%s", said)
+			}
+		}
+	}
+	if n := len(blocks(page, "sh")); n != 4 {
+		t.Errorf("the page has %d blocks of shell, want 4", n)
+	}
+}
+
+// blocks are those of a page in a language.
+func blocks(page, language string) (list []string) {
+	for {
+		_, rest, ok := strings.Cut(page, "```"+language+"\n")
+		if !ok {
+			return list
+		}
+		block, after, _ := strings.Cut(rest, "```")
+		list, page = append(list, block), after
+	}
+}
+
+// How long it takes from a push to its signature in a registry that is at rest, and for
+// each of many that come at once.
+func BenchmarkSigning(b *testing.B) {
+	for _, at := range []int{1, 8} {
+		b.Run(fmt.Sprintf("%d-at-once", at), func(b *testing.B) { benchmarkSigning(b, at) })
+	}
+}
+
+func benchmarkSigning(b *testing.B, at int) {
+	s, _ := signingShell(b, releaseProfile)
+	door, image := s.OCI(b), ociImage(b, 150)
+	for _, blob := range image.Blobs() {
+		if err := door.PushBlob(b.Context(), "team/app", blob); err != nil {
+			b.Fatal(err)
+		}
+	}
+	n := 0
+	b.ResetTimer()
+	for range b.N {
+		list := make([]digest.Digest, at)
+		for i := range list {
+			n++
+			body := append(bytes.Clone(image.Manifest), bytes.Repeat([]byte(" "), n)...)
+			list[i] = digest.FromBytes(body)
+			if err := door.PushManifest(b.Context(), "team/app", list[i].String(), image.MediaType, body); err != nil {
+				b.Fatal(err)
+			}
+		}
+		for _, d := range list {
+			for slices.Contains(signingStates(b, s, "team/app", d), "IN_PROGRESS") {
+			}
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Milliseconds())/float64(n), "ms/image")
 }
