@@ -112,6 +112,7 @@ type compiler struct {
 	entries    []entry
 	held, rows int    // bytes of entries, and of full
 	number     uint32 // of the next row of affected
+	batch      int    // how many bytes are held until they are written
 }
 
 // entry is what affects a package, before it is written.
@@ -143,7 +144,7 @@ func newCompiler(path string, now time.Time) (*compiler, error) {
 		code.close()
 		return nil, errors.Join(err, db.Close())
 	}
-	return &compiler{db: db, codec: code, info: Info{Compiled: now.UTC()}, counts: map[string]int{}}, nil
+	return &compiler{db: db, codec: code, info: Info{Compiled: now.UTC()}, counts: map[string]int{}, batch: batchSize}, nil
 }
 
 // close ends the work on a file, of which so many bytes are bbolt's.
@@ -275,7 +276,7 @@ func (c *compiler) put(r record, packages []packageEntry) error {
 			return err
 		}
 	}
-	if c.held+c.rows >= batchSize {
+	if c.held+c.rows >= c.batch {
 		return c.flush()
 	}
 	return nil

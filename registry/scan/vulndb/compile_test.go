@@ -300,32 +300,6 @@ func TestCompileEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// What is many times written in batches is all there.
-func TestManyRecords(t *testing.T) {
-	folder := t.TempDir()
-	put(t, zipOf(t, manyRecords(40_000)...), folder, "npm.zip")
-	db := open(t, compiled(t, folder))
-	for _, i := range []int{0, 1, 4999, 2500} {
-		var want []string
-		for n := i; n < 40_000; n += 5000 {
-			want = append(want, fmt.Sprintf("GHSA-%d", n))
-		}
-		findings, _ := match(t, db, scan.Package{Ecosystem: "npm", Name: fmt.Sprintf("p%d", i), Version: "0.1.0"})
-		got := map[string]bool{}
-		for _, f := range findings {
-			got[f.ID] = true
-		}
-		for _, id := range want {
-			if !got[id] {
-				t.Errorf("p%d has not %s", i, id)
-			}
-		}
-		if len(got) != len(want) {
-			t.Errorf("p%d has %d findings, want %d", i, len(got), len(want))
-		}
-	}
-}
-
 // Long texts of records are cut, not refused.
 func TestLongTexts(t *testing.T) {
 	long := strings.Repeat("ä", 5000)

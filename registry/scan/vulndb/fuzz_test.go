@@ -2,6 +2,8 @@ package vulndb
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -162,29 +164,81 @@ func FuzzFile(f *testing.F) {
 
 // smallDatabase is a database of one record.
 func smallDatabase(f *testing.F) []byte {
-	path := filepath.Join(f.TempDir(), "rows")
+	return databaseOf(f, batchSize, func(c *compiler) error {
+		return c.put(record{ID: "GHSA-1"}, []packageEntry{{"npm", "p", affected{Versions: []string{"1"}}}})
+	})
+}
+
+// databaseOf makes a database that is written whenever so many bytes are held.
+func databaseOf(t testing.TB, batch int, fill func(*compiler) error) []byte {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "rows")
 	c, err := newCompiler(path, time.Unix(1, 0))
 	if err != nil {
-		f.Fatal(err)
+		t.Fatal(err)
 	}
-	if err := c.put(record{ID: "GHSA-1"}, []packageEntry{{"npm", "p", affected{Versions: []string{"1"}}}}); err != nil {
-		f.Fatal(err)
-	}
-	rows, err := c.close(c.flush())
+	c.batch = batch
+	rows, err := c.close(errors.Join(fill(c), c.flush()))
 	if err != nil {
-		f.Fatal(err)
+		t.Fatal(err)
 	}
 	file, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
-		f.Fatal(err)
+		t.Fatal(err)
 	}
 	defer file.Close()
 	if _, err := putSeal(file, rows, c.described()); err != nil {
-		f.Fatal(err)
+		t.Fatal(err)
 	}
 	whole, err := os.ReadFile(path)
 	if err != nil {
-		f.Fatal(err)
+		t.Fatal(err)
 	}
 	return whole
+}
+
+// What is written in several batches, blocks and rows is all there.
+func TestManyBatches(t *testing.T) {
+	const records, packages = 3000, 40
+	var versions []string
+	for i := range 100 {
+		versions = append(versions, fmt.Sprintf("1.%d.0", i))
+	}
+	whole := databaseOf(t, 100_000, func(c *compiler) error {
+		for i := range records {
+			list := []packageEntry{{"npm", fmt.Sprint("p", i%packages), affected{Versions: versions}}, {"npm", "all", affected{Versions: versions}}}
+			if err := c.put(record{ID: fmt.Sprint("GHSA-", i), Description: strings.Repeat(fmt.Sprint(i), 100)}, list); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	path := filepath.Join(t.TempDir(), "db")
+	if err := os.WriteFile(path, whole, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := Open(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	count := func(name string) int {
+		findings, _, err := db.Match(t.Context(), scan.Inventory{Packages: []scan.Package{{Ecosystem: "npm", Name: name, Version: "1.50.0"}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(findings)
+	}
+	if n := count("all"); n != records {
+		t.Errorf("of all there are %d", n)
+	}
+	for i := range packages {
+		if n := count(fmt.Sprint("p", i)); n != records/packages {
+			t.Errorf("of p%d there are %d", i, n)
+		}
+	}
 }
