@@ -86,6 +86,7 @@ var exceptions = map[registry.Code]shape.Exception{
 	registry.ImageNotScannable:    shape.UnsupportedImageTypeException,
 	registry.ImageArchived:        shape.ImageArchivedException,
 	registry.ScanNotFound:         shape.ScanNotFoundException,
+	registry.ScanLimit:            shape.LimitExceededException,
 	registry.SigningNotFound:      shape.SigningConfigurationNotFoundException,
 
 	registry.PullThroughRuleNotFound: shape.PullThroughCacheRuleNotFoundException,

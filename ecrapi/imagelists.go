@@ -33,6 +33,9 @@ func (a *API) describeImages(ctx context.Context, c *call, in *shape.DescribeIma
 	for _, img := range page {
 		out.ImageDetails = append(out.ImageDetails, c.imageDetail(img))
 	}
+	if err := a.addScans(ctx, c, out.ImageDetails, page); err != nil {
+		return nil, err
+	}
 	out.NextToken, err = a.nextToken(c, in, next)
 	return out, err
 }
@@ -50,6 +53,7 @@ func (a *API) describeNamedImages(ctx context.Context, c *call, in *shape.Descri
 	filter := value(in.Filter)
 	seen := map[digest.Digest]bool{}
 	out := &shape.DescribeImagesResponse{ImageDetails: []shape.ImageDetail{}}
+	var page []registry.Image
 	for _, n := range imageNames(in.ImageIDs) {
 		img, err := a.describeImage(ctx, c, n)
 		if err != nil {
@@ -57,10 +61,11 @@ func (a *API) describeNamedImages(ctx context.Context, c *call, in *shape.Descri
 		}
 		if !seen[img.Digest] && wants(filter.ImageStatus, img.Status) && hasTagStatus(img, value(filter.TagStatus)) {
 			out.ImageDetails = append(out.ImageDetails, c.imageDetail(img))
+			page = append(page, img)
 		}
 		seen[img.Digest] = true
 	}
-	return out, nil
+	return out, a.addScans(ctx, c, out.ImageDetails, page)
 }
 
 func hasTagStatus(img registry.Image, status shape.TagStatus) bool {

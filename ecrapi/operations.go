@@ -89,12 +89,6 @@ func (o operation) withRead(read func(*credentials.Body) (any, error)) operation
 	return o
 }
 
-// checks is o that carries nothing out yet.
-func (o operation) checks() operation {
-	o.state = CheckedOnly
-	return o
-}
-
 // with is o with further actions, by request.
 func (o operation) with(more func(in any) []string) operation {
 	o.more = more
@@ -159,7 +153,7 @@ var operations = map[string]operation{
 	"GetLifecyclePolicyPreview":   op("ecr:GetLifecyclePolicyPreview", onRepository, (*API).getLifecyclePolicyPreview),
 	"UpdateImageStorageClass":     op("ecr:UpdateImageStorageClass", onRepository, (*API).updateImageStorageClass),
 
-	"StartImageScan":            op("ecr:StartImageScan", onRepository, (*API).startImageScan).checks(),
+	"StartImageScan":            op("ecr:StartImageScan", onRepository, (*API).startImageScan),
 	"DescribeImageScanFindings": op("ecr:DescribeImageScanFindings", onRepository, (*API).describeImageScanFindings),
 	"PutRegistryScanningConfiguration": op("ecr:PutRegistryScanningConfiguration", onRegistry,
 		(*API).putRegistryScanningConfiguration),

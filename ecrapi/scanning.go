@@ -97,18 +97,43 @@ func (a *API) startImageScan(ctx context.Context, c *call, in *shape.StartImageS
 	if err != nil {
 		return nil, err
 	}
-	return nil, a.registry.StartScan(ctx, c.repo, ref)
+	standing, err := a.registry.StartScan(ctx, c.repo, ref)
+	if err != nil {
+		return nil, err
+	}
+	id := imageID(standing.Digest.String(), ref.Tag.String())
+	return &shape.StartImageScanResponse{
+		RegistryID: c.id.Account, RepositoryName: c.repo.String(), ImageID: &id, ImageScanStatus: scanStatus(standing),
+	}, nil
 }
 
 func (a *API) describeImageScanFindings(ctx context.Context, c *call, in *shape.DescribeImageScanFindingsRequest) (*shape.DescribeImageScanFindingsResponse, error) {
-	if in.NextToken != nil { // no list of findings ever had a next page
-		return nil, errToken
-	}
 	ref, err := a.oneImage(ctx, c, in.ImageID)
 	if err != nil {
 		return nil, err
 	}
-	return nil, a.registry.ScanFindings(ctx, c.repo, ref)
+	after, err := a.place(c, in, in.NextToken)
+	if err != nil {
+		return nil, err
+	}
+	standing, err := a.registry.ScanFindings(ctx, c.repo, ref, after, pageSize(in.MaxResults, 100))
+	if err != nil {
+		return nil, err
+	}
+	id := imageID(standing.Digest.String(), ref.Tag.String())
+	out := &shape.DescribeImageScanFindingsResponse{
+		RegistryID: c.id.Account, RepositoryName: c.repo.String(), ImageID: &id, ImageScanStatus: scanStatus(standing),
+	}
+	if standing.Answer == nil {
+		return out, nil
+	}
+	out.ImageScanFindings = scanFindings(standing)
+	out.NextToken, err = a.nextToken(c, in, standing.Answer.Next)
+	return out, err
+}
+
+func scanStatus(standing registry.ScanStanding) *shape.ImageScanStatus {
+	return &shape.ImageScanStatus{Status: shape.ScanStatus(standing.Status), Description: standing.Text}
 }
 
 // oneImage reads the identifier of the image that a request is about. A digest

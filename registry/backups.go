@@ -10,16 +10,20 @@ import (
 	"github.com/seed-78150930/berth/storage/table"
 )
 
-// Content is a layer's bytes, and the blob that has them.
+// Content is a layer's bytes, or a page of what a scan found, and the blob that has them.
 type Content struct {
 	Blob   string
 	Digest digest.Digest
 	Size   int64
 }
 
-// ContentOf says whether a row of an index names a layer's bytes, and which. It is for
-// those who read an index without a Service, as when it is backed up.
+// ContentOf says whether a row of an index names bytes that are to be kept, and which. It
+// is for those who read an index without a Service, as when it is backed up.
 func ContentOf(e storage.Entry) (c Content, ok bool, err error) {
+	page, ok, err := scanPages.Read(e)
+	if ok {
+		return Content{page.Row.Blob, page.Row.Digest, page.Row.Size}, err == nil, err
+	}
 	f, ok, err := contents.Read(e)
 	if err != nil || !ok {
 		return c, false, err

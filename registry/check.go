@@ -37,13 +37,14 @@ const (
 	FaultLifecycle   FaultKind = "lifecycle"   // lifecycle policies, their runs and previews
 	FaultEvent       FaultKind = "event"       // the log of events
 	FaultTrash       FaultKind = "trash"       // what is in the trash
+	FaultScan        FaultKind = "scan"        // scans that wait, and what they found
 )
 
 // FaultKinds are all kinds of fault.
 func FaultKinds() []FaultKind {
 	return []FaultKind{
 		FaultRow, FaultOwner, FaultHolders, FaultMissing, FaultSize, FaultDigest, FaultStray, FaultDamage, FaultJournal, FaultImage, FaultTag, FaultReference,
-		FaultCount, FaultArchive, FaultReplication, FaultSigning, FaultSetting, FaultLifecycle, FaultEvent, FaultTrash,
+		FaultCount, FaultArchive, FaultReplication, FaultSigning, FaultSetting, FaultLifecycle, FaultEvent, FaultTrash, FaultScan,
 	}
 }
 
@@ -108,7 +109,7 @@ type audit struct {
 func (a *audit) rows() {
 	for _, look := range []func(){
 		a.repositories, a.blobOwners, a.contents, a.damaged, a.heldRows, a.images, a.tags, a.references, a.events, a.replicas, a.signings, a.archive,
-		a.sizes, a.configurations, a.policies, a.lifecycles, a.previews, a.plans, a.trash,
+		a.sizes, a.configurations, a.policies, a.lifecycles, a.previews, a.plans, a.trash, a.scans,
 	} {
 		if a.err == nil {
 			look()

@@ -25,6 +25,11 @@ func (a *audit) blobOwners() {
 			a.fault(FaultOwner, "upload "+join(f.Key), "its blob %s is noted as of %s", f.Row.Blob, owner)
 		}
 	}
+	for f := range rowsOf(a, scanPages) {
+		if owner, _ := get(a, owners, f.Row.Blob); !slices.Equal(owner.Scan, f.Key) {
+			a.fault(FaultOwner, "scanpage "+join(f.Key), "its blob %s is noted as of %s", f.Row.Blob, owner)
+		}
+	}
 	for f := range rowsOf(a, owners) {
 		if !a.owns(f.Row, f.Key[0]) {
 			a.fault(FaultOwner, "owner "+f.Key[0], "the blob is noted as of %s, which does not own it", f.Row)
@@ -42,6 +47,8 @@ func (row ownerRow) String() string {
 	switch {
 	case row.Upload != nil:
 		return "upload " + join(row.Upload)
+	case row.Scan != nil:
+		return "scanpage " + join(row.Scan)
 	case row.Content.IsZero():
 		return "nobody"
 	}
@@ -53,6 +60,10 @@ func (a *audit) owns(owner ownerRow, blob string) bool {
 	if owner.Upload != nil {
 		upload, ok := get(a, uploads, owner.Upload...)
 		return ok && upload.Blob == blob
+	}
+	if owner.Scan != nil {
+		page, ok := get(a, scanPages, owner.Scan...)
+		return ok && page.Blob == blob
 	}
 	content, ok := get(a, contents, owner.Content.String())
 	return ok && content.Blob == blob
@@ -152,7 +163,7 @@ func (a *audit) blobs() error {
 	for after := []string(nil); ; {
 		page, err := a.contentsAfter(after)
 		if err != nil || len(page) == 0 {
-			return errors.Join(err, a.strays())
+			return errors.Join(err, a.scanned(), a.strays())
 		}
 		for _, f := range page {
 			if f.Row == (contentRow{}) {

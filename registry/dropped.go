@@ -98,6 +98,7 @@ func (s *Service) clearSteps() []clearStep {
 		clearTable(repositoryDocuments, deleteRow(repositoryDocuments)),
 		clearTable(replications, deleteReplication),
 		clearTable(signings, deleteSigning),
+		clearTable(scans, s.deleteScan),
 		clearTable(lifecycles, func(tx storage.Tx, f table.Found[lifecycleRow]) error {
 			return errors.Join(lifecyclesDue.Delete(tx, dueKey(f.Row.Since, f.Key)...), lifecycles.Delete(tx, f.Key...))
 		}),

@@ -95,6 +95,7 @@ const (
 	ScansDisabled        Code = "scans disabled"        //
 	ImageNotScannable    Code = "image not scannable"   // Field: its media type
 	ScanNotFound         Code = "scan not found"        // Ref
+	ScanLimit            Code = "scanned once a day"    // Ref.Digest
 	SigningNotFound      Code = "signing configuration not found"
 
 	PullThroughRuleNotFound Code = "pull-through rule not found" // Field: the prefix
@@ -114,7 +115,7 @@ func ControlCodes() []Code {
 	return []Code{
 		TemplateNotFound, TemplateExists, TooManyTemplates, PolicyInvalid, LifecyclePolicyInvalid, RepositoryPolicyNotFound, RegistryPolicyNotFound,
 		LifecyclePolicyNotFound, LifecyclePreviewNotFound, LifecyclePreviewInProgress, ExclusionNotFound, ExclusionExists, TooManyExclusions, StorageClassUnchangeable,
-		NotAvailable, ConfigurationInvalid, ScansDisabled, ImageNotScannable, ScanNotFound, SigningNotFound,
+		NotAvailable, ConfigurationInvalid, ScansDisabled, ImageNotScannable, ScanNotFound, ScanLimit, SigningNotFound,
 		PullThroughRuleNotFound, PullThroughRuleExists, TooManyPullThroughRules, UpstreamInvalid, UpstreamUnauthenticated, NotInTrash,
 	}
 }

@@ -55,7 +55,8 @@ const (
 	// could not be had. Detail: SyncDetail.
 	UpstreamAsked EventKind = "upstream-asked"
 
-	// What only a scanner brings about, which this version does not have.
+	// ImageScanned tells what a scan came to. One that only matched what was known of an
+	// image against a new database, and found nothing else, is not told of.
 	ImageScanned EventKind = "image-scanned" // Detail: ScanDetail
 )
 
@@ -98,7 +99,7 @@ func (s *Service) NoteIndexRebuilt(ctx context.Context, d IndexRebuiltDetail) er
 
 // ScanDetail is the detail of ImageScanned, with ECR's names in its JSON.
 type ScanDetail struct {
-	Status string         `json:"scan-status"`                       // such as COMPLETE
+	Status string         `json:"scan-status"`                       // such as COMPLETE or FAILED
 	Counts map[string]int `json:"finding-severity-counts,omitempty"` // only of severities that were found
 	Tags   []string       `json:"image-tags,omitempty"`              // of the image then
 }

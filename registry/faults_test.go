@@ -323,10 +323,12 @@ func (x *subjects) reading() []operation {
 			return err
 		}},
 		{"StartScan", func(ctx context.Context, s *registry.Service) error {
-			return unless(registry.ImageNotScannable, s.StartScan(ctx, x.name, img))
+			_, err := s.StartScan(ctx, x.name, img)
+			return unless(registry.ImageNotScannable, err)
 		}},
 		{"ScanFindings", func(ctx context.Context, s *registry.Service) error {
-			return unless(registry.ScanNotFound, s.ScanFindings(ctx, x.name, img))
+			_, err := s.ScanFindings(ctx, x.name, img, "", 9)
+			return unless(registry.ScanNotFound, err)
 		}},
 		{"RepositoryPolicy", func(ctx context.Context, s *registry.Service) error {
 			_, err := s.RepositoryPolicy(ctx, x.name)

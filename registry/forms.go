@@ -74,6 +74,7 @@ func (row *contentRow) Form(f *table.Form) {
 func (row *ownerRow) Form(f *table.Form) {
 	table.OptionalTexter(f, "Content", &row.Content)
 	f.Rare("Upload", len(row.Upload) == 0)
+	f.Rare("Scan", len(row.Scan) == 0)
 }
 
 // Form implements table.Formed.

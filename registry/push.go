@@ -201,7 +201,7 @@ func (s *Service) put(ctx context.Context, tx storage.Tx, p pushing) (Pushed, er
 }
 
 // recordPush writes an event for each tag that was set, or one for an image
-// without any, and has it signed and replicated.
+// without any, and has it scanned, signed and replicated.
 func (s *Service) recordPush(ctx context.Context, tx storage.Tx, p pushing, img stored, set []Tag) error {
 	if len(set) == 0 {
 		set = []Tag{{}}
@@ -211,6 +211,9 @@ func (s *Service) recordPush(ctx context.Context, tx storage.Tx, p pushing, img 
 		if err := s.record(ctx, tx, ImagePushed, p.repo, e); err != nil {
 			return err
 		}
+	}
+	if err := s.scanArrived(tx, p.repo, img); err != nil {
+		return err
 	}
 	return s.sendOn(tx, p, set)
 }

@@ -271,6 +271,9 @@ func (s *Service) copyImage(ctx context.Context, tx storage.Tx, c copying) error
 	if err := images.Put(tx, img.row, c.to.key(c.Digest.String())...); err != nil {
 		return err
 	}
+	if err := s.scanArrived(tx, p.repo, img); err != nil {
+		return err
+	}
 	e := eventRow{Digest: c.Digest, MediaType: img.row.MediaType, Tag: tag.s, Detail: detail(c.detail("SUCCESS"))}
 	return s.record(ctx, tx, ImageReplicated, c.to, e)
 }

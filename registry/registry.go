@@ -16,7 +16,7 @@
 // repository of the server; the right to one is a row of the repository.
 //
 // Every blob id is owned by exactly one row: an upload, the content of a
-// digest, or a condemned row, from which a background worker deletes the bytes.
+// digest, a page of what a scan found, or a condemned row, from which a background worker deletes the bytes.
 // Ownership moves inside one transaction, so removal needs no lock and no
 // trust in clocks. The content row counts its holders; when the last one goes
 // the bytes are condemned in that transaction.
@@ -97,6 +97,9 @@ type Options struct {
 	// be brought back; zero means that it goes at once. It holds for what is
 	// there already too.
 	TrashWindow time.Duration
+	// RescanWindow is how long after an image came it is scanned again beside enhanced
+	// scans; zero means for ever.
+	RescanWindow time.Duration
 	// Revalidate is how long what upstream said of a tag is taken for true; zero means 24
 	// hours.
 	Revalidate time.Duration
@@ -218,6 +221,8 @@ type Service struct {
 	proofs         *proofs
 	// rulesChanged has a value when replication rules were set.
 	rulesChanged chan struct{}
+	// scanningChanged has a value when it was set what is scanned.
+	scanningChanged chan struct{}
 	// damageFound has a value when damage was found.
 	damageFound chan struct{}
 	integrity   integrityCounts
@@ -263,6 +268,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	s.ruled = storage.NewMemo[ID, bool](s.rules.counted(o.Index), maxPullable)
 	s.signed = storage.NewMemo[ID, []SigningRule](s.signingChanges.counted(o.Index), maxPullable)
 	s.stamper, _ = storage.As[storage.Stamper](o.Blobs)
+	s.scanningChanged = make(chan struct{}, 1)
 	s.proofs, s.damageFound, s.rulesChanged = newProofs(), make(chan struct{}, 1), make(chan struct{}, 1)
 	s.Configure(o)
 	return s, nil

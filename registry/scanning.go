@@ -79,13 +79,14 @@ func checkScanFilters(filters []string, at string) error {
 }
 
 // PutScanning replaces a registry's scanning configuration and returns it as it
-// is kept. Refusals: SettingInvalid, ConfigurationInvalid.
+// is kept. With enhanced scans, those images that a rule takes are scanned which were
+// there before, if they came within Options.RescanWindow. Refusals: SettingInvalid, ConfigurationInvalid.
 func (s *Service) PutScanning(ctx context.Context, id ID, c scan.Settings) (scan.Settings, error) {
 	setDefault(&c.Type, scan.Basic)
 	if err := checkScanning(c); err != nil {
 		return scan.Settings{}, err
 	}
-	return c, s.update(ctx, func(tx storage.Tx) error {
+	err := s.update(ctx, func(tx storage.Tx) error {
 		before, err := scanningOf(tx, id)
 		if err != nil {
 			return err
@@ -95,7 +96,15 @@ func (s *Service) PutScanning(ctx context.Context, id ID, c scan.Settings) (scan
 		}
 		return s.recordFrequencies(ctx, tx, id, before, c)
 	})
+	select {
+	case s.scanningChanged <- struct{}{}:
+	default:
+	}
+	return c, err
 }
+
+// ScanningChanged has a value when a registry's configuration was put: see FillScans.
+func (s *Service) ScanningChanged() <-chan struct{} { return s.scanningChanged }
 
 // recordFrequencies writes down which repositories are scanned in another way
 // now.

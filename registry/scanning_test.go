@@ -6,11 +6,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
-	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/seed-78150930/berth/registry"
 	"github.com/seed-78150930/berth/registry/scan"
@@ -127,44 +125,3 @@ func TestFrequencyChanges(t *testing.T) {
 	}
 }
 
-func TestWhatIsScannable(t *testing.T) {
-	const dockerConfig, dockerManifest = "application/vnd.docker.container.image.v1+json", "application/vnd.docker.distribution.manifest.v2+json"
-	s := open(t, registry.Options{})
-	n := create(t, s, "app")
-	layer, config := addLayer(t, s, n, "layer"), addConfig(t, s, n)
-	helm, docker := config, config
-	helm.MediaType, docker.MediaType = "application/vnd.cncf.helm.config.v1+json", dockerConfig
-	of := func(config v1.Descriptor, mediaType, artifactType string) registry.Image {
-		m := v1.Manifest{MediaType: mediaType, Config: config, ArtifactType: artifactType, Layers: []v1.Descriptor{layer}}
-		return put(t, s, n, "", imageOf(t, m))
-	}
-	plain := of(config, "", "")
-	tests := []struct {
-		img    registry.Image
-		code   registry.Code
-		called string
-	}{
-		{plain, registry.NotAvailable, "Image scanning"},
-		{of(docker, dockerManifest, ""), registry.NotAvailable, "Image scanning"},
-		{of(helm, "", ""), registry.ImageNotScannable, helm.MediaType},
-		{of(config, "", "application/vnd.example"), registry.ImageNotScannable, "application/vnd.example"},
-		{put(t, s, n, "", indexOf(t, plain)), registry.ImageNotScannable, v1.MediaTypeImageIndex},
-	}
-	for _, tt := range tests {
-		e := wantCode(t, tt.called, s.StartScan(alice(t), n, registry.Ref{Digest: tt.img.Digest}), tt.code)
-		if e.Field != tt.called {
-			t.Errorf("refused for %q, want %q", e.Field, tt.called)
-		}
-	}
-}
-
-func TestArchivedImagesAreNotScanned(t *testing.T) {
-	s := open(t, registry.Options{RestoreTime: time.Hour})
-	n := create(t, s, "app")
-	img := addImage(t, s, n, "1", "layer")
-	for _, class := range []registry.StorageClass{registry.ArchiveClass, registry.StandardClass} {
-		status := setClass(t, s, n, img, class)
-		wantCode(t, string(status), s.StartScan(alice(t), n, tagged(t, "1")), registry.ImageArchived)
-		wantCode(t, string(status), s.ScanFindings(alice(t), n, tagged(t, "1")), registry.ScanNotFound)
-	}
-}

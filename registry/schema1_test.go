@@ -128,7 +128,8 @@ func TestSchema1IsNeitherScannedNorSigned(t *testing.T) {
 	for _, body := range [][]byte{doc, signed} {
 		img := put(t, s, n, "", body)
 		ref := registry.Ref{Digest: img.Digest}
-		if e := wantCode(t, "StartScan", s.StartScan(alice(t), n, ref), registry.ImageNotScannable); e.Field != img.MediaType {
+		_, err := s.StartScan(alice(t), n, ref)
+		if e := wantCode(t, "StartScan", err, registry.ImageNotScannable); e.Field != img.MediaType {
 			t.Errorf("refused for %q, want %q", e.Field, img.MediaType)
 		}
 		if d, list, err := s.SigningStatuses(alice(t), n, ref); err != nil || d != img.Digest || len(list) > 0 {

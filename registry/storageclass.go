@@ -81,6 +81,9 @@ func (s *Service) archive(ctx context.Context, tx storage.Tx, repo *repository, 
 	if err := s.putStatus(ctx, tx, repo, img, ArchiveClass); err != nil {
 		return err
 	}
+	if err := s.forgetScans(tx, repo.key(), img.digest); err != nil {
+		return err
+	}
 	return repo.eachReferrer(tx, img.digest, func(other *stored) error {
 		err := s.archive(ctx, tx, repo, other)
 		if CodeOf(err) == StorageClassUnchangeable { // it is there already, or needed elsewhere
@@ -110,11 +113,14 @@ func (s *Service) restore(ctx context.Context, tx storage.Tx, repo *repository, 
 	})
 }
 
-// activate makes an image active that is not.
+// activate makes an image active that is not. It is scanned as if it had been pushed.
 func (s *Service) activate(ctx context.Context, tx storage.Tx, repo *repository, img *stored) error {
 	img.row.Status, img.row.ActivatedAt = "", s.now().UTC()
 	repo.row.Inactive--
-	return s.putStatus(ctx, tx, repo, img, StandardClass)
+	if err := s.putStatus(ctx, tx, repo, img, StandardClass); err != nil {
+		return err
+	}
+	return s.scanArrived(tx, *repo, *img)
 }
 
 // bringBack makes an image active that somebody wants back, and has it replicated

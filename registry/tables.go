@@ -51,6 +51,10 @@ var (
 
 	manifestDamages = table.New[damageRow]("manifestdamage", 4) // digest
 
+	// …, digest, type of scan
+	scans     = table.New[scanRow]("scan", 5)
+	scanPages = table.New[scanPageRow]("scanpage", 6) // and which page
+
 	// …, digest, account and region of the destination
 	replications = table.New[replicationRow]("replication", 6)
 
@@ -97,6 +101,11 @@ var (
 	trashDue      = table.New[dueRow]("trashdue", 5)     // time of the deletion, account, region, repository id, digest or wholeRepository
 
 	signingsDue = table.New[dueRow]("signingdue", 6) // due time, account, region, repository id, digest, profile
+	// scanAsked or scanBehind, due time, account, region, repository id, digest, type of scan
+	scansDue     = table.New[dueRow]("scandue", 7)
+	scanFills    = table.New[scanFillRow]("scanfill", 2)       // account, region
+	scanRematch  = table.New[scanRematchRow]("scanrematch", 1) // "" (there is one)
+	scanFailures = table.New[scanFailureRow]("scanfailure", 1) // place among the last ones
 
 	collections = table.New[collectionRow]("collection", 1) // passUnderWay or lastPass
 
@@ -301,7 +310,8 @@ type damageRow struct {
 // ownerRow says which row owns a blob, unless that is a condemned row.
 type ownerRow struct {
 	Content digest.Digest `json:",omitzero"`  // the content row, or
-	Upload  []string      `json:",omitempty"` // the key of the upload row
+	Upload  []string      `json:",omitempty"` // the key of the upload row, or
+	Scan    []string      `json:",omitempty"` // that of a page of what a scan found
 }
 
 type condemnedRow struct {

@@ -53,6 +53,9 @@ func (s *Service) takeAway(ctx context.Context, tx storage.Tx, repo repository, 
 	if err := repo.deleteReferences(tx, img.digest, refs); err != nil {
 		return err
 	}
+	if err := s.forgetScans(tx, repo.key(), img.digest); err != nil {
+		return err
+	}
 	if err := images.Delete(tx, repo.key(img.digest.String())...); err != nil {
 		return err
 	}

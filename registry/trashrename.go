@@ -43,6 +43,13 @@ func (s *Service) renameTrashed(ctx context.Context, repo repository, as Name) e
 	if err != nil {
 		return err
 	}
+	err = renameBy(ctx, s, scans, repo, func(tx storage.Tx, f table.Found[scanRow]) error {
+		f.Row.Repository = as.path
+		return f.Row.put(tx, f.Key)
+	})
+	if err != nil {
+		return err
+	}
 	return renameBy(ctx, s, trash, repo, func(tx storage.Tx, f table.Found[trashRow]) error {
 		return trashDue.Put(tx, dueRow{as.path}, trashDueKey(f.Row.At, f.Key[:3], f.Key[3])...)
 	})

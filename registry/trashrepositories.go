@@ -229,7 +229,23 @@ func (s *Service) resume(tx storage.Tx, repo repository) error {
 	if err := s.resumeRestores(tx, repo); err != nil {
 		return err
 	}
-	return s.resumeReplications(tx, repo)
+	return errors.Join(s.resumeReplications(tx, repo), s.resumeScans(tx, repo))
+}
+
+// resumeScans has scans wait on that did before: the queue has passed them over.
+func (s *Service) resumeScans(tx storage.Tx, repo repository) error {
+	for f, err := range scans.Scan(tx, table.Select{Prefix: repo.key()}) {
+		if err != nil {
+			return err
+		}
+		if f.Row.Waiting == nil {
+			continue
+		}
+		if err := f.Row.put(tx, f.Key); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // resumeRestores has images brought back from the archive that were on their way.

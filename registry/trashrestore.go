@@ -195,7 +195,7 @@ func (s *Service) statusAsItWas(ctx context.Context, tx storage.Tx, repo *reposi
 }
 
 // recordRestored writes an event for each tag that came back, or one without a tag,
-// and has the image replicated.
+// and has the image scanned and replicated.
 func (s *Service) recordRestored(ctx context.Context, tx storage.Tx, repo repository, img stored, named []Tag) error {
 	if len(named) == 0 {
 		named = []Tag{{}}
@@ -208,6 +208,9 @@ func (s *Service) recordRestored(ctx context.Context, tx storage.Tx, repo reposi
 	}
 	if img.row.status() != Active {
 		return nil
+	}
+	if err := s.scanArrived(tx, repo, img); err != nil {
+		return err
 	}
 	return s.replicate(tx, repo, img.digest, named)
 }

@@ -195,6 +195,9 @@ var words = map[registry.Code]func(*registry.Error) string{
 	registry.ScanNotFound: func(e *registry.Error) string {
 		return fmt.Sprintf("Image scan does not exist for the image with '%s' in the %s in the registry with id '%s'", imageID(e), named(e), e.Name.ID().Account)
 	},
+	registry.ScanLimit: func(*registry.Error) string {
+		return "The scan quota per image has been exceeded. Wait and try again."
+	},
 	registry.SigningNotFound: func(e *registry.Error) string {
 		return fmt.Sprintf("Signing configuration does not exist in the registry with id '%s'", e.Name.ID().Account)
 	},

@@ -38,6 +38,9 @@ type Outcome struct {
 	Text   string // of the status, for people
 	// Finished says that the report holds: nothing stood in the way of the scan.
 	Finished bool
+	// Ours says that the image is not to blame for a scan that came to nothing: there is
+	// no database for it, or the server failed.
+	Ours bool
 }
 
 // unsupported is ECR's sentence (ECR reference, operations.md section 8).
@@ -52,15 +55,15 @@ func Judge(t Type, report Report, err error) Outcome {
 	}
 	if len(problems) == 0 {
 		if t == Enhanced {
-			return Outcome{Active, "Continuous scan is selected for image.", true}
+			return Outcome{Status: Active, Text: "Continuous scan is selected for image.", Finished: true}
 		}
-		return Outcome{Complete, "The scan was completed successfully.", true}
+		return Outcome{Status: Complete, Text: "The scan was completed successfully.", Finished: true}
 	}
 	// What says most of the image first.
 	first := slices.MinFunc(problems, func(a, b Problem) int {
 		return cmp.Compare(slices.Index(weights, a.Kind), slices.Index(weights, b.Kind))
 	})
-	out := Outcome{Status: Failed, Text: first.Text}
+	out := Outcome{Status: Failed, Text: first.Text, Ours: first.Kind == NoDatabase || first.Kind == NoData || isFault(err)}
 	if more := len(problems) - 1; more > 0 {
 		out.Text = fmt.Sprintf("%s (and %d more)", first.Text, more)
 	}
@@ -76,6 +79,13 @@ func Judge(t Type, report Report, err error) Outcome {
 		}
 	}
 	return out
+}
+
+// isFault says whether a scan ended by a failure that is none of the image's, as far as
+// anybody knows.
+func isFault(err error) bool {
+	var p *Problem
+	return err != nil && !errors.As(err, &p)
 }
 
 // weights are the kinds, that first which a text is to tell of.
