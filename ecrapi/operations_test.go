@@ -84,10 +84,6 @@ var built = map[string]obj{
 	"ValidatePullThroughCacheRule":  {"ecrRepositoryPrefix": "quay"},
 }
 
-// checkedOnly are those of them that check a request and then say that this
-// version cannot carry it out.
-var checkedOnly = map[string]bool{"StartImageScan": true}
-
 const (
 	appARN   = "arn:aws:ecr:us-east-1:000000000000:repository/app"
 	noUpload = "00000000-0000-4000-8000-000000000000"

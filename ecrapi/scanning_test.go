@@ -144,7 +144,12 @@ func TestStartImageScan(t *testing.T) {
 		b.refused("StartImageScan", start(tag), "UnsupportedImageTypeException",
 			"An artifact with media type '"+kind+"' cannot be scanned. For more information, see the Amazon ECR documentation.")
 	}
-	b.refused("StartImageScan", start("1"), "ValidationException", "Image scanning is not available in this version of Berth")
+	b.same("a scan that began", b.call("StartImageScan", start("1")), obj{
+		"registryId": account, "repositoryName": "app", "imageId": obj{"imageDigest": sum(image), "imageTag": "1"},
+		"imageScanStatus": obj{"status": "IN_PROGRESS"},
+	})
+	b.refused("StartImageScan", obj{"repositoryName": "app", "imageId": obj{"imageDigest": sum(image)}}, "LimitExceededException",
+		"The scan quota per image has been exceeded. Wait and try again.")
 	archived := b.image("app", "two", "archived")
 	b.call("UpdateImageStorageClass", merge(start("archived"), obj{"targetStorageClass": "ARCHIVE"}))
 	b.refused("StartImageScan", start("archived"), "ImageArchivedException",
