@@ -124,4 +124,3 @@ func TestFrequencyChanges(t *testing.T) {
 		t.Errorf("kinds (-want +got):\n%s", diff)
 	}
 }
-

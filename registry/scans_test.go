@@ -98,7 +98,9 @@ func putScanning(t testing.TB, s *registry.Service, of scan.Type, rules ...scan.
 	must(t, err)
 }
 
-func scanRule(f scan.Frequency, filters ...string) scan.Rule { return scan.Rule{Frequency: f, Filters: filters} }
+func scanRule(f scan.Frequency, filters ...string) scan.Rule {
+	return scan.Rule{Frequency: f, Filters: filters}
+}
 
 func byDigest(img registry.Image) registry.Ref { return registry.Ref{Digest: img.Digest} }
 

@@ -4,9 +4,11 @@ import "time"
 
 // Scanning says how images are looked at for known vulnerabilities.
 type Scanning struct {
-	Database ScanDatabase  `key:"database"`
-	Timeout  time.Duration `key:"timeout" default:"5m" restart:"yes" help:"how long the scan of an image may take"`
-	Limits   ScanLimits    `key:"limits"`
+	Database     ScanDatabase  `key:"database"`
+	Workers      int           `key:"workers" default:"0" zero:"yes" restart:"yes" help:"images that are scanned at the same time; 0 for one for two processors, and at least one"`
+	RescanWindow time.Duration `key:"rescan-window" default:"336h" zero:"yes" help:"how long after its push, or its return from the archive or the trash, an image is scanned again beside enhanced scans; 0s for ever"`
+	Timeout      time.Duration `key:"timeout" default:"5m" restart:"yes" help:"how long the scan of an image may take"`
+	Limits       ScanLimits    `key:"limits"`
 }
 
 // ScanLimits bound what the scan of one image may take.

@@ -72,6 +72,8 @@ var floors = map[string]floor{
 	"registry/mirror":       {level: 4},
 	"registry/transfer":     {level: 4},
 
+	"registry/scan/queue": {level: 4},
+
 	// Doors.
 	"registry/ociapi": {level: 5},
 	"ecrapi":          {level: 5},

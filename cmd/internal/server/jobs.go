@@ -66,6 +66,7 @@ func (s *Server) openJobs() (*jobs.Runner, error) {
 	r.Add(jobs.Job{
 		Name: "vulnerability database", Every: s.scanned.Every, Ready: s.scanned.Wanted, Wake: s.scanned.Woken(), Run: s.scanned.Run,
 	})
+	s.addScanJobs(r)
 	return r, nil
 }
 

@@ -76,7 +76,7 @@ var operationKnocks = map[string]operationKnock{
 	"GetLifecyclePolicyPreview":   {in: of(nil), there: "LifecyclePolicyPreviewNotFoundException"},
 	"UpdateImageStorageClass":     {in: of(members{"imageId": tagOne, "targetStorageClass": "ARCHIVE"})},
 
-	"StartImageScan":                          {in: of(members{"imageId": tagOne}), there: "ValidationException"},
+	"StartImageScan":                          {in: of(members{"imageId": tagOne})},
 	"DescribeImageScanFindings":               {in: of(members{"imageId": tagOne}), there: "ScanNotFoundException"},
 	"PutRegistryScanningConfiguration":        {on: ownAccount, in: of(members{"scanType": "BASIC", "rules": []members{}})},
 	"GetRegistryScanningConfiguration":        {on: ownAccount, in: of(nil)},

@@ -24,6 +24,7 @@ func (s *Server) tellers() []prometheus.Collector {
 		),
 		s.replicationTeller(),
 		s.signingTeller(),
+		s.scanTeller(),
 		told(s, s.storeFigures,
 			labelled("berth_store_bytes", "Bytes in the store, by what they are of.", "of", func(f storeFigures) map[string]float64 {
 				return map[string]float64{

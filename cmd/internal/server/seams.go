@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/seed-78150930/berth/registry/digest"
+	"github.com/seed-78150930/berth/registry/scan"
 	"github.com/seed-78150930/berth/storage"
 	"github.com/seed-78150930/berth/storage/clock"
 	"github.com/seed-78150930/berth/storage/disk"
@@ -22,6 +23,8 @@ type seams struct {
 	clock  clock.Options                           // its Wall and Elapsed
 	kind   func(dir string) string                 // says what kind of file system a folder is on
 	names  *net.Resolver                           // has the addresses of upstreams
+
+	scanner scan.Scanner // scans images in place of the server's own
 
 	patience time.Duration // with an index that was not closed in order
 }

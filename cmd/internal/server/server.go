@@ -31,6 +31,7 @@ import (
 	"github.com/seed-78150930/berth/registry/events"
 	"github.com/seed-78150930/berth/registry/jobs"
 	"github.com/seed-78150930/berth/registry/mirror"
+	"github.com/seed-78150930/berth/registry/scan/queue"
 	"github.com/seed-78150930/berth/registry/sign"
 	"github.com/seed-78150930/berth/storage/gate"
 )
@@ -62,6 +63,7 @@ type Server struct {
 	keeper      *Keeper
 	registry    *registry.Service
 	replicas    replicas
+	scans       *queue.Worker
 	events      *events.Follower
 	signer      *sign.Worker
 	keyring     *sign.Keyring
@@ -127,6 +129,9 @@ func (s *Server) open(ctx context.Context) (err error) {
 		if err := s.registry.NoteIndexRebuilt(ctx, r.detail()); err != nil {
 			s.log.Warn("no event tells that the index was rebuilt", "error", err)
 		}
+	}
+	if err := s.openScanning(); err != nil {
+		return err
 	}
 	if err := s.openReplicas(); err != nil {
 		return err
@@ -290,7 +295,7 @@ func registryOptions(c *config.Config) registry.Options {
 	return registry.Options{
 		CreateOnPush: registry.CreationMode(c.CreationMode()), SparseIndexes: c.SparseIndexes == "accept",
 		UploadExpiry: c.UploadExpiry, GCGrace: c.GCGrace, GCRate: c.GCRate, EventRetention: c.EventRetention, ReadEvents: c.Events.Reads,
-		RestoreTime: c.RestoreTime, PullTimeFlush: c.PullTimeFlush,
+		RestoreTime: c.RestoreTime, PullTimeFlush: c.PullTimeFlush, RescanWindow: c.Scanning.RescanWindow,
 		ScrubInterval: c.ScrubInterval, ScrubRate: int64(c.ScrubRate),
 		Verify: registry.VerifyMode(c.Verify), LifecycleInterval: c.LifecycleInterval, LifecycleExtensions: c.LifecycleExtensions,
 		TrashWindow: c.TrashWindow, Protected: protections(c.Protected),
