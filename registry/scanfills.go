@@ -183,7 +183,7 @@ func (s *Service) fillScan(tx storage.Tx, repo repository, f table.Found[imageRo
 // those that are scanned continuously have the packages that were found matched again, and
 // those that came to nothing for want of a database, or by a fault of the server's, are
 // scanned anew. Images that came longer ago than Options.RescanWindow are left alone. For
-// the same database it does nothing twice.
+// the same database it does nothing twice, unless there was none meanwhile, as "" says.
 func (s *Service) RematchScans(ctx context.Context, of string) error {
 	for done := false; !done; {
 		err := s.update(ctx, func(tx storage.Tx) (err error) {
@@ -201,7 +201,7 @@ func (s *Service) RematchScans(ctx context.Context, of string) error {
 func (s *Service) RematchDue(ctx context.Context, of string) (due bool, err error) {
 	err = s.view(ctx, func(r storage.Reader) error {
 		row, err := scanRematch.Get(r, "")
-		due = row.Of != of || !row.Done
+		due = row.Of != of || !row.Done && of != ""
 		return ignoreNotFound(err)
 	})
 	return due, err
@@ -211,6 +211,9 @@ func (s *Service) rematchPage(tx storage.Tx, of string) (done bool, err error) {
 	at, err := scanRematch.Get(tx, "")
 	if ignoreNotFound(err) != nil || at.Of == of && at.Done {
 		return true, ignoreNotFound(err)
+	}
+	if of == "" {
+		return true, scanRematch.Put(tx, scanRematchRow{Done: true}, "")
 	}
 	if at.Of != of {
 		at = scanRematchRow{Of: of}

@@ -52,9 +52,7 @@ func (s *Server) Run(ctx context.Context) error {
 		start("replicate images "+what, func() error { return worker.Run(work) })
 	}
 	start("sign images", func() error { return s.signer.Run(work) })
-	if s.scans != nil {
-		start("scan images", func() error { return s.scans.Run(work) })
-	}
+	start("scan images", func() error { return s.scans.Run(work) })
 	start("bring images from upstreams", func() error { return s.mirror.Run(work) })
 	start("note the use of keys", func() error { return s.noteUses(work) })
 	start("tell of events", func() error { return s.events.Run(work) })

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"os"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -15,12 +16,19 @@ import (
 func (s *Server) openScanning() (err error) {
 	scanner := s.options.seams.scanner
 	if scanner == nil {
-		return nil
+		if scanner, err = s.openScanner(noDatabase); err != nil {
+			return err
+		}
 	}
 	s.scans, err = queue.New(queue.Options{
 		Registry: s.registry, Scanner: scanner, Workers: s.options.Config.Scanning.Workers, Now: s.keeper.clock.Now, Log: s.log,
 	})
 	return err
+}
+
+// noDatabase is what a scan is told where there is no database.
+func noDatabase() (*os.File, error) {
+	return nil, scan.NewProblem(scan.NoDatabase, "The server has no vulnerability database")
 }
 
 // addScanJobs adds what looks for images that are to be scanned and that nobody pushes.
@@ -37,9 +45,7 @@ type scanFigures struct {
 }
 
 func (s *Server) scanFigures(ctx context.Context) (f scanFigures, err error) {
-	if s.scans != nil {
-		f.Figures = s.scans.Figures()
-	}
+	f.Figures = s.scans.Figures()
 	f.waiting, err = s.registry.ScansWaiting(ctx)
 	return f, err
 }
