@@ -35,7 +35,7 @@ func (s *Server) Run(ctx context.Context) error {
 	requests, cutRequests := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cutRequests(nil)
 	var workers sync.WaitGroup
-	failed := make(chan error, 11+len(s.ports))
+	failed := make(chan error, 12+len(s.ports))
 	start := func(what string, run func() error) {
 		workers.Go(func() {
 			if err := run(); err != nil && !errors.Is(err, http.ErrServerClosed) {
@@ -53,6 +53,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	start("sign images", func() error { return s.signer.Run(work) })
 	start("scan images", func() error { return s.scans.Run(work) })
+	start("look for new records of vulnerabilities", func() error { return s.followRecords(work) })
 	start("bring images from upstreams", func() error { return s.mirror.Run(work) })
 	start("note the use of keys", func() error { return s.noteUses(work) })
 	start("tell of events", func() error { return s.events.Run(work) })

@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"os"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -14,9 +13,10 @@ import (
 
 // openScanning makes the worker that has images scanned.
 func (s *Server) openScanning() (err error) {
+	s.newRecords = make(chan struct{}, 1)
 	scanner := s.options.seams.scanner
 	if scanner == nil {
-		if scanner, err = s.openScanner(noDatabase); err != nil {
+		if scanner, err = s.openScanner(s.scanned.Open); err != nil {
 			return err
 		}
 	}
@@ -26,16 +26,41 @@ func (s *Server) openScanning() (err error) {
 	return err
 }
 
-// noDatabase is what a scan is told where there is no database.
-func noDatabase() (*os.File, error) {
-	return nil, scan.NewProblem(scan.NoDatabase, "The server has no vulnerability database")
-}
-
 // addScanJobs adds what looks for images that are to be scanned and that nobody pushes.
 func (s *Server) addScanJobs(r *jobs.Runner) {
 	r.Add(jobs.Job{
 		Name: "scan what was there", Every: func() time.Duration { return jobPause }, Ready: s.registry.ScanFillDue, Wake: s.registry.ScanningChanged(), Run: s.registry.FillScans,
 	})
+	r.Add(jobs.Job{
+		Name: "scan with new records", Every: func() time.Duration { return jobPause }, Wake: s.newRecords,
+		Ready: func(ctx context.Context) (bool, error) { return s.registry.RematchDue(ctx, s.records()) },
+		Run:   func(ctx context.Context) error { return s.registry.RematchScans(ctx, s.records()) },
+	})
+}
+
+// records is the name of the vulnerability database, "" if there is none that may be used.
+func (s *Server) records() string {
+	info, _ := s.scanned.Info()
+	if s.scanned.Usable() != nil {
+		return ""
+	}
+	return info.Sum
+}
+
+// followRecords says when there is another vulnerability database, until ctx ends.
+func (s *Server) followRecords(ctx context.Context) error {
+	for {
+		changed := s.scanned.Changed()
+		select {
+		case s.newRecords <- struct{}{}:
+		default:
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-changed:
+		}
+	}
 }
 
 // scanFigures are what the worker has done and has to do.

@@ -64,6 +64,7 @@ type Server struct {
 	registry    *registry.Service
 	replicas    replicas
 	scans       *queue.Worker
+	newRecords  chan struct{} // has a value when there is another vulnerability database
 	events      *events.Follower
 	signer      *sign.Worker
 	keyring     *sign.Keyring
@@ -130,9 +131,6 @@ func (s *Server) open(ctx context.Context) (err error) {
 			s.log.Warn("no event tells that the index was rebuilt", "error", err)
 		}
 	}
-	if err := s.openScanning(); err != nil {
-		return err
-	}
 	if err := s.openReplicas(); err != nil {
 		return err
 	}
@@ -143,6 +141,9 @@ func (s *Server) open(ctx context.Context) (err error) {
 		return err
 	}
 	if s.scanned, err = s.openVulnerabilities(); err != nil {
+		return err
+	}
+	if err := s.openScanning(); err != nil {
 		return err
 	}
 	if s.jobs, err = s.openJobs(); err != nil {
