@@ -61,7 +61,7 @@ func TestDefaults(t *testing.T) {
 			ResourceTags: 50, Uploads: 10_000, RepositoryUploads: 10_000, Head: 1 << 20, Connections: 10_000,
 			AnonymousReads: 600, LoginFailures: 10,
 		},
-		Scanning: config.Scanning{Database: config.ScanDatabase{Interval: 24 * time.Hour, MaxAge: 720 * time.Hour}, Timeout: 5 * time.Minute, Limits: config.ScanLimits{
+		Scanning: config.Scanning{Database: config.ScanDatabase{Interval: 24 * time.Hour, MaxAge: 720 * time.Hour}, RescanWindow: 336 * time.Hour, Timeout: 5 * time.Minute, Limits: config.ScanLimits{
 			Unpacked: 8 << 30, Kept: 2 << 30, File: 512 << 20, Entries: 1_000_000, Window: 8 << 20, Nested: 2, Memory: 1 << 30, CPU: 5 * time.Minute, Answer: 128 << 20,
 		}},
 		LogFormat: "text", LogLevel: "info", ShutdownTimeout: 30 * time.Second,
