@@ -118,10 +118,11 @@ func (d *doorway) settled() {
 	}
 }
 
-// isBusy says whether something that was deleted is to be cleared away.
+// isBusy says whether something that was deleted is to be cleared away, or a scan is to
+// come to its end.
 func (d *doorway) isBusy() bool {
 	for key := range d.rows() {
-		if at := tableOf(key); at == "dropped" || at == "condemned" {
+		if at := tableOf(key); at == "dropped" || at == "condemned" || at == "scandue" {
 			return true
 		}
 	}
