@@ -1,6 +1,7 @@
 package vulndb
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -9,9 +10,9 @@ import (
 )
 
 // What a database holds lies in two buckets. In one are blocks of records, several to
-// each, which are packed the better for it: number -> JSON list of records. In the other
-// is what affects a package: ecosystem, name and a number, for a package may have several
-// rows -> JSON list of affected. All values are packed by zstd, which has a checksum of
+// each, which are packed the better for it: number -> records, a line of JSON each. In the
+// other is what affects a package: ecosystem, name and a number, for a package may have
+// several rows -> affected, likewise. All values are packed by zstd, which has a checksum of
 // each: bbolt has none.
 var (
 	blocksBucket   = []byte("blocks")
@@ -50,23 +51,33 @@ func newCodec() (*codec, error) {
 	return &codec{enc: enc, dec: dec}, nil
 }
 
-func (c *codec) pack(v any) ([]byte, error) {
-	b, err := json.Marshal(v)
+// pack packs lines.
+func (c *codec) pack(lines []byte) []byte { return c.enc.EncodeAll(lines, nil) }
+
+// unpack returns lines, which are good until the next call.
+func (c *codec) unpack(b []byte) (lines []byte, err error) {
+	c.buf, err = c.dec.DecodeAll(b, c.buf[:0])
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
-	return c.enc.EncodeAll(b, nil), nil
+	return c.buf, nil
 }
 
-func (c *codec) unpack(b []byte, into any) (err error) {
-	c.buf, err = c.dec.DecodeAll(b, c.buf[:0])
-	if err == nil {
-		err = json.Unmarshal(c.buf, into)
-	}
-	if err != nil {
+// readLine reads a value of a line.
+func readLine(line []byte, into any) error {
+	if err := json.Unmarshal(line, into); err != nil {
 		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	return nil
+}
+
+// lineAt is one of some lines, nil if there are fewer.
+func lineAt(lines []byte, n int) []byte {
+	for ; n > 0 && len(lines) > 0; n-- {
+		_, lines, _ = bytes.Cut(lines, []byte("\n"))
+	}
+	line, _, _ := bytes.Cut(lines, []byte("\n"))
+	return line
 }
 
 func (c *codec) close() {

@@ -92,7 +92,7 @@ func compileInto(ctx context.Context, f *os.File, zips []Zip, now func() time.Ti
 const (
 	blockSize = 64 << 10 // bytes of the records of a block
 	rowSize   = 64 << 10 // bytes of what is affected by a row
-	batchSize = 24 << 20 // bytes between two transactions
+	batchSize = 16 << 20 // bytes between two transactions
 	maxSample = 20
 	fewBad    = 100 // records of a zip that may be unreadable, whatever share they are
 )
@@ -104,10 +104,10 @@ type compiler struct {
 	// counts are those of the ecosystems.
 	counts map[string]int
 
-	block      []json.RawMessage // the records of the block that is being filled
-	blockBytes int
-	blocks     uint32   // how many are full
-	full       [][]byte // those that are not written, packed
+	block  []byte   // lines of the block that is being filled
+	lines  int      // how many
+	blocks uint32   // how many are full
+	full   [][]byte // those that are not written, packed
 
 	entries    []entry
 	held, rows int    // bytes of entries, and of full
@@ -115,10 +115,10 @@ type compiler struct {
 	batch      int    // how many bytes are held until they are written
 }
 
-// entry is what affects a package, before it is written.
+// entry is what affects a package, before it is written: a line.
 type entry struct {
 	key  string
-	json json.RawMessage
+	json []byte
 }
 
 func newCompiler(path string, now time.Time) (*compiler, error) {
@@ -252,10 +252,10 @@ func (c *compiler) put(r record, packages []packageEntry) error {
 	if err != nil {
 		return err
 	}
-	at := ref{c.blocks, len(c.block)}
+	at := ref{c.blocks, c.lines}
 	c.info.Records++
-	c.block = append(c.block, body)
-	c.blockBytes += len(body)
+	c.block = append(append(c.block, body...), '\n')
+	c.lines++
 	seen := map[string]bool{}
 	for _, p := range packages {
 		p.affected.Record = at
@@ -271,10 +271,8 @@ func (c *compiler) put(r record, packages []packageEntry) error {
 			c.counts[p.ecosystem]++
 		}
 	}
-	if c.blockBytes >= blockSize {
-		if err := c.endBlock(); err != nil {
-			return err
-		}
+	if len(c.block) >= blockSize {
+		c.endBlock()
 	}
 	if c.held+c.rows >= c.batch {
 		return c.flush()
@@ -283,26 +281,20 @@ func (c *compiler) put(r record, packages []packageEntry) error {
 }
 
 // endBlock packs the block that is being filled.
-func (c *compiler) endBlock() error {
-	if len(c.block) == 0 {
-		return nil
+func (c *compiler) endBlock() {
+	if c.lines == 0 {
+		return
 	}
-	packed, err := c.codec.pack(c.block)
-	if err != nil {
-		return err
-	}
+	packed := c.codec.pack(c.block)
 	c.full = append(c.full, packed)
 	c.rows += len(packed)
-	c.block, c.blockBytes = nil, 0
+	c.block, c.lines = c.block[:0], 0
 	c.blocks++
-	return nil
 }
 
 // flush writes what is at hand.
 func (c *compiler) flush() error {
-	if err := c.endBlock(); err != nil {
-		return err
-	}
+	c.endBlock()
 	slices.SortStableFunc(c.entries, func(a, b entry) int { return strings.Compare(a.key, b.key) })
 	err := c.db.Update(func(tx *bolt.Tx) error {
 		blocks, rows := tx.Bucket(blocksBucket), tx.Bucket(affectedBucket)
@@ -320,21 +312,17 @@ func (c *compiler) flush() error {
 
 // putEntries writes the entries, which are in order, several to a row.
 func (c *compiler) putEntries(rows *bolt.Bucket) error {
+	var lines []byte
 	for i := 0; i < len(c.entries); {
-		var list []json.RawMessage
-		key, size := c.entries[i].key, 0
-		for ; i < len(c.entries) && c.entries[i].key == key && size < rowSize; i++ {
-			list = append(list, c.entries[i].json)
-			size += len(c.entries[i].json)
-		}
-		packed, err := c.codec.pack(list)
-		if err != nil {
-			return err
+		key := c.entries[i].key
+		lines = lines[:0]
+		for ; i < len(c.entries) && c.entries[i].key == key && len(lines) < rowSize; i++ {
+			lines = append(append(lines, c.entries[i].json...), '\n')
 		}
 		if c.number++; c.number == 0 {
 			return fmt.Errorf("vulndb: more rows than there are numbers")
 		}
-		if err := rows.Put(numbered(key, c.number), packed); err != nil {
+		if err := rows.Put(numbered(key, c.number), c.codec.pack(lines)); err != nil {
 			return err
 		}
 	}

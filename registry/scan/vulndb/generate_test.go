@@ -224,6 +224,9 @@ func BenchmarkFullSize(b *testing.B) {
 			b.ReportMetric(float64(most.Load())/(1<<20), "heap-MiB")
 		}
 	})
+	if _, err := os.Stat(to); err != nil { // compile was not asked for
+		to = compiled(b, folder)
+	}
 	b.Run("verify", func(b *testing.B) {
 		for b.Loop() {
 			if err := verify(b, to); err != nil {

@@ -2,8 +2,6 @@ package vulndb
 
 import (
 	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -19,7 +17,7 @@ type DB struct {
 	info  Info
 	codec *codec
 	// The records of the block that was read last: those of a package are often of one.
-	block   []json.RawMessage
+	block   []byte // its lines
 	blockNo uint32
 	held    bool
 }
@@ -93,12 +91,16 @@ func (db *DB) affecting(tx *bolt.Tx, ecosystem, name string, fn func(*affected) 
 		if len(k) != len(prefix)+4 { // only where the name is none
 			continue
 		}
-		var list []affected
-		if err := db.codec.unpack(v, &list); err != nil {
+		lines, err := db.codec.unpack(v)
+		if err != nil {
 			return err
 		}
-		for i := range list {
-			if err := fn(&list[i]); err != nil {
+		for line := range bytes.Lines(lines) {
+			a := new(affected)
+			if err := readLine(line, a); err != nil {
+				return err
+			}
+			if err := fn(a); err != nil {
 				return err
 			}
 		}
@@ -113,17 +115,13 @@ func (db *DB) record(tx *bolt.Tx, at ref) (r record, err error) {
 		if blocks == nil {
 			return r, ErrDamaged
 		}
-		db.held, db.block = false, nil
-		if err := db.codec.unpack(blocks.Get(numbered("", at.Block)), &db.block); err != nil {
+		db.held = false
+		lines, err := db.codec.unpack(blocks.Get(numbered("", at.Block)))
+		if err != nil {
 			return r, err
 		}
+		db.block = append(db.block[:0], lines...)
 		db.held, db.blockNo = true, at.Block
 	}
-	if at.Place < 0 || at.Place >= len(db.block) {
-		return r, ErrDamaged
-	}
-	if err := json.Unmarshal(db.block[at.Place], &r); err != nil {
-		return r, errors.Join(ErrDamaged, err)
-	}
-	return r, nil
+	return r, readLine(lineAt(db.block, at.Place), &r)
 }
