@@ -33,16 +33,14 @@ const maxFiles = 16
 func confine() error {
 	// A file that is too long is to be an error, not the end.
 	signal.Ignore(syscall.SIGXFSZ)
-	for _, option := range []uintptr{prSetNoNewPrivs, prSetDumpable} {
-		on := uintptr(1)
-		if option == prSetDumpable {
-			on = 0 // nobody else may look into it
-		}
-		_, _, errno := syscall.AllThreadsSyscall6(syscall.SYS_PRCTL, option, on, 0, 0, 0, 0)
-		// A program that is linked to C cannot do it for all threads.
-		if errno != 0 && !errors.Is(errno, errors.ErrUnsupported) {
-			return fmt.Errorf("limit the scanner: %w", errno)
-		}
+	// Nobody else may look into it.
+	if _, _, errno := syscall.RawSyscall6(syscall.SYS_PRCTL, prSetDumpable, 0, 0, 0, 0, 0); errno != 0 {
+		return fmt.Errorf("limit the scanner: %w", errno)
+	}
+	// This is of each thread. A program that is linked to C cannot do it for all.
+	_, _, errno := syscall.AllThreadsSyscall6(syscall.SYS_PRCTL, prSetNoNewPrivs, 1, 0, 0, 0, 0)
+	if errno != 0 && !errors.Is(errno, errors.ErrUnsupported) {
+		return fmt.Errorf("limit the scanner: %w", errno)
 	}
 	return errors.Join(limit(syscall.RLIMIT_CORE, 0, 0), limit(syscall.RLIMIT_NOFILE, maxFiles, maxFiles))
 }

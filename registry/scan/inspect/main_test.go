@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strings"
@@ -60,11 +61,27 @@ func child(what string) int {
 			}
 		}
 	case "starts-another":
-		c := exec.Command("/proc/self/exe", "hangs")
+		c := exec.Command("/proc/self/exe", "hangs", os.Args[2])
 		c.Args[0] = "berth"
 		_ = c.Start()
-		fmt.Fprintln(os.Stderr, "pid", c.Process.Pid)
 		time.Sleep(time.Hour)
+	case "scans": // and its child hangs
+		database, err := os.Open(os.Args[2])
+		s, err2 := inspect.New(inspect.Options{Arguments: []string{"hangs", os.Args[3]}, Database: func() (*os.File, error) { return database, err }})
+		if err = errors.Join(err, err2); err == nil {
+			_, err = s.Scan(context.Background(), scan.Image{})
+		}
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	case "scans-and-tells":
+		err := inspect.Child(os.Stdin, io.Discard)
+		limits, err2 := os.ReadFile("/proc/self/limits")
+		status, err3 := os.ReadFile("/proc/self/status")
+		dir, err4 := os.Getwd()
+		_, privileges, _ := strings.Cut(string(status), "NoNewPrivs:")
+		privileges, _, _ = strings.Cut(privileges, "\n")
+		fmt.Fprintf(os.Stderr, "%s\nenvironment %q\nfolder %q\nprivileges %s\n%v\n", limits, os.Environ(), dir, strings.TrimSpace(privileges), errors.Join(err, err2, err3, err4))
+		return 1
 	}
 	return 0
 }
