@@ -189,6 +189,7 @@ var outsiders = map[string]users{
 
 	"github.com/google/osv-scalibr/semantic": {code: []string{"registry/scan/vulndb"}},
 	"github.com/pandatix/go-cvss":            {code: []string{"registry/scan/vulndb"}},
+	"github.com/klauspost/compress/gzip":     {code: []string{"registry/scan/inspect"}},
 	"github.com/klauspost/compress/zstd":     {code: []string{"registry/scan/vulndb", "registry/scan/inspect", "registry/scan/scantest"}},
 }
 

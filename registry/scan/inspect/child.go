@@ -47,8 +47,8 @@ func Child(in io.Reader, out io.Writer) error {
 // aim has Go collect garbage before the limit on memory is reached.
 func aim(limits Limits) { debug.SetMemoryLimit(limits.Memory / 4 * 3) }
 
-// do does a task. What is wrong with the image or the database is in the answer; an error
-// is of the server.
+// do does a task. What is wrong with the image or the database is in the answer, and what
+// is with the spool file; an error is of the task.
 func (t task) do(in io.Reader, file, database *os.File) (answer, error) {
 	db, err := vulndb.Open(database)
 	if err != nil {
@@ -58,7 +58,10 @@ func (t task) do(in io.Reader, file, database *os.File) (answer, error) {
 	// The database was read alone: nothing is lost if it does not close.
 	err = errors.Join(err, db.Close())
 	var p *scan.Problem
-	if errors.As(err, &p) {
+	switch {
+	case errors.Is(err, errSpool):
+		return answer{Fault: err.Error()}, nil
+	case errors.As(err, &p):
 		return answer{Problem: p}, nil
 	}
 	return answer{Report: &report}, err

@@ -62,7 +62,7 @@ func limit(what int, soft, hard uint64) error {
 	if err := syscall.Getrlimit(what, &has); err != nil {
 		return fmt.Errorf("limit the scanner: %w", err)
 	}
-	has = syscall.Rlimit{Cur: min(soft, has.Max), Max: min(hard, has.Max)}
+	has = syscall.Rlimit{Cur: min(soft, has.Cur), Max: min(hard, has.Max)}
 	if err := syscall.Setrlimit(what, &has); err != nil {
 		return fmt.Errorf("limit the scanner: %w", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -109,10 +110,43 @@ func TestChildIsConfined(t *testing.T) {
 
 func TestOverLimitsOfTheProcess(t *testing.T) {
 	long := `{"name": "` + strings.Repeat("x", 100<<20) + `"}`
-	s := newScanner(t, func(o *inspect.Options) { o.Limits.Memory = 100 << 20 })
+	var log bytes.Buffer
+	s := newScanner(t, func(o *inspect.Options) {
+		o.Limits.Memory, o.Log = 100<<20, slog.New(slog.NewTextHandler(&log, nil))
+	})
+	defer func() {
+		if t.Failed() {
+			t.Log(log.String())
+		}
+	}()
 	wantProblem(t, problem(t, s, debianWith(scantest.Gzip(scantest.File{Name: "package.json", Body: long})).Scan()), scan.OverLimit, "scanning.limits.memory", "100MiB")
 
-	s = newScanner(t, func(o *inspect.Options) { o.Limits.CPU = time.Second })
-	bomb := makeLayer(t, zeros(7<<30, gzipped)).over(scantest.Debian("12").Scan())
+	s = newScanner(t, func(o *inspect.Options) { o.Limits.CPU, o.Limits.Unpacked = time.Second, 1<<40 })
+	bomb := makeLayer(t, zeros(100<<30, zstandard)).over(scantest.Debian("12").Scan())
 	wantProblem(t, problem(t, s, bomb), scan.OverLimit, "scanning.limits.cpu", "1s")
+}
+
+// A spool file that cannot be written says nothing of the image.
+func TestSpoolFileFails(t *testing.T) {
+	s := newScanner(t, nil)
+	var had syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &had); err != nil {
+		t.Fatal(err)
+	}
+	low := had
+	low.Cur = 100
+	signal.Ignore(syscall.SIGXFSZ)
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &low); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &had); err != nil {
+			t.Error(err)
+		}
+		signal.Reset(syscall.SIGXFSZ)
+	}()
+	_, err := s.Scan(context.Background(), scantest.Debian("12").Scan())
+	if err == nil || errors.Is(err, scan.ErrDied) || errors.As(err, new(*scan.Problem)) || !strings.Contains(err.Error(), "spool") {
+		t.Errorf("%v, want a fault of the server's", err)
+	}
 }

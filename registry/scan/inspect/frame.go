@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/seed-78150930/berth/registry/scan"
 )
@@ -33,18 +32,18 @@ var errFrame = errors.New("the task is not in the form that is known here")
 
 // task is what a child is to do.
 type task struct {
-	Platform   scan.Platform
 	Layers     []scan.Layer // the top one first
 	SystemOnly bool
 	Known      *scan.Inventory `json:",omitempty"`
 	Limits     Limits
-	Timeout    time.Duration
 }
 
-// answer is what comes of it: one of the two.
+// answer is what comes of it: one of the three.
 type answer struct {
 	Report  *scan.Report  `json:",omitempty"`
 	Problem *scan.Problem `json:",omitempty"`
+	// Fault is what went wrong without the image having to do with it.
+	Fault string `json:",omitempty"`
 }
 
 // writeHeader begins a frame. Its layers are the caller's to send, each after writeLength.

@@ -139,7 +139,7 @@ func (in *input) pom(f *zip.File) ([]scan.Package, error) {
 		return nil, err
 	}
 	group, artifact, version := values["groupId"], values["artifactId"], values["version"]
-	if group == "" || artifact == "" || version == "" {
+	if group == "" || artifact == "" || version == "" || strings.Contains(group+artifact+version, "${") {
 		return nil, fmt.Errorf("%.200q has no group, artifact or version", f.Name)
 	}
 	return []scan.Package{maven(group, artifact, version)}, nil

@@ -104,6 +104,7 @@ func TestReaders(t *testing.T) {
 		{"jar of garbage", "", "tool.jar", "garbage", nil, "tool.jar"},
 		{"jar in jar that is garbage", "", "a.jar", string(scantest.Jar(scantest.Entry{Name: "b.jar", Body: "garbage"}, scantest.Entry{Name: "META-INF/maven/g/w/pom.properties", Body: "groupId=g\nartifactId=w\nversion=2\n"})), []string{"Maven g:w 2"}, "a.jar/b.jar"},
 		{"jar with half a pom", "", "a.jar", string(scantest.Jar(scantest.Entry{Name: "META-INF/maven/g/w/pom.properties", Body: "groupId=g\n"})), nil, "pom.properties"},
+		{"jar whose version was not filled in", "", "a.jar", string(scantest.MavenJar("g", "a", "${revision}")), nil, "pom.properties"},
 		{"jar whose bytes are wrong", "", "a.jar", strings.Replace(stored("META-INF/maven/g/w/pom.properties", "groupId=g\nartifactId=w\nversion=2\n"), "artifactId=w", "artifactId=v", 1), nil, "checksum"},
 
 		{"gem", "", "specifications/rack-2.2.3.gemspec", "# -*- encoding: utf-8 -*-\nGem::Specification.new do |s|\n  s.name = \"rack\".freeze\n  s.version = \"2.2.3\"\n  s.required_ruby_version = \"1\"\nend\n", []string{"RubyGems rack 2.2.3"}, ""},

@@ -67,7 +67,7 @@ func New(o Options) (*Scanner, error) {
 
 // Scan looks at one image. See scan.Scanner.
 func (s *Scanner) Scan(ctx context.Context, img scan.Image) (scan.Report, error) {
-	t := task{Platform: img.Platform, SystemOnly: img.SystemOnly, Known: img.Known, Limits: s.o.Limits, Timeout: s.o.Timeout}
+	t := task{SystemOnly: img.SystemOnly, Known: img.Known, Limits: s.o.Limits}
 	if t.Known == nil {
 		t.Layers = slices.Clone(img.Layers)
 		slices.Reverse(t.Layers)
@@ -168,8 +168,11 @@ func (r *run) do(ctx context.Context) (scan.Report, error) {
 	if waited != nil || err != nil {
 		return scan.Report{}, r.died(ctx, waited, err, string(said.kept))
 	}
-	if a.Problem != nil {
+	switch {
+	case a.Problem != nil:
 		return scan.Report{}, a.Problem
+	case a.Fault != "":
+		return scan.Report{}, fmt.Errorf("scan: %.300s", a.Fault)
 	}
 	return *a.Report, nil
 }
@@ -232,9 +235,15 @@ func readAnswer(b []byte) (a answer, err error) {
 	if _, err := d.Token(); err != io.EOF {
 		return a, errors.New("its answer: something is behind it")
 	}
+	given := 0
+	for _, is := range []bool{a.Report != nil, a.Problem != nil, a.Fault != ""} {
+		if is {
+			given++
+		}
+	}
 	switch {
-	case (a.Report == nil) == (a.Problem == nil):
-		return a, errors.New("its answer is neither a report nor a problem")
+	case given != 1:
+		return a, errors.New("its answer is not one of a report, a problem and a fault")
 	case a.Problem != nil && (a.Problem.Kind == "" || a.Problem.Text == ""):
 		return a, errors.New("its answer is a problem that says nothing")
 	case a.Report != nil && len(a.Report.Problems) == 0 && a.Report.Inventory.System.Ecosystem == "":
@@ -249,8 +258,7 @@ func (r *run) died(ctx context.Context, waited, bad error, said string) error {
 	if usedUp(r.cmd.ProcessState, r.task.Limits) || strings.HasPrefix(said, "SIGXCPU") {
 		return over("The scan takes too much processor time", keyCPU, r.task.Limits.CPU)
 	}
-	// What Go's runtime says when it is given no more memory (runtime/malloc.go, mem_linux.go).
-	if strings.Contains(said, "out of memory") || strings.Contains(said, "cannot allocate memory") {
+	if outOfMemory(said) {
 		return over("The scan takes too much memory", keyMemory, size(r.task.Limits.Memory))
 	}
 	why := errors.Join(waited, bad)
@@ -262,6 +270,15 @@ func (r *run) died(ctx context.Context, waited, bad error, said string) error {
 	}
 	first, _, _ := strings.Cut(said, "\n")
 	return fmt.Errorf("%w: %w: %.300q", scan.ErrDied, why, first)
+}
+
+// outOfMemory says whether that is what Go's runtime says when it is given no more memory
+// (runtime/malloc.go, mem_linux.go). Its collector does not look whether it was
+// (mgcmark_greenteagc.go, spanQueue), and faults on its own stack, as nothing else here
+// can: there is no C, and what the database has mapped faults elsewhere.
+func outOfMemory(said string) bool {
+	return strings.Contains(said, "out of memory") || strings.Contains(said, "cannot allocate memory") ||
+		strings.HasPrefix(said, "SIGSEGV") && strings.Contains(said, "\ngoroutine 0 ")
 }
 
 // pipe notes that who reads from it has gone.
