@@ -51,12 +51,22 @@ func (m Image) Digest() digest.Digest { return digest.FromBytes(m.Manifest) }
 // DockerManifest or that of an OCI image.
 func NewImage(t testing.TB, mediaType string, seed uint64, layers, size int) Image {
 	t.Helper()
+	var tars [][]byte
+	for i := range layers {
+		tars = append(tars, oneFile(t, fmt.Sprintf("layer-%d-%d", seed, i), Random(seed<<8|uint64(i), size)))
+	}
+	return ImageOf(t, mediaType, tars...)
+}
+
+// ImageOf makes an image for linux/amd64 of layers that are given as tars, the lowest
+// first. Its manifest is of mediaType, which is DockerManifest or that of an OCI image.
+func ImageOf(t testing.TB, mediaType string, tars ...[]byte) Image {
+	t.Helper()
 	m := Image{MediaType: mediaType}
 	config := v1.Image{Platform: v1.Platform{Architecture: "amd64", OS: "linux"}, RootFS: v1.RootFS{Type: "layers"}}
-	for i := range layers {
-		l := newLayer(t, fmt.Sprintf("layer-%d-%d", seed, i), Random(seed<<8|uint64(i), size))
-		m.Layers = append(m.Layers, l)
-		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, digest.FromBytes(l.Tar))
+	for _, plain := range tars {
+		m.Layers = append(m.Layers, newLayer(t, plain))
+		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, digest.FromBytes(plain))
 		config.History = append(config.History, v1.History{CreatedBy: "a test"}) // schema 1 cannot do without
 	}
 	m.Config = encode(t, config)
@@ -163,23 +173,30 @@ func RandomStream(seed uint64) io.Reader {
 	return rand.NewChaCha8(sha256.Sum256(binary.BigEndian.AppendUint64(nil, seed)))
 }
 
-// newLayer makes a layer of one file.
-func newLayer(t testing.TB, name string, content []byte) Layer {
+// oneFile is a tar of one file.
+func oneFile(t testing.TB, name string, content []byte) []byte {
 	t.Helper()
-	var plain, packed bytes.Buffer
+	var plain bytes.Buffer
 	w := tar.NewWriter(&plain)
 	addFile(t, w, name, content)
-	z := gzip.NewWriter(&packed)
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := z.Write(plain.Bytes()); err != nil {
+	return plain.Bytes()
+}
+
+// newLayer packs a tar.
+func newLayer(t testing.TB, plain []byte) Layer {
+	t.Helper()
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	if _, err := z.Write(plain); err != nil {
 		t.Fatal(err)
 	}
 	if err := z.Close(); err != nil {
 		t.Fatal(err)
 	}
-	return Layer{Tar: plain.Bytes(), Gzip: packed.Bytes()}
+	return Layer{Tar: plain, Gzip: packed.Bytes()}
 }
 
 func describe(mediaType string, content []byte) v1.Descriptor {
