@@ -9,9 +9,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
@@ -53,7 +55,7 @@ func NewImage(t testing.TB, mediaType string, seed uint64, layers, size int) Ima
 	t.Helper()
 	var tars [][]byte
 	for i := range layers {
-		tars = append(tars, oneFile(t, fmt.Sprintf("layer-%d-%d", seed, i), Random(seed<<8|uint64(i), size)))
+		tars = append(tars, Tar(t, map[string]string{fmt.Sprintf("layer-%d-%d", seed, i): string(Random(seed<<8|uint64(i), size))}))
 	}
 	return ImageOf(t, mediaType, tars...)
 }
@@ -173,12 +175,14 @@ func RandomStream(seed uint64) io.Reader {
 	return rand.NewChaCha8(sha256.Sum256(binary.BigEndian.AppendUint64(nil, seed)))
 }
 
-// oneFile is a tar of one file.
-func oneFile(t testing.TB, name string, content []byte) []byte {
+// Tar is a tar of files by their names, in order of these.
+func Tar(t testing.TB, files map[string]string) []byte {
 	t.Helper()
 	var plain bytes.Buffer
 	w := tar.NewWriter(&plain)
-	addFile(t, w, name, content)
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		addFile(t, w, name, []byte(files[name]))
+	}
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
