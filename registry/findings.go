@@ -91,7 +91,10 @@ func (s *Service) scanStanding(ctx context.Context, name Name, ref Ref, after st
 		if ignoreNotFound(err) != nil {
 			return err
 		}
-		if standing.Status, standing.Text = s.scanStatus(repo, found, c, row); standing.Status == "" {
+		if standing.Status, standing.Text, err = s.scanStatus(r, repo, found, c, row); err != nil {
+			return err
+		}
+		if standing.Status == "" {
 			e := refuse(ScanNotFound, "no image %q %s of %q was scanned", ref.Tag, ref.Digest, name)
 			e.Name, e.Ref = name, ref
 			return e

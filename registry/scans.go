@@ -155,23 +155,31 @@ var packings = []string{"", "+gzip", "+zstd", ".gzip", ".zstd"}
 
 // scanStatus is how an image's scans of a registry's type stand, "" where none was ever
 // wanted.
-func (s *Service) scanStatus(repo repository, found stored, c scan.Settings, row scanRow) (scan.Status, string) {
-	active := found.row.status() == Active
-	if c.Type == scan.Basic {
-		switch {
-		case !active:
-			return "", ""
-		case row.Waiting != nil:
-			return scan.Basic.Waiting(), ""
+func (s *Service) scanStatus(rd storage.Reader, repo repository, found stored, c scan.Settings, row scanRow) (status scan.Status, text string, err error) {
+	if c.Type == scan.Enhanced {
+		if repo.scanned(c).Frequency == scan.ByHand {
+			return "", "", nil
 		}
-		return row.Status, row.Text
+		ok, err := repo.isFileSystem(rd, found)
+		if err != nil || !ok {
+			return "", "", err
+		}
+		status, text = s.enhancedStatus(found, row)
+		return status, text, nil
 	}
-	img := found.row.public(repo.name, found.digest)
-	if repo.scanned(c).Frequency == scan.ByHand || !img.scannable() {
-		return "", ""
+	switch {
+	case found.row.status() != Active:
+		return "", "", nil
+	case row.Waiting != nil:
+		return scan.Basic.Waiting(), "", nil
 	}
+	return row.Status, row.Text, nil
+}
+
+// enhancedStatus is that of an image that a rule of enhanced scans takes.
+func (s *Service) enhancedStatus(found stored, row scanRow) (scan.Status, string) {
 	switch inWindow := s.inScanWindow(row, found.row); {
-	case !active:
+	case found.row.status() != Active:
 		return scan.Archived, "The image is archived."
 	case row.Waiting != nil && !(row.Waiting.Rematch && row.Answer != nil):
 		return scan.Enhanced.Waiting(), ""

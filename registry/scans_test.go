@@ -172,6 +172,11 @@ func TestWhatIsScannable(t *testing.T) {
 		}
 		wantNotScanned(t, called, s, img)
 	}
+	putScanning(t, s, scan.Enhanced, scanRule(scan.OnPush, "*"))
+	wantStatus(t, "an image that waits to be looked for", s, plain, scan.Pending, 0)
+	for called, img := range foreign { // none waits for what never comes
+		wantNotScanned(t, called+" beside enhanced scans", s, img)
+	}
 }
 
 // An image is scanned once a day, and what is no fault of its own does not count.
