@@ -173,7 +173,7 @@ func TestWhatIsScannable(t *testing.T) {
 		wantNotScanned(t, called, s, img)
 	}
 	putScanning(t, s, scan.Enhanced, scanRule(scan.OnPush, "*"))
-	wantStatus(t, "an image that waits to be looked for", s, plain, scan.Pending, 0)
+	wantStatus(t, "an image that waits to be looked for", s, plain, scan.Pending, -1)
 	for called, img := range foreign { // none waits for what never comes
 		wantNotScanned(t, called+" beside enhanced scans", s, img)
 	}
