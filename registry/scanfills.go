@@ -229,8 +229,12 @@ func (s *Service) rematchPage(tx storage.Tx, of string) (done bool, err error) {
 // rematch has an image scanned for which a new database may say more.
 func (s *Service) rematch(tx storage.Tx, f table.Found[scanRow]) error {
 	row := f.Row
-	if row.Waiting != nil || f.Key[4] != string(scan.Enhanced) {
+	if f.Key[4] != string(scan.Enhanced) {
 		return nil
+	}
+	if w := row.Waiting; w != nil {
+		w.Again = w.Holder != "" // it has the database that was before
+		return row.put(tx, f.Key)
 	}
 	repo, d, t, err := scanOf(f.Key, row.Repository)
 	if err != nil {

@@ -413,10 +413,19 @@ func (s *Service) settleScan(ctx context.Context, tx storage.Tx, repo repository
 	} else if err := s.noteScanFailure(tx, repo, d, t, row); err != nil {
 		return false, err
 	}
-	if err := row.put(tx, key); err != nil || quiet && row.sameAs(before) {
+	if err := s.settleRow(tx, key, row, before.Waiting.Again); err != nil || quiet && row.sameAs(before) {
 		return true, err
 	}
 	return true, s.recordScan(ctx, tx, repo, found, row, done)
+}
+
+// settleRow writes the row of a scan that came to an end. One that has to be matched again
+// waits on for that.
+func (s *Service) settleRow(tx storage.Tx, key []string, row scanRow, again bool) error {
+	if again && (row.Answer != nil || row.Ours) {
+		return s.queueScan(tx, key, row, scanWaitingRow{Class: scanBehind, Rematch: row.Answer != nil})
+	}
+	return row.put(tx, key)
 }
 
 // sameAs says whether nothing changed that an event would tell of.

@@ -36,7 +36,9 @@ type scanWaitingRow struct {
 	Class string    // scanAsked or scanBehind
 	Due   time.Time // of its row in scansDue
 	// Rematch says that the packages found before are held against the database again.
-	Rematch  bool   `json:",omitempty"`
+	Rematch bool `json:",omitempty"`
+	// Again says that the database became another one while the scan was under way.
+	Again    bool   `json:",omitempty"`
 	Attempts int    `json:",omitempty"` // that have begun
 	Holder   string `json:",omitempty"` // id of the attempt that has it until it is due; "" if none has
 }
