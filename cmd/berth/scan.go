@@ -12,8 +12,8 @@ import (
 )
 
 func newScan() *cobra.Command {
-	return folder("scan", "Look after what scans for vulnerabilities need",
-		`Look after what scans of images for vulnerabilities need.`, newScanDatabase())
+	return folder("scan", "See scans for vulnerabilities, and look after what they need",
+		`See scans of images for vulnerabilities, and look after what they need.`, newScanQueue(), newScanDatabase())
 }
 
 func newScanDatabase() *cobra.Command {

@@ -63,6 +63,8 @@ func TestScripts(t *testing.T) {
 			"agekey":   agekey,
 			"upstream": upstream,
 			"osvzips":  osvzips,
+
+			"pushimages": pushimages, "startscans": startscans, "scansend": scansend,
 		},
 	})
 }

@@ -60,6 +60,7 @@ func (c *Clerk) answers() answers {
 	c.answerCache(all)
 	c.answerReplication(all)
 	c.answerScanDatabase(all)
+	c.answerScans(all)
 	c.answerSigning(all)
 	c.answerReadOnly(all)
 	c.answerBackups(all)

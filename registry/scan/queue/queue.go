@@ -59,7 +59,7 @@ type Worker struct {
 const (
 	// lease is how long the scan of a server that died waits for the next one. It is
 	// renewed at a third of its time.
-	lease = 30 * time.Second
+	lease = 15 * time.Second
 	// usualRest is long enough for what is short of memory or processes to get over it.
 	usualRest = 10 * time.Second
 	// faultRest is between looks at a queue that cannot be read or written.
