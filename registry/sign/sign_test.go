@@ -283,3 +283,31 @@ func killWhileSigning(t *testing.T, n int, after bool) (killed bool) {
 	})
 	return killed
 }
+
+// A signature is a push like any other: it is told of, as the server's own, and goes where
+// the image goes.
+func TestSignatureIsAPush(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		index, blobs := newStore()
+		h := open(t, index, blobs, release)
+		h.rules(release)
+		west := registry.ID{Account: here.Account, Region: "us-west-2"}
+		must(t, h.PutReplication(alice(t), here, registry.Replication{Rules: []registry.ReplicationRule{{Destinations: []registry.ID{west}}}}))
+		img := h.push("team/app", "one")
+		before, err := h.LastEvent(t.Context())
+		must(t, err)
+		h.work(nil)
+		_, list, err := h.SigningStatuses(alice(t), img.Name, registry.Ref{Digest: img.Digest})
+		must(t, err)
+		events, err := h.Events(t.Context(), before, 9)
+		must(t, err)
+		if len(events) != 1 || events[0].Kind != registry.ImagePushed || events[0].Digest != list[0].Signature || events[0].Actor != "" {
+			t.Errorf("the events are %+v", events)
+		}
+		went, err := h.ReplicationStatuses(alice(t), img.Name, registry.Ref{Digest: list[0].Signature})
+		must(t, err)
+		if len(went) != 1 || went[0].To != west {
+			t.Errorf("the signature goes to %+v", went)
+		}
+	})
+}
