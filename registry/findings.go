@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"bufio"
 	"bytes"
 	"compress/gzip"
 	"context"
@@ -18,8 +19,9 @@ import (
 	"github.com/seed-78150930/berth/storage"
 )
 
-// What a scan found is kept in blobs of compressed JSON: its findings in pages, in
-// order, and the inventory. So a call reads what it answers with, and no more.
+// What a scan found is kept in blobs of compressed JSON: its findings in pages, in order,
+// one to a line, and the inventory. So a call reads the pages that have what it answers
+// with, and no more.
 
 // scanPageSize is how many findings a page has.
 const scanPageSize = 1000
@@ -145,43 +147,65 @@ func (a *scanAnswerRow) page(r storage.Reader, key []string, after string, limit
 }
 
 func (s *Service) readFindings(ctx context.Context, of scanReading) (list []scan.Finding, err error) {
+	list = make([]scan.Finding, 0, of.limit)
+	skip := of.from
 	for _, page := range of.pages {
-		var some []scan.Finding
-		if err := s.readScanPage(ctx, page, &some); err != nil {
+		r, err := s.openScanPage(ctx, page)
+		if err != nil {
 			return nil, err
 		}
-		list = append(list, some...)
+		for lines := bufio.NewReader(r); len(list) < of.limit; {
+			line, err := lines.ReadBytes('\n')
+			if err == io.EOF {
+				break
+			}
+			if skip--; err == nil && skip < 0 { // what stands before is not looked at
+				var f scan.Finding
+				err = json.Unmarshal(line, &f)
+				list = append(list, f)
+			}
+			if err != nil {
+				return nil, fmt.Errorf("page of findings: %w", err)
+			}
+		}
 	}
-	if len(list) < of.from+of.limit {
-		return nil, fmt.Errorf("there are %d findings in pages that should have %d", len(list), of.from+of.limit)
+	if len(list) < of.limit {
+		return nil, fmt.Errorf("there are %d findings in pages that should have %d", len(list), of.limit)
 	}
-	return list[of.from : of.from+of.limit], nil
+	return list, nil
 }
 
 // maxScanPage bounds what a page unpacks to.
 const maxScanPage = 1 << 30
 
-func (s *Service) readScanPage(ctx context.Context, page scanPageRow, into any) error {
+// openScanPage reads a page, holds it against its digest and unpacks it.
+func (s *Service) openScanPage(ctx context.Context, page scanPageRow) (io.Reader, error) {
 	r, err := s.openContent(ctx, page.Blob)
 	if err != nil {
-		return fmt.Errorf("page of a scan: %w", err)
+		return nil, fmt.Errorf("page of a scan: %w", err)
 	}
 	defer r.Close()
 	packed, err := io.ReadAll(io.LimitReader(r, page.Size+1))
-	if err != nil {
-		return fmt.Errorf("page of a scan: %w", err)
+	if err == nil && digest.FromBytes(page.Digest.Algorithm(), packed) != page.Digest {
+		err = fmt.Errorf("blob %s is damaged", page.Blob)
 	}
-	if digest.FromBytes(page.Digest.Algorithm(), packed) != page.Digest {
-		return fmt.Errorf("page of a scan: blob %s is damaged", page.Blob)
+	if err != nil {
+		return nil, fmt.Errorf("page of a scan: %w", err)
 	}
 	z, err := gzip.NewReader(bytes.NewReader(packed))
-	if err == nil {
-		err = json.NewDecoder(io.LimitReader(z, maxScanPage)).Decode(into)
-	}
 	if err != nil {
-		return fmt.Errorf("page of a scan: %w", err)
+		return nil, fmt.Errorf("page of a scan: %w", err)
 	}
-	return nil
+	return io.LimitReader(z, maxScanPage), nil
+}
+
+// readInventory reads what was found in an image.
+func (s *Service) readInventory(ctx context.Context, page scanPageRow) (inv scan.Inventory, err error) {
+	r, err := s.openScanPage(ctx, page)
+	if err == nil {
+		err = json.NewDecoder(r).Decode(&inv)
+	}
+	return inv, err
 }
 
 // scanPage is a page that is kept, by its last part of a key.
@@ -192,8 +216,8 @@ type scanPage struct {
 
 // keepReport writes a report's pages. They are nobody's until a row says whose.
 func (s *Service) keepReport(ctx context.Context, report scan.Report) (pages []scanPage, err error) {
-	keep := func(key string, what any) error {
-		row, err := s.keepScanPage(ctx, what)
+	keep := func(key string, lines ...any) error {
+		row, err := s.keepScanPage(ctx, lines)
 		pages = append(pages, scanPage{key, row})
 		return err
 	}
@@ -202,7 +226,11 @@ func (s *Service) keepReport(ctx context.Context, report scan.Report) (pages []s
 	}
 	n := 0
 	for some := range slices.Chunk(report.Findings, scanPageSize) {
-		if err := keep(scanPageKey(n), some); err != nil {
+		lines := make([]any, len(some))
+		for i, f := range some {
+			lines[i] = f
+		}
+		if err := keep(scanPageKey(n), lines...); err != nil {
 			return pages, err
 		}
 		n++
@@ -210,10 +238,16 @@ func (s *Service) keepReport(ctx context.Context, report scan.Report) (pages []s
 	return pages, nil
 }
 
-func (s *Service) keepScanPage(ctx context.Context, what any) (row scanPageRow, err error) {
+func (s *Service) keepScanPage(ctx context.Context, lines []any) (row scanPageRow, err error) {
 	var packed bytes.Buffer
 	z := gzip.NewWriter(&packed)
-	if err := errors.Join(json.NewEncoder(z).Encode(what), z.Close()); err != nil {
+	to := json.NewEncoder(z)
+	for _, line := range lines {
+		if err := to.Encode(line); err != nil {
+			return row, fmt.Errorf("pack a page of a scan: %w", err)
+		}
+	}
+	if err := z.Close(); err != nil {
 		return row, fmt.Errorf("pack a page of a scan: %w", err)
 	}
 	row = scanPageRow{newID(), int64(packed.Len()), digest.FromBytes(digest.SHA256, packed.Bytes())}

@@ -280,8 +280,8 @@ func (s *Service) ScanImage(ctx context.Context, j ScanJob) (img scan.Image, ok 
 	img.Open = func(ctx context.Context, l scan.Layer) (io.ReadCloser, error) { return s.openScanned(ctx, j.Name, l) }
 	img.Platform = s.platform(ctx, j.Name, m)
 	if j.Rematch && inventory.Blob != "" {
-		known := scan.Inventory{}
-		if err := s.readScanPage(ctx, inventory, &known); err != nil {
+		known, err := s.readInventory(ctx, inventory)
+		if err != nil {
 			s.log.Error("read what is known of an image, which is scanned anew", "digest", j.Digest.String(), "error", err)
 		} else {
 			img.Known = &known
