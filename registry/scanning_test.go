@@ -19,35 +19,25 @@ func onPush(filters ...string) scan.Settings {
 	return scan.Settings{Rules: []scan.Rule{{Frequency: scan.OnPush, Filters: filters}}}
 }
 
-// TestScanFilters is the table of the ECR reference, policies.md section 6.
+// TestScanFilters: what is set is applied to the names of repositories; package scan
+// tests how.
 func TestScanFilters(t *testing.T) {
 	s := open(t, registry.Options{})
-	names := []string{"prod", "repo-prod", "prod-repo", "repo-prod-repo", "prodrepo"}
-	for _, n := range names {
-		create(t, s, n)
-	}
-	for filter, want := range map[string]string{
-		"prod": "yyyyy", "*prod": "yynnn", "prod*": "ynyny", "*prod*": "yyyyy", "prod*repo": "nnyny", "*": "yyyyy", "none": "nnnnn", "pro*od": "nnnnn",
+	create(t, s, "prod/app")
+	createWith(t, s, "other", registry.Settings{ScanOnPush: true})
+	_, err := s.PutScanning(alice(t), here, onPush("nobody", "prod*"))
+	must(t, err)
+	for path, want := range map[string]scan.Applied{
+		"prod/app": {Frequency: scan.OnPush, Filters: []string{"prod*"}}, "other": {Frequency: scan.OnPush},
 	} {
-		_, err := s.PutScanning(alice(t), here, onPush("nobody", filter))
+		got, err := s.RepositoryScanning(alice(t), name(t, path))
 		must(t, err)
-		got := ""
-		for _, n := range names {
-			scanning, err := s.RepositoryScanning(alice(t), name(t, n))
-			must(t, err)
-			switch {
-			case scanning.Frequency == scan.OnPush && slices.Equal(scanning.Filters, []string{filter}):
-				got += "y"
-			case scanning.Frequency == scan.ByHand && scanning.Filters == nil:
-				got += "n"
-			default:
-				t.Errorf("%s by %q: %+v", n, filter, scanning)
-			}
-		}
-		if got != want {
-			t.Errorf("filter %q matches %s of %v, want %s", filter, got, names, want)
+		if diff := cmp.Diff(want, got.Applied); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", path, diff)
 		}
 	}
+	_, err = s.RepositoryScanning(alice(t), name(t, "absent"))
+	wantCode(t, "absent", err, registry.RepositoryNotFound)
 }
 
 func TestScanningRefused(t *testing.T) {

@@ -66,3 +66,27 @@ func TestJudgeKeepsSecrets(t *testing.T) {
 		}
 	}
 }
+
+// TestJudgeOurs: an image is not to blame for what the server lacks, or fails at.
+func TestJudgeOurs(t *testing.T) {
+	for kind, want := range map[scan.ProblemKind]bool{
+		scan.NoDatabase: true, scan.NoData: true, scan.UnknownSystem: false, scan.OverLimit: false, scan.Damaged: false, scan.NotHere: false,
+		scan.Unreadable: false, scan.Incomparable: false,
+	} {
+		p := scan.NewProblem(kind, "it is so")
+		if got := scan.Judge(scan.Basic, scan.Report{}, fmt.Errorf("scan: %w", p)); got.Ours != want {
+			t.Errorf("the error %s: %+v", kind, got)
+		}
+		if got := scan.Judge(scan.Enhanced, scan.Report{Problems: []scan.Problem{*p}}, nil); got.Ours != want {
+			t.Errorf("a report with %s: %+v", kind, got)
+		}
+	}
+	for _, err := range []error{scan.ErrDied, errors.New("no memory")} {
+		if got := scan.Judge(scan.Basic, scan.Report{}, err); !got.Ours {
+			t.Errorf("%v: %+v", err, got)
+		}
+	}
+	if got := scan.Judge(scan.Basic, scan.Report{}, nil); got.Ours {
+		t.Errorf("a scan that went well: %+v", got)
+	}
+}
