@@ -276,12 +276,21 @@ func signable(m manifest.Manifest, named []Tag) bool {
 	case m.Config != nil && m.Config.MediaType == SignatureType, slices.ContainsFunc(m.Layers, says):
 		return false
 	}
-	return !m.IsIndex() || !slices.ContainsFunc(named, isFallback)
+	return !slices.ContainsFunc(named, func(tag Tag) bool { return tellsOfAnother(tag, m.IsIndex()) })
 }
 
-// isFallback says whether a tag is one that fallbackTag makes.
-func isFallback(tag Tag) bool {
-	algorithm, encoded, _ := strings.Cut(tag.s, "-")
+// tellsOfAnother says whether what has a tag tells of another image, by whose digest older
+// clients call it: an index of its referrers, or what cosign attaches to it.
+func tellsOfAnother(tag Tag, index bool) bool {
+	base, suffix, _ := strings.Cut(tag.s, ".")
+	algorithm, encoded, _ := strings.Cut(base, "-")
 	d, err := digest.Parse(algorithm + ":" + encoded)
-	return err == nil && fallbackTag(d) == tag
+	if err != nil || fallbackTag(d).s != base {
+		return false
+	}
+	switch suffix {
+	case "sig", "att", "sbom":
+		return true
+	}
+	return suffix == "" && index
 }

@@ -112,6 +112,10 @@ func TestWhatIsSigned(t *testing.T) {
 	}
 	fallback := "sha256-" + img.Digest.Encoded()
 	wantStates(t, "a list of referrers", s, n, put(t, s, n, fallback, indexOf(t, img, put(t, s, n, "", list))).Digest)
+	sbom := imageOf(t, v1.Manifest{Config: config, Layers: []v1.Descriptor{addBlob(t, s, n, "text/spdx", "{}")}})
+	wantStates(t, "an SBOM that cosign attached", s, n, put(t, s, n, fallback+".sbom", sbom).Digest)
+	like := imageOf(t, v1.Manifest{Config: config, Layers: []v1.Descriptor{addLayer(t, s, n, "two")}})
+	wantStates(t, "an image whose tag looks like it", s, n, put(t, s, n, fallback+".exe", like).Digest, "release_1 IN_PROGRESS")
 }
 
 // Who pushes needs the right to sign with each profile; without it the push stands, and
