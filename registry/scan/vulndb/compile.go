@@ -32,7 +32,7 @@ const unfinished = ".unfinished-*"
 // Compile makes a database at the path "to" of the zips in the folder "from", as Zips
 // finds them. The file that was there gives way when the new one is complete and on the
 // disk; who has it open keeps it. The records are not all held at once: what is held is
-// some tens of megabytes. A record that cannot be read is counted and the others are
+// some tens of megabytes, and the list of the files of one zip. A record that cannot be read is counted and the others are
 // taken; a zip that cannot be read is an error, or more than a tenth and a hundred of whose
 // records cannot, and so is a folder without any.
 func Compile(ctx context.Context, from, to string, o CompileOptions) (Info, error) {
@@ -190,7 +190,7 @@ func (c *compiler) zip(ctx context.Context, z Zip) error {
 func (c *compiler) unreadable(z Zip, name string, reason error) {
 	c.info.Unreadable++
 	if len(c.info.Samples) < maxSample {
-		c.info.Samples = append(c.info.Samples, Sample{z.Ecosystem, cut(strings.TrimSuffix(name, ".json"), maxID), reason.Error()})
+		c.info.Samples = append(c.info.Samples, Sample{z.Ecosystem, shown(strings.TrimSuffix(name, ".json")), reason.Error()})
 	}
 }
 

@@ -108,6 +108,25 @@ func TestRecordOfSeveralEcosystems(t *testing.T) {
 	}
 }
 
+// A zip whose list of files would fill the memory is not read.
+func TestLongList(t *testing.T) {
+	var out bytes.Buffer
+	z := zip.NewWriter(&out)
+	for i := range 1200 {
+		if _, err := z.CreateHeader(&zip.FileHeader{Name: fmt.Sprint(i, ".json"), Comment: strings.Repeat("x", 60_000)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	folder := t.TempDir()
+	put(t, out.Bytes(), folder, "npm.zip")
+	if _, err := compile(t, folder, vulndb.CompileOptions{}); err == nil || !strings.Contains(err.Error(), "list of files is too long") {
+		t.Errorf("%v", err)
+	}
+}
+
 // What cannot be read is counted, told of and leaves the others alone.
 func TestUnreadableRecords(t *testing.T) {
 	good := recordOf("GHSA-1", "npm", "", ranged("introduced 0"))
@@ -121,6 +140,7 @@ func TestUnreadableRecords(t *testing.T) {
 		"another type":       {`{"id":"X-1","affected":"everything"}`, `its field "affected" is a string`},
 		"no date":            {`{"id":"X-1","modified":"yesterday"}`, "it has a value of a wrong form"},
 		"very deep":          {`{"id":"X-1","credits":` + strings.Repeat("[", 20000) + strings.Repeat("]", 20000) + `}`, "it is no JSON from byte 10022 on"},
+		"too many objects":   {`{"id":"X-1","affected":[` + strings.Repeat("{},", 300_000) + `{}]}`, "it has more than 300000 objects"},
 		"no versions":        {recordOf("X-1", "npm", "", ""), "it says of no version whether it is affected"},
 		"commits alone":      {recordOf("X-1", "npm", "", `,"ranges":[`+rangeOf("GIT", "introduced 0")+`]`), "it says of no version whether it is affected"},
 		"no events":          {recordOf("X-1", "npm", "", `,"ranges":[{"type":"SEMVER","events":[]}]`), "it says of no version whether it is affected"},

@@ -1,6 +1,7 @@
 package vulndb
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -89,10 +90,19 @@ const (
 	maxVector      = 200
 )
 
+// maxObjects bounds the objects of a record: a short one that has many would take much
+// memory.
+const maxObjects = 300_000
+
+var errTooMany = fmt.Errorf("it has more than %d objects", maxObjects)
+
 var errNoID = errors.New("it has no id that can be used")
 
 // parseRecord reads a record.
 func parseRecord(data []byte) (*osvRecord, error) {
+	if bytes.Count(data, []byte("{")) > maxObjects {
+		return nil, errTooMany
+	}
 	var r osvRecord
 	if err := json.Unmarshal(data, &r); err != nil {
 		return nil, reasonOf(err)

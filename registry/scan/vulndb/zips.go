@@ -65,9 +65,9 @@ func Zips(folder string) ([]Zip, error) {
 
 // Bounds of a zip, which others may have made.
 const (
-	maxDirectory = 512 << 20 // bytes of a zip's list of its files
-	maxRecord    = 32 << 20  // bytes of a record, unpacked
-	maxUnpacked  = 64 << 30  // bytes of all records of a zip
+	maxDirectory = 64 << 20 // bytes of a zip's list of its files, of which OSV's longest has a third
+	maxRecord    = 32 << 20 // bytes of a record, unpacked
+	maxUnpacked  = 64 << 30 // bytes of all records of a zip
 )
 
 // errTooLarge is why a record is not read.
