@@ -157,6 +157,9 @@ func (w *Worker) scan(ctx context.Context, job registry.ScanJob) {
 			w.tell(job, err)
 		}
 		err = w.finish(keep, job, report, err, began)
+		if storage.Refuses(err) { // it is not the image that there is no room for what was found
+			err = errors.Join(err, w.registry.GiveBackScan(keep, job))
+		}
 	}
 	if err != nil && !storage.Refuses(err) {
 		w.log.Error("keep how the scan of an image went", "repository", job.Name.ARN(), "digest", job.Digest.String(), "error", err)

@@ -254,6 +254,37 @@ func TestStops(t *testing.T) {
 	})
 }
 
+// full is a registry that has no room for what scans found.
+type full struct {
+	*registry.Service
+	mu    sync.Mutex
+	tries int
+	until int
+}
+
+func (f *full) FinishScan(ctx context.Context, j registry.ScanJob, r scan.Report, failed error) (scan.Outcome, bool, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.tries++; f.tries <= f.until {
+		return scan.Outcome{}, false, storage.ErrFull
+	}
+	return f.Service.FinishScan(ctx, j, r, failed)
+}
+
+// A full store is none of the image's doing: it is scanned again until there is room.
+func TestFullStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _, _ := open(t)
+		img := push(t, s, "found")
+		stop := run(t, worker(t, &full{Service: s, until: 20}, clean))
+		time.Sleep(time.Hour)
+		stop()
+		if got := outcomes(t, s)[img.Digest]; len(got) != 1 || got[0] != "COMPLETE" {
+			t.Errorf("in the end it is %q", got)
+		}
+	})
+}
+
 // A scan of what is deleted meanwhile is broken off.
 func TestBreaksOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
