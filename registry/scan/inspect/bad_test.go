@@ -281,6 +281,7 @@ func TestOverLimits(t *testing.T) {
 		{"files that are wanted", func(l *inspect.Limits) { l.Kept = 150_000 }, debianWith(scantest.Gzip(scantest.File{Name: "x/package.json", Body: big}, scantest.File{Name: "y/package.json", Body: big})).Scan(), []string{"scanning.limits.kept", "150000"}},
 		{"window", nil, debianWith(scantest.Raw(widely(t), scantest.ZstdType)).Scan(), []string{"scanning.limits.zstd-window", "8MiB"}},
 		{"sparse file", nil, debianWith(scantest.Raw(sparse("other", 1<<40), "")).Scan(), []string{"scanning.limits.unpacked", "8GiB"}},
+		{"sparse file in the newer form", nil, debianWith(scantest.Raw(newlySparse("other", 1<<40), "")).Scan(), []string{"scanning.limits.unpacked", "8GiB"}},
 		{"sparse file that is wanted", nil, debianWith(scantest.Raw(sparse("x/package.json", 1<<30), "")).Scan(), []string{"scanning.limits.file", "512MiB"}},
 		{"headers without end", small, makeLayer(t, headers).over(scantest.Debian("12").Scan()), []string{"scanning.limits.unpacked", "64MiB"}},
 		{"answer", func(l *inspect.Limits) { l.Answer = 100 }, scantest.Debian("12").Scan(), []string{"scanning.limits.answer", "100"}},
@@ -384,6 +385,21 @@ func sparse(name string, size int64) []byte {
 	}
 	copy(b[148:], fmt.Sprintf("%06o\x00 ", sum))
 	return append(b, make([]byte, 1024)...)
+}
+
+// newlySparse is sparse in the form that POSIX's archives have (tar, "PAX Format, Version
+// 0.1"). archive/tar does not write its records, so they are given their names afterwards.
+func newlySparse(name string, size int64) []byte {
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	end := strconv.FormatInt(size, 10)
+	err := w.WriteHeader(&tar.Header{Name: name, Typeflag: tar.TypeReg, PAXRecords: map[string]string{
+		"XYZ.sparse.major": "0", "XYZ.sparse.minor": "1", "XYZ.sparse.name": name, "XYZ.sparse.size": end, "XYZ.sparse.numblocks": "1", "XYZ.sparse.map": end + ",0",
+	}})
+	if err := errors.Join(err, w.Close()); err != nil {
+		panic(err)
+	}
+	return bytes.ReplaceAll(b.Bytes(), []byte("XYZ.sparse"), []byte("GNU.sparse"))
 }
 
 func TestChildrenThatGoWrong(t *testing.T) {

@@ -23,7 +23,7 @@ type budget struct {
 
 // take uses up bytes. It fails with a problem if there are not as many.
 func (b *budget) take(n int64) error {
-	if n > b.left {
+	if n = max(n, 0); n > b.left {
 		b.left = 0
 		return over("The image unpacks to too many bytes", keyUnpacked, size(b.limit))
 	}
