@@ -109,6 +109,9 @@ func TestChildIsConfined(t *testing.T) {
 }
 
 func TestOverLimitsOfTheProcess(t *testing.T) {
+	if raceDetector {
+		t.Skip("the race detector has memory of its own, and dies in its own words without it")
+	}
 	long := `{"name": "` + strings.Repeat("x", 100<<20) + `"}`
 	var log bytes.Buffer
 	s := newScanner(t, func(o *inspect.Options) {

@@ -93,7 +93,7 @@ func newScanner(t testing.TB, change func(*inspect.Options)) *inspect.Scanner {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := inspect.Options{Executable: self, Spool: t.TempDir(), Timeout: time.Minute}
+	o := inspect.Options{Executable: self, Spool: t.TempDir()}
 	if change != nil {
 		change(&o)
 	}
