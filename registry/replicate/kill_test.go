@@ -3,63 +3,18 @@ package replicate_test
 import (
 	"context"
 	"fmt"
-	"sync"
 	"testing"
 	"testing/synctest"
 
 	"github.com/seed-78150930/berth/registry"
-	"github.com/seed-78150930/berth/storage"
 	"github.com/seed-78150930/berth/storage/memory"
+	"github.com/seed-78150930/berth/storage/storagetest"
 )
-
-// mortal is an index that dies with one of its updates: just before it commits,
-// or just after, when nobody learns that it did.
-type mortal struct {
-	storage.Index
-	mu    sync.Mutex
-	lives int
-	after bool
-	died  chan struct{} // closed then
-}
-
-func (m *mortal) Update(ctx context.Context, fn func(storage.Tx) error) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.lives--
-	switch {
-	case m.lives > 0:
-		return m.Index.Update(ctx, fn)
-	case m.lives < 0:
-		return errBroken
-	}
-	close(m.died)
-	err := errBroken
-	if m.after {
-		if done := m.Index.Update(ctx, fn); done != nil {
-			err = done
-		}
-		return err
-	}
-	_ = m.Index.Update(ctx, func(tx storage.Tx) error {
-		if err := fn(tx); err != nil {
-			return err
-		}
-		return errBroken
-	})
-	return err
-}
 
 // A server that dies at any update of its index while images are replicated brings
 // each to its destinations once, when it is started again.
 func TestKilledAnywhere(t *testing.T) {
-	for _, after := range []bool{false, true} {
-		for n, killed := 1, true; killed; n++ {
-			killed = killAt(t, n, after)
-			if n > 1000 {
-				t.Fatal("there is no end to the updates")
-			}
-		}
-	}
+	storagetest.KillAnywhere(t, killAt)
 }
 
 // killAt kills a server with its update n, and says whether there was one.
@@ -75,16 +30,12 @@ func killAt(t *testing.T, n int, after bool) (killed bool) {
 			push(t, first, path, fmt.Sprint(i))
 			pushed[path] = retag(t, first, path, fmt.Sprint(i), "latest")
 		}
-		m := &mortal{Index: index, lives: n, after: after, died: make(chan struct{})}
+		m := storagetest.NewMortal(index, n, after)
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- worker(t, reopen(t, m)).Run(ctx) }()
 		synctest.Wait()
-		select {
-		case <-m.died:
-			killed = true
-		default:
-		}
+		killed = m.Dead()
 		stop()
 		must(t, <-done)
 

@@ -15,6 +15,7 @@ import (
 	"github.com/seed-78150930/berth/registry/replicate"
 	"github.com/seed-78150930/berth/storage"
 	"github.com/seed-78150930/berth/storage/memory"
+	"github.com/seed-78150930/berth/storage/storagetest"
 )
 
 // away makes a service whose images go to far, and maybe to others.
@@ -349,14 +350,7 @@ func TestBandwidth(t *testing.T) {
 // A server that dies at any update of its index while it sends brings everything there
 // when it is started again, and knows that it did.
 func TestKilledAnywhereWhileSending(t *testing.T) {
-	for _, after := range []bool{false, true} {
-		for n, killed := 1, true; killed; n++ {
-			killed = killWhileSending(t, n, after)
-			if n > 1000 {
-				t.Fatal("there is no end to the updates")
-			}
-		}
-	}
+	storagetest.KillAnywhere(t, killWhileSending)
 }
 
 func killWhileSending(t *testing.T, n int, after bool) (killed bool) {
@@ -375,16 +369,12 @@ func killWhileSending(t *testing.T, n int, after bool) (killed bool) {
 		}
 		_, err := first.Untag(alice(t), nameIn(t, here, "team/app-0"), ref(t, "0").Tag, registry.KeepImage, nil)
 		must(t, err)
-		m := &mortal{Index: index, lives: n, after: after, died: make(chan struct{})}
+		m := storagetest.NewMortal(index, n, after)
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- sender(t, awayAgain(t, m, blobs, d), at).Run(ctx) }()
 		synctest.Wait()
-		select {
-		case <-m.died:
-			killed = true
-		default:
-		}
+		killed = m.Dead()
 		stop()
 		must(t, <-done)
 

@@ -17,6 +17,7 @@ import (
 	"github.com/seed-78150930/berth/registry/manifest"
 	"github.com/seed-78150930/berth/registry/sign"
 	"github.com/seed-78150930/berth/storage"
+	"github.com/seed-78150930/berth/storage/storagetest"
 )
 
 // An image gets one signature of each profile, in the form that tools of the Notary
@@ -210,53 +211,10 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// mortal is an index that dies with one of its updates, before or after it is committed.
-type mortal struct {
-	storage.Index
-	mu    sync.Mutex
-	lives int
-	after bool
-	dead  bool
-}
-
-var errDead = errors.New("the process is dead")
-
-func (m *mortal) Update(ctx context.Context, fn func(storage.Tx) error) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.lives--; m.lives > 0 {
-		return m.Index.Update(ctx, fn)
-	}
-	if !m.dead && m.after {
-		if err := m.Index.Update(ctx, fn); err != nil {
-			return err
-		}
-	}
-	m.dead = true
-	return errDead
-}
-
-func (m *mortal) View(ctx context.Context, fn func(storage.Reader) error) error {
-	m.mu.Lock()
-	dead := m.dead
-	m.mu.Unlock()
-	if dead {
-		return errDead
-	}
-	return m.Index.View(ctx, fn)
-}
-
 // A server that dies at any update of its index while it signs has one signature of each
 // profile when it is started again.
 func TestKilledAnywhere(t *testing.T) {
-	for _, after := range []bool{false, true} {
-		for n, killed := 1, true; killed; n++ {
-			killed = killWhileSigning(t, n, after)
-			if n > 1000 {
-				t.Fatal("there is no end to the updates")
-			}
-		}
-	}
+	storagetest.KillAnywhere(t, killWhileSigning)
 }
 
 func killWhileSigning(t *testing.T, n int, after bool) (killed bool) {
@@ -267,12 +225,12 @@ func killWhileSigning(t *testing.T, n int, after bool) (killed bool) {
 		first := open(t, index, blobs, release, second)
 		first.rules(release, second)
 		images := []registry.Image{first.push("team/app", "one"), first.push("team/app", "two")}
-		m := &mortal{Index: index, lives: n, after: after}
+		m := storagetest.NewMortal(index, n, after)
 		dying := open(t, index, blobs, release, second)
 		s, err := registry.New(t.Context(), registry.Options{Index: m, Blobs: blobs})
 		must(t, err)
 		dying.work(func(o *sign.Options) { o.Registry = s })
-		killed = m.dead
+		killed = m.Dead()
 		h := open(t, index, blobs, release, second)
 		h.work(nil)
 		for _, img := range images {

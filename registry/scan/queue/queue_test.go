@@ -20,6 +20,7 @@ import (
 	"github.com/seed-78150930/berth/registry/scan/queue"
 	"github.com/seed-78150930/berth/storage"
 	"github.com/seed-78150930/berth/storage/memory"
+	"github.com/seed-78150930/berth/storage/storagetest"
 )
 
 var here = registry.ID{Account: "000000000000", Region: "us-east-1"}
@@ -337,47 +338,10 @@ func TestLongScans(t *testing.T) {
 	})
 }
 
-var errBroken = errors.New("it is dead")
-
-// mortal is an index that dies with one of its updates: just before it commits, or just
-// after, when nobody learns that it did.
-type mortal struct {
-	storage.Index
-	mu    sync.Mutex
-	lives int
-	after bool
-	died  chan struct{} // closed then
-}
-
-func (m *mortal) Update(ctx context.Context, fn func(storage.Tx) error) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.lives--
-	switch {
-	case m.lives > 0:
-		return m.Index.Update(ctx, fn)
-	case m.lives < 0:
-		return errBroken
-	}
-	close(m.died)
-	if m.after {
-		return errors.Join(errBroken, m.Index.Update(ctx, fn))
-	}
-	_ = m.Index.Update(ctx, func(tx storage.Tx) error { return errors.Join(fn(tx), errBroken) })
-	return errBroken
-}
-
 // A server that dies at any update of its index while images are scanned tells of each of
 // them once, when it is started again.
 func TestKilledAnywhere(t *testing.T) {
-	for _, after := range []bool{false, true} {
-		for n, killed := 1, true; killed; n++ {
-			killed = killAt(t, n, after)
-			if n > 1000 {
-				t.Fatal("there is no end to the updates")
-			}
-		}
-	}
+	storagetest.KillAnywhere(t, killAt)
 }
 
 // killAt kills a server with its update n, and says whether there was one.
@@ -390,14 +354,10 @@ func killAt(t *testing.T, n int, after bool) (killed bool) {
 		for i := range 5 {
 			pushed = append(pushed, push(t, s, fmt.Sprint(i)))
 		}
-		m := &mortal{Index: index, lives: n, after: after, died: make(chan struct{})}
+		m := storagetest.NewMortal(index, n, after)
 		stop := run(t, worker(t, reopen(t, m, blobs), clean))
 		synctest.Wait()
-		select {
-		case <-m.died:
-			killed = true
-		default:
-		}
+		killed = m.Dead()
 		stop()
 
 		s = reopen(t, index, blobs)
