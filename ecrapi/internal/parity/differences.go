@@ -36,7 +36,7 @@ var differences = []difference{
 	{"Tags", "Up to 128 characters, as pulls need; the model lets 300 through."},
 	{"Images without layers", "They are taken at both doors, as the OCI specification has it; ECR refuses them."},
 	{"Services of AWS around ECR", "There is no EventBridge: events of its form go to webhooks, files and `berth events tail` ([events.md](events.md)). There is no Secrets Manager, " +
-		"Inspector, KMS or IAM role to assume: ARNs of theirs are checked for form, kept and shown. There is no Signer: its profiles are keys of the server's configuration, and the codes of " +
+		"KMS or IAM role to assume: ARNs of theirs are checked for form, kept and shown. Images are scanned by a scanner of Berth's own, with ECR's and Inspector's answers, over a database that you supply; those with rpm are not yet ([scanning.md](scanning.md)). There is no Signer: its profiles are keys of the server's configuration, and the codes of " +
 		"signings that failed are Berth's own ([signing.md](signing.md))."},
 	{"Texts", "Messages are ECR's where they are known; where they are not, they are in the style of their neighbours."},
 }
