@@ -35,7 +35,7 @@
 //
 //   - dpkg's status and status.d, apk's database: by source package, or origin, and version
 //   - programs of Go, and programs of Rust built with cargo-auditable
-//   - npm: package.json of installed packages, package-lock.json and npm-shrinkwrap.json
+//   - npm: package.json of installed packages, by way of pnpm's store too, package-lock.json and npm-shrinkwrap.json
 //   - Python: METADATA and PKG-INFO, in folders, wheels and eggs
 //   - Java: pom.properties in archives and archives within them, else manifest and file name
 //   - Ruby: specifications of installed gems

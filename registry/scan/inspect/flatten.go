@@ -42,6 +42,9 @@ type wants struct {
 	// name says it of a file by its name alone, and read whether the file will be read as
 	// what its name says, so that a link of that name matters too.
 	name, read func(name string) bool
+	// store says of a file of another name whether it may be one by its hard links' names;
+	// nil where none may.
+	store func(name string, head []byte, size int64) bool
 	// magic says by the first bytes of a file what it must hold to be kept; nil if it is
 	// not wanted, whatever it holds.
 	magic func(head []byte) []signature
@@ -281,8 +284,12 @@ func (f *flat) keep(name string, h *tar.Header, r io.Reader) (*kfile, error) {
 	if err != nil {
 		return nil, err
 	}
+	whole := io.MultiReader(bytes.NewReader(head), r)
+	if f.wants.store != nil && f.wants.store(name, head, h.Size) {
+		return f.keepByName(name, h.Size, whole)
+	}
 	if signs := f.wants.magic(head); signs != nil {
-		return f.keepByMagic(name, io.MultiReader(bytes.NewReader(head), r), signs)
+		return f.keepByMagic(name, whole, signs)
 	}
 	return nil, nil
 }

@@ -27,6 +27,9 @@ func layers(list ...[]scantest.File) (img scantest.Image) {
 
 type fs = []scantest.File
 
+// pnpmStore is a file of pnpm's store.
+var pnpmStore = "root/.local/share/pnpm/store/v10/files/4b/" + strings.Repeat("3c", 63)
+
 // TestFlatten looks at which packages are in sight. Layers are given lowest first.
 func TestFlatten(t *testing.T) {
 	gobin := func(name string) scantest.File {
@@ -69,6 +72,10 @@ func TestFlatten(t *testing.T) {
 		{"hard link to what is hidden and not wanted", layers(fs{{Name: "bin/a", Body: "perl"}, scantest.Hardlink("bin/b", "bin/a")}, fs{{Name: "bin/.wh.a"}}), nil, nil},
 		{"hard link that is hidden", layers(fs{gobin("bin/a"), scantest.Hardlink("bin/b", "bin/a")}, fs{{Name: "bin/.wh.b"}}), []string{"bin/a"}, nil},
 		{"hard link to a file that is not kept", layers(fs{{Name: "store/1", Body: "{}"}, scantest.Hardlink("node_modules/x/package.json", "store/1")}), nil, []string{"node_modules/x/package.json"}},
+		{"hard link to pnpm's store", layers(fs{
+			{Name: pnpmStore, Body: `{"name": "x", "version": "1"}`}, scantest.Hardlink("node_modules/.pnpm/x@1/node_modules/x/package.json", pnpmStore),
+			scantest.Symlink("node_modules/x", ".pnpm/x@1/node_modules/x"),
+		}), []string{"node_modules/.pnpm/x@1/node_modules/x/package.json"}, nil},
 		{"hard link to another layer", layers(fs{npm("a", "x")}, fs{scantest.Hardlink("node_modules/y/package.json", "a/node_modules/x/package.json")}), []string{"a/node_modules/x/package.json"}, nil},
 		{"hard link to nothing", layers(fs{scantest.Hardlink("a", "b")}), nil, []string{`"a"`}},
 		{"hard link to itself", layers(fs{scantest.Hardlink("a.jar", "a.jar")}), nil, []string{`"a.jar"`}},

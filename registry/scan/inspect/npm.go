@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -30,6 +31,19 @@ func wantsPackageJSON(name string) bool {
 		return scoped && !strings.Contains(rest, "/")
 	}
 	return !scoped
+}
+
+// stored are the files of pnpm's store, named by their digests: STORE/v10/files/00/4b3c…
+var stored = regexp.MustCompile(`(^|/)v[0-9]+/files/[0-9a-f]{2}/[0-9a-f]{62,126}$`)
+
+// maxStored is more than a package.json has.
+const maxStored = 1 << 20
+
+// wantsStored wants what may be a package.json in pnpm's store. What pnpm installs are hard
+// links to files there, and where a layer has the store too the file may stand under its
+// name in the store alone.
+func wantsStored(name string, head []byte, size int64) bool {
+	return len(head) > 0 && head[0] == '{' && size <= maxStored && stored.MatchString(name)
 }
 
 // readPackageJSON reads the package that a package.json describes. One that lacks a name or

@@ -66,7 +66,7 @@ func languageWants(list []reader) wants {
 		}
 		return false
 	}
-	return wants{name: func(name string) bool { return byName(name) || wantsSystem(name) }, read: byName, magic: wantsBinary}
+	return wants{name: func(name string) bool { return byName(name) || wantsSystem(name) }, read: byName, store: wantsStored, magic: wantsBinary}
 }
 
 // systemWants is what is wanted where languages are left out.
