@@ -41,6 +41,9 @@
 //   - Ruby: specifications of installed gems
 //   - Rust: Cargo.lock
 //
+// What the distribution's package manager unpacked, and is as it was, is the distribution's to
+// tell of, and not read again as a package of a language; programs are.
+//
 // What none of these names cannot be named: a Java archive without Maven's mark, version or
 // manifest, a program that was linked of C. A file without either mark is not looked into.
 //

@@ -66,7 +66,7 @@ func languageWants(list []reader) wants {
 		}
 		return false
 	}
-	return wants{name: func(name string) bool { return byName(name) || wantsSystem(name) }, read: byName, store: wantsStored, magic: wantsBinary}
+	return wants{name: func(name string) bool { return byName(name) || wantsSystem(name) || wantsOwned(name) }, read: byName, store: wantsStored, magic: wantsBinary}
 }
 
 // systemWants is what is wanted where languages are left out.
@@ -77,9 +77,13 @@ func systemWants() wants {
 // languages reads all files that tell of packages of languages. The error is a *scan.Problem
 // of which the whole scan ends.
 func (f *flat) languages(files []kfile, list []reader) (packages []scan.Package, err error) {
+	distributed := f.ownedFiles(files)
 	for _, k := range files {
 		read := readBinary
 		if !k.byMagic {
+			if distributed.has(f, k) {
+				continue
+			}
 			read = nil
 			for _, r := range list {
 				if r.wants(k.name) {
