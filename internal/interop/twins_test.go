@@ -1,6 +1,7 @@
 package interop_test
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -219,11 +220,16 @@ func awaitEqual(t *testing.T, both [2]*twin) map[string]string {
 	return nil
 }
 
+// statuses are those of an image, none if it has been deleted since it was listed, as the
+// other server may have told.
 func (w *twin) statuses(t *testing.T, client *ecr.Client, d string) []types.ImageReplicationStatus {
 	t.Helper()
 	out, err := client.DescribeImageReplicationStatus(t.Context(), &ecr.DescribeImageReplicationStatusInput{
 		RepositoryName: aws.String(twinsRepo), ImageId: &types.ImageIdentifier{ImageDigest: &d},
 	})
+	if gone := new(types.ImageNotFoundException); errors.As(err, &gone) {
+		return nil
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
