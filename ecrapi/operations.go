@@ -23,31 +23,18 @@ type operation struct {
 	// names, as for registry.MayMove; nil for operations that move none.
 	moves func(in any) [][]string
 	do    func(a *API, ctx context.Context, c *call, in any) (out any, err error)
-	state State
 }
-
-// State says how much of an operation this version has.
-type State string
-
-// The states.
-const (
-	InForce State = "in force"
-	// CheckedOnly is an operation that checks a request as ECR does and then says
-	// that this version cannot carry it out.
-	CheckedOnly State = "checked only"
-)
 
 // Operation is what there is to say of an operation of the API.
 type Operation struct {
 	Name   string
 	Action string // IAM action that it is authorised as
-	State  State
 }
 
 // Operations are all operations of the model in order of name.
 func Operations() (list []Operation) {
 	for _, name := range slices.Sorted(maps.Keys(operations)) {
-		list = append(list, Operation{name, operations[name].action, operations[name].state})
+		list = append(list, Operation{name, operations[name].action})
 	}
 	return list
 }
@@ -64,7 +51,6 @@ func (o operation) actions(in any) []string {
 func op[In, Out any](action string, on resource, do func(*API, context.Context, *call, *In) (*Out, error)) operation {
 	return operation{
 		action: action,
-		state:  InForce,
 		limit:  maxBody,
 		read: func(body *credentials.Body) (any, error) {
 			in := new(In)

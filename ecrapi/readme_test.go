@@ -22,9 +22,9 @@ func TestReadmeTellsWhatIsThere(t *testing.T) {
 	}
 	want := map[string]bool{}
 	for _, op := range ecrapi.Operations() {
-		want[op.Name] = op.State == ecrapi.InForce
+		want[op.Name] = true
 		if _, known := built[op.Name]; !known {
-			t.Errorf("the tests do not know %s as %s", op.Name, op.State)
+			t.Errorf("the tests do not know %s", op.Name)
 		}
 	}
 	if diff := cmp.Diff(want, told); diff != "" {

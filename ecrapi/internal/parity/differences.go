@@ -4,8 +4,7 @@ const head = `# How this API stands to Amazon ECR's
 
 Written by ` + "`make generate`" + ` from the table of operations, the API's model and the README; a test fails when it is not what they say.
 
-An operation that is *in force* has its effect at both doors, at once. One that is *checked only* refuses what ECR refuses and then says, as
-an exception of its model, that this version cannot carry it out. None invents a result.
+Each operation is in force: it has its effect at both doors, at once. None invents a result.
 
 ## What differs everywhere
 

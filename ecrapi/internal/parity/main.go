@@ -55,14 +55,12 @@ func render(notes map[string]string) string {
 	for _, d := range differences {
 		fmt.Fprintf(&b, "- **%s.** %s\n", d.about, d.what)
 	}
-	counts := map[ecrapi.State]int{}
 	var rows strings.Builder
 	for _, op := range ecrapi.Operations() {
-		counts[op.State]++
-		fmt.Fprintf(&rows, "| `%s` | %s | `%s` | %s | %s |\n", op.Name, op.State, op.Action, exceptions(op.Name), notes[op.Name])
+		fmt.Fprintf(&rows, "| `%s` | `%s` | %s | %s |\n", op.Name, op.Action, exceptions(op.Name), notes[op.Name])
 	}
-	fmt.Fprintf(&b, "\n## Operations\n\n%d in all: %d in force, %d checked only.\n\n", len(ecrapi.Operations()), counts[ecrapi.InForce], counts[ecrapi.CheckedOnly])
-	b.WriteString("| operation | state | authorised as | may fail with | difference |\n|---|---|---|---|---|\n")
+	fmt.Fprintf(&b, "\n## Operations\n\n%d in all, each in force.\n\n", len(ecrapi.Operations()))
+	b.WriteString("| operation | authorised as | may fail with | difference |\n|---|---|---|---|\n")
 	b.WriteString(rows.String())
 	return b.String()
 }
